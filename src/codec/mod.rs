@@ -1,0 +1,2 @@
+//! Compression formats, recognised by their magic bytes. Pure.
+#![forbid(unsafe_code)]

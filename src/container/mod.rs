@@ -1,0 +1,2 @@
+//! File formats that hold other files. Pure.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Positioned block I/O on real devices.
+#![forbid(unsafe_code)]

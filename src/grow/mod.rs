@@ -1,0 +1,2 @@
+//! Carries out a growing plan; decides nothing.
+#![forbid(unsafe_code)]

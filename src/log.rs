@@ -1,0 +1,2 @@
+//! Lines for the operator.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The seam to the kernel: the only room with `unsafe`.
+#[cfg(freestanding)]
+mod entry;
+pub mod stdio;

@@ -1,0 +1,2 @@
+//! Text formats. Pure.
+#![forbid(unsafe_code)]
