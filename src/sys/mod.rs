@@ -8,6 +8,7 @@ pub mod clock;
 pub mod console;
 #[cfg(freestanding)]
 mod entry;
+pub mod file;
 mod ioctl;
 pub mod module;
 pub mod mount;

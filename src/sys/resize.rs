@@ -94,7 +94,8 @@ impl Mounted {
     pub fn xfs_size(&self) -> Result<XfsSize> {
         let empty: XfsGeometry = [0; 14];
         // SAFETY: xfs_fs.h: XFS_IOC_FSGEOMETRY_V1 fills 112 bytes.
-        let got = unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGEOMETRY_V1, empty, "ask the size of XFS at") };
+        let got =
+            unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGEOMETRY_V1, empty, "ask the size of XFS at") };
         let [first, groups, _, percent, blocks, ..] = got.map_err(|error| error.to(&*self.path))?.1;
         let halves = |word: u64| {
             let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
@@ -130,7 +131,8 @@ impl Mounted {
             *first = devid;
         }
         // SAFETY: btrfs.h: BTRFS_IOC_DEV_INFO reads devid and uuid and fills 4096 bytes.
-        let got = unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_DEV_INFO, argument, "ask the size of btrfs at") };
+        let got =
+            unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_DEV_INFO, argument, "ask the size of btrfs at") };
         let (_, info) = got.map_err(|error| error.to(&*self.path))?;
         Ok(ByteCount(info.get(4).copied().unwrap_or(0)))
     }

@@ -51,13 +51,9 @@ impl Listener {
         const DOING: &str = "listen to";
         let told = |errno| refused(errno, DOING).to("the kernel's device events");
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::DGRAM,
-            flags,
-            Some(netlink::KOBJECT_UEVENT),
-        )
-        .map_err(told)?;
+        let socket =
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(netlink::KOBJECT_UEVENT))
+                .map_err(told)?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP)).map_err(told)?;
         Ok(Self(socket))
     }
