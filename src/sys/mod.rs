@@ -12,6 +12,7 @@ pub mod file;
 mod ioctl;
 pub mod module;
 pub mod mount;
+pub mod node;
 pub mod power;
 pub mod process;
 pub mod resize;
