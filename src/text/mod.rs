@@ -1,2 +1,4 @@
 //! Text formats. Pure.
 #![forbid(unsafe_code)]
+
+pub mod modules;
