@@ -3,4 +3,5 @@
 
 pub mod cmdline;
 pub mod device;
+pub mod modules;
 pub mod mountinfo;
