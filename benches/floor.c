@@ -15,38 +15,38 @@
 
 static int fail(const char *doing)
 {
-	perror(doing);
-	return 1;
+    perror(doing);
+    return 1;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc != 7) {
-		fprintf(stderr, "usage: floor DISK NUMBER START_BYTES LENGTH_BYTES MOUNT_POINT BLOCKS\n");
-		return 2;
-	}
+    if (argc != 7) {
+        fprintf(stderr, "usage: floor DISK NUMBER START_BYTES LENGTH_BYTES MOUNT_POINT BLOCKS\n");
+        return 2;
+    }
 
-	struct blkpg_partition partition = {
-		.start = strtoll(argv[3], NULL, 10),
-		.length = strtoll(argv[4], NULL, 10),
-		.pno = atoi(argv[2]),
-	};
-	struct blkpg_ioctl_arg request = {
-		.op = BLKPG_RESIZE_PARTITION,
-		.datalen = sizeof partition,
-		.data = &partition,
-	};
-	int disk = open(argv[1], O_RDONLY | O_CLOEXEC);
-	if (disk < 0)
-		return fail(argv[1]);
-	if (ioctl(disk, BLKPG, &request) < 0)
-		return fail("BLKPG_RESIZE_PARTITION");
+    struct blkpg_partition partition = {
+        .start = strtoll(argv[3], NULL, 10),
+        .length = strtoll(argv[4], NULL, 10),
+        .pno = atoi(argv[2]),
+    };
+    struct blkpg_ioctl_arg request = {
+        .op = BLKPG_RESIZE_PARTITION,
+        .datalen = sizeof partition,
+        .data = &partition,
+    };
+    int disk = open(argv[1], O_RDONLY | O_CLOEXEC);
+    if (disk < 0)
+        return fail(argv[1]);
+    if (ioctl(disk, BLKPG, &request) < 0)
+        return fail("BLKPG_RESIZE_PARTITION");
 
-	uint64_t blocks = strtoull(argv[6], NULL, 10);
-	int mount = open(argv[5], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (mount < 0)
-		return fail(argv[5]);
-	if (ioctl(mount, EXT4_IOC_RESIZE_FS, &blocks) < 0)
-		return fail("EXT4_IOC_RESIZE_FS");
-	return 0;
+    uint64_t blocks = strtoull(argv[6], NULL, 10);
+    int mount = open(argv[5], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (mount < 0)
+        return fail(argv[5]);
+    if (ioctl(mount, EXT4_IOC_RESIZE_FS, &blocks) < 0)
+        return fail("EXT4_IOC_RESIZE_FS");
+    return 0;
 }
