@@ -1,8 +1,9 @@
 //! Members of Linux software RAID (kernel header `include/uapi/linux/raid/md_p.h`).
 //!
 //! Version 1 metadata is little-endian and lies near the end (1.0), at the start (1.1) or 4 KiB in (1.2) of the member
-//! and says where it lies; version 0.90 lies in the last 64 KiB to 128 KiB, in the byte order of the machine, here
-//! little-endian. Metadata that names another place or does not fit the member was left by something that is gone: not a member.
+//! and says where it lies; version 0.90 lies in the last 64 KiB to 128 KiB, in the byte order of the machine (all that
+//! wisp runs on are little-endian). Metadata that names another place, or that the member has no room for, was left by
+//! something that is gone: not a member.
 
 use super::formats::Found;
 use super::{Details, Kind, Superblock, identity};
