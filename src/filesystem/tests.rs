@@ -502,8 +502,8 @@ fn ext_extents_know_their_limits() {
     assert_eq!(extent(ext_with(0x150, &[1, 0, 0, 0])).blocks, (1 << 32) + 8192);
     // With bigalloc, a group has as many clusters as its bitmap has bits, and more blocks; so many more here that the
     // block numbers are used up first.
-    let clusters = ext_with(0x64, &0x200u32.to_le_bytes()).with(1024 + 0x20, (32768u32 << 10).to_le_bytes());
-    assert_eq!(extent(clusters), Extent { granule: 32768 << 10, max_blocks: (1 << 48) - 1, ..expected });
+    let clusters = ext_with(0x64, &0x200u32.to_le_bytes()).with(1024 + 0x20, (32768u32 << 15).to_le_bytes());
+    assert_eq!(extent(clusters), Extent { granule: 32768 << 15, max_blocks: (1 << 48) - 1, ..expected });
 }
 
 #[test]
