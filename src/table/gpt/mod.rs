@@ -112,6 +112,10 @@ impl Gpt {
     }
 
     /// Plans the growth of partition `number`, after putting the primary right where it has to be.
+    pub(super) fn restore(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<Vec<super::Write>> {
+        Ok(restore::plan(self, disk, rule)?.writes)
+    }
+
     pub(super) fn grow(&self, disk: &dyn ReadAt, number: u32, rule: &Rule) -> Result<Growth> {
         let restored = restore::plan(self, disk, rule)?;
         grow::plan(self, restored, number, rule)
