@@ -85,15 +85,15 @@ fn find_entries(gpt: &Gpt, disk: &dyn ReadAt) -> Result<Lba> {
     let sector = gpt.geometry.read_sectors(disk, PRIMARY, 1)?;
     let claimed = if sector.starts_with(SIGNATURE) { super::field(disk, gpt.geometry, 72)? } else { USUAL_ENTRIES };
     let right_before_partitions = Lba(backup.usable.first.0.saturating_sub(sectors));
-    for at in [claimed, USUAL_ENTRIES, right_before_partitions] {
-        if !fits(at) {
-            continue;
-        }
+    let places = [claimed, USUAL_ENTRIES, right_before_partitions];
+    let mut empty = None;
+    for at in places.into_iter().filter(|&at| fits(at)) {
         let present = gpt.geometry.read_sectors(disk, at, sectors)?;
-        let only_place = at == USUAL_ENTRIES && at == right_before_partitions;
-        if only_place || present == gpt.spoken.entries || present.iter().all(|&byte| byte == 0) {
+        if present == gpt.spoken.entries {
             return Ok(at);
         }
+        let free = USUAL_ENTRIES == right_before_partitions || present.iter().all(|&byte| byte == 0);
+        empty = empty.or(free.then_some(at));
     }
-    Err(Error::refused(RESTORE, "nothing tells where its entries belong"))
+    empty.ok_or_else(|| Error::refused(RESTORE, "nothing tells where its entries belong"))
 }
