@@ -140,9 +140,9 @@ fn emit_entry(output: &mut Vec<u8>, path: &str, c_ino: u32, c_nlink: u32, entry:
     // Of the format `crc` only.
     let c_chksum = 0;
     output.extend_from_slice(b"070701");
-    for field in [
-        c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime, c_filesize, c_maj, c_min, c_rmaj, c_rmin, c_namesize, c_chksum,
-    ] {
+    for field in
+        [c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime, c_filesize, c_maj, c_min, c_rmaj, c_rmin, c_namesize, c_chksum]
+    {
         output.extend_from_slice(format!("{field:08x}").as_bytes());
     }
     output.extend_from_slice(path.as_bytes());

@@ -151,8 +151,11 @@ pub fn boot_entry(status: u8, kind: u8, start: u32, sectors: u32) -> [u8; 16] {
     entry
 }
 
-/// Writes a boot record with these entries (type, start, sectors) into the sector `at`; type 0 leaves one empty.
-pub fn boot_record(disk: &mut MemoryDisk, at: u64, entries: &[(u8, u32, u32)]) {
+/// What a test says of an entry of a boot record: type, start, sectors.
+pub type RecordEntry = (u8, u32, u32);
+
+/// Writes a boot record with these entries into the sector `at`; type 0 leaves one empty.
+pub fn boot_record(disk: &mut MemoryDisk, at: u64, entries: &[RecordEntry]) {
     let base = at * disk.geometry().sector.bytes();
     for (index, &(kind, start, sectors)) in entries.iter().enumerate() {
         let entry = if kind == 0 { [0; 16] } else { boot_entry(0, kind, start, sectors) };
@@ -162,7 +165,7 @@ pub fn boot_record(disk: &mut MemoryDisk, at: u64, entries: &[(u8, u32, u32)]) {
 }
 
 /// A disk of `mib` MiB with an MBR: boot code, the signature 0xDEADBEEF, and these primary entries.
-pub fn mbr(mib: u64, entries: &[(u8, u32, u32)]) -> MemoryDisk {
+pub fn mbr(mib: u64, entries: &[RecordEntry]) -> MemoryDisk {
     let mut disk = MemoryDisk::new(SectorSize::B512, mib * MIB);
     disk.patch(0, &[0x90; 440]);
     disk.patch(440, &0xDEAD_BEEFu32.to_le_bytes());

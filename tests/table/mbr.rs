@@ -1,6 +1,6 @@
 //! MBR: primary and logical partitions, the 2 TiB limit, and what must not pass for a table.
 
-use crate::make::{self, MIB};
+use crate::make::{self, MIB, RecordEntry};
 use crate::support::MemoryDisk;
 use crate::{grow, grow_by, read, refusal};
 use wisp::error::Kind;
@@ -174,7 +174,7 @@ fn a_table_that_contradicts_itself_is_not_written() {
     let zero = make::mbr(64, &[(0x83, M, 9 * M), (0x83, 20 * M, 0)]);
     assert_eq!(refusal(&zero, 2).kind, Kind::Absent, "a partition of no sectors is none");
 
-    let cases: [(u64, &[(u8, u32, u32)], &str); 6] = [
+    let cases: [(u64, &[RecordEntry], &str); 6] = [
         (
             200,
             &[(0x83, M, 149 * M), (0x05, 350 * M, M)],

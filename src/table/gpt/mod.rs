@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use super::record::BootRecord;
 use super::{Geometry, Growth, Partition, Rule};
-use crate::bytes::ReadAt;
+use crate::bytes::{Fields, ReadAt};
 use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, Guid, Lba};
 use replica::{Header, Replica, SIGNATURE};
@@ -104,7 +104,7 @@ impl Gpt {
     fn with_sound_primary(disk: &dyn ReadAt, geometry: Geometry, record: BootRecord, primary: Replica) -> Result<Self> {
         let backup = sound_replica(disk, geometry, primary.header.alternate)?;
         let copies = match backup {
-            Some(backup) if backup.agrees_with(&primary) => Copies::Both,
+            Some(backup) if backup.backs(&primary, geometry) => Copies::Both,
             _ => Copies::BackupDamaged,
         };
         let partitions = primary.partitions()?;
@@ -164,18 +164,17 @@ fn find_backup(
 /// A number in the sector of the primary header, whatever that sector holds.
 fn field(disk: &dyn ReadAt, geometry: Geometry, offset: usize) -> Result<Lba> {
     let sector = geometry.read_sectors(disk, PRIMARY, 1)?;
-    Ok(Lba(crate::bytes::Fields::new(&sector, READ).u64_le(offset)?))
+    Ok(Lba(Fields::new(&sector, READ).u64_le(offset)?))
 }
 
 /// Fails when a primary header lies where a disk with another logical sector has it.
 fn refuse_other_sector_size(disk: &dyn ReadAt, geometry: Geometry) -> Result<()> {
     let own = geometry.sector.bytes();
     let disk_bytes = geometry.sector.offset_of(Lba(geometry.sectors)).0;
-    let mut start = [0; SIGNATURE.len()];
-    disk.read_at(geometry.sector.offset_of(PRIMARY), &mut start)?;
-    if start == *SIGNATURE {
+    if geometry.read_sectors(disk, PRIMARY, 1)?.starts_with(SIGNATURE) {
         return Ok(());
     }
+    let mut start = [0; SIGNATURE.len()];
     for other in SECTOR_POWERS.filter_map(|power| 1u64.checked_shl(power)) {
         if other == own || other.saturating_add(own) > disk_bytes {
             continue;
