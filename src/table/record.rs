@@ -81,7 +81,7 @@ impl BootRecord {
         Fields::new(&self.sector, PARSE).u32_le(440)
     }
 
-    /// The first `sector bytes`, as they are or as they were edited.
+    /// The bytes of its sector, as they were read or as they were edited.
     pub fn sector(&self) -> &[u8] {
         &self.sector
     }

@@ -333,6 +333,32 @@ fn a_damaged_primary_is_rebuilt_only_when_told_to() {
 }
 
 #[test]
+fn an_interrupted_update_is_finished_without_asking_and_damage_is_not() {
+    let last_of_root = 2 * 512 + 168;
+    let (smaller, larger) = ((GIB - 1) * MIB - 1, GIB * MIB - 33);
+    for (value, name, expected) in [
+        (smaller, "Größe", Copies::Interrupted),
+        (larger, "Größe", Copies::PrimaryDamaged),
+        (smaller, "Namen", Copies::PrimaryDamaged),
+    ] {
+        let mut disk = image().make();
+        let sound = disk.clone();
+        disk.patch(last_of_root, &value.to_le_bytes());
+        let letter = u16::try_from(u32::from(name.chars().next().unwrap())).unwrap();
+        disk.patch(2 * 512 + 128 + 56, &letter.to_le_bytes());
+        assert_eq!(copies(&disk), expected);
+        assert!(read(&disk).repair_needed());
+        assert_eq!(read(&disk).partitions(), read(&sound).partitions(), "the backup speaks");
+        if expected == Copies::PrimaryDamaged {
+            assert_eq!(refusal(&disk, 2).kind, Kind::Refused);
+            continue;
+        }
+        assert_eq!(grow(&mut disk, 2).notes, ["an interrupted update of the partition table is finished"]);
+        assert_eq!(disk, sound);
+    }
+}
+
+#[test]
 fn entries_that_were_not_behind_the_header_are_found_again() {
     let shape = Gpt { first_usable: 2048, entries_at: 2016, ..Gpt::of_mib(64, &[(1, 2048, 20_000)]) };
     for behind_the_header in [&b""[..], b"a boot loader for a small board"] {
