@@ -1,6 +1,7 @@
 //! Words for quantities: a number with its unit cannot be passed where another unit is meant.
 //!
 //! Nothing here knows what time it is or touches the machine: a [`Deadline`] is told the time by its caller.
+#![forbid(unsafe_code)]
 
 use core::fmt;
 use core::time::Duration;
