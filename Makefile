@@ -77,9 +77,9 @@ demo: build ## a machine image boots, its root grows: the disk before and after,
 PROGRAM_TESTS = $(basename $(notdir $(shell grep -l WISP_UNDER_TEST tests/*.rs)))
 test: build ## unit tests, house rules, and the command line of the shipped program
 	@tests/require tests/packages test
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-fail-fast
 	@$(if $(PROGRAM_TESTS),,echo "no test in tests/ starts the program" >&2; exit 1)
-	WISP_UNDER_TEST=$(CURDIR)/build/wisp $(CARGO) test --locked $(addprefix --test ,$(PROGRAM_TESTS))
+	WISP_UNDER_TEST=$(CURDIR)/build/wisp $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(PROGRAM_TESTS))
 
 qemu: build ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
