@@ -1,6 +1,9 @@
 //! The command line.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+pub mod initramfs;
+
 use alloc::vec::Vec;
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.
