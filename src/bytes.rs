@@ -2,6 +2,7 @@
 //!
 //! Every on-disk and on-wire format is read through [`Fields`], so no offset or length from outside can reach past a
 //! buffer, and the one thing the pure rooms ask of the world is [`ReadAt`]: these bytes, at this offset, all or error.
+#![forbid(unsafe_code)]
 
 use crate::error::{Error, Result};
 use crate::units::ByteCount;

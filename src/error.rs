@@ -4,6 +4,7 @@
 //! `read the backup GPT header of /dev/vda: checksum does not match`. Rooms return it; only `command` (and PID 1,
 //! which has nobody to return to) prints it. The [`Kind`] decides the exit code and whether trying again may help,
 //! in one table, [`Kind::row`].
+#![forbid(unsafe_code)]
 
 use alloc::borrow::Cow;
 use alloc::string::String;

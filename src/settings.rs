@@ -1,2 +1,223 @@
-//! What the user asked for, from the command line of the kernel and of the program.
+//! What the user asked for, taken from the kernel command line; every word that wisp knows is in this file.
+//!
+//! A word that cannot be meant does not stop a boot: it is told in [`Boot::complaints`] and its default holds.
+
 #![forbid(unsafe_code)]
+
+use crate::text::cmdline::Cmdline;
+use crate::text::device::Name;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Whether to grow (`wisp.grow=`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// `on`, the default.
+    On,
+    /// `off`: nothing on the disk is touched.
+    Off,
+    /// `repair`: also rebuild a damaged primary GPT from its good backup.
+    Repair,
+}
+
+/// What to do when the root cannot be brought up (`wisp.onfail=`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFail {
+    /// Offer a shell on the console if there is one, and halt when it ends.
+    Shell,
+    /// Start again after [`FAIL_PAUSE`].
+    Reboot,
+    /// Switch the machine off.
+    PowerOff,
+    /// Stop with the message on the screen: the default, since nothing can be lost by it.
+    Halt,
+}
+
+/// How long to wait for the root to appear (`rootwait`, `rootwait=SECONDS`, `rootdelay=SECONDS`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// At most this long.
+    AtMost(Duration),
+    /// Until it is there.
+    Forever,
+}
+
+/// Long enough for a slow SAN or a USB stick, as initramfs-tools waits; short enough to see the message.
+pub const ROOT_WAIT: Duration = Duration::from_secs(30);
+
+/// Before `switch_root` growing takes at most this long; the rest is done by the running system. Twenty seconds grow
+/// a filesystem of 4 KiB blocks by tens of TiB, and one of 1 KiB blocks by 200 GiB.
+pub const BUDGET: Duration = Duration::from_secs(20);
+
+/// No budget is longer: a boot that takes an hour is broken, whatever was typed.
+const BUDGET_LIMIT: u64 = 3600;
+
+/// Before a machine that failed starts again: long enough to read the message, short enough for an unattended one.
+pub const FAIL_PAUSE: Duration = Duration::from_secs(10);
+
+/// The settings of a boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// `root=`.
+    pub root: Option<Name>,
+    /// `rootfstype=`, to be tried in order; empty: whatever is found.
+    pub filesystems: Vec<String>,
+    /// `rootflags=`.
+    pub mount_options: String,
+    /// `ro`, the default as for the kernel, or `rw`.
+    pub read_only: bool,
+    /// `rootwait`, `rootdelay=`.
+    pub wait: Wait,
+    /// `init=`; `None`: the usual places.
+    pub init: Option<String>,
+    /// `wisp.init=`: after growing become this program of the initramfs instead of mounting and switching.
+    pub stock_init: Option<String>,
+    /// `resume=`, unless `noresume`.
+    pub resume: Option<Name>,
+    /// `wisp.onfail=`.
+    pub on_fail: OnFail,
+    /// `wisp.grow=`.
+    pub mode: Mode,
+    /// `wisp.grow.budget=SECONDS`.
+    pub budget: Duration,
+    /// Words that could not be meant, each a sentence.
+    pub complaints: Vec<String>,
+}
+
+impl Boot {
+    /// Reads the settings from a kernel command line.
+    #[must_use]
+    pub fn from_cmdline(line: &Cmdline) -> Self {
+        let mut complaints = Vec::new();
+        let text = |name| line.value(name).filter(|value| !value.is_empty()).map(String::from);
+        let resume = if line.has("noresume") { None } else { device(line, "resume", &mut complaints) };
+        Self {
+            root: device(line, "root", &mut complaints),
+            filesystems: line.value("rootfstype").map(list).unwrap_or_default(),
+            mount_options: text("rootflags").unwrap_or_default(),
+            read_only: line.last_of(&["ro", "rw"]) != Some("rw"),
+            wait: wait(line, &mut complaints),
+            init: text("init"),
+            stock_init: text("wisp.init"),
+            resume,
+            on_fail: choice(line, "wisp.onfail", &ON_FAIL, OnFail::Halt, &mut complaints),
+            mode: choice(line, "wisp.grow", &MODES, Mode::On, &mut complaints),
+            budget: seconds(line, "wisp.grow.budget", &mut complaints)
+                .map_or(BUDGET, |span| span.min(Duration::from_secs(BUDGET_LIMIT))),
+            complaints,
+        }
+    }
+}
+
+const ON_FAIL: [(&str, OnFail); 4] =
+    [("shell", OnFail::Shell), ("reboot", OnFail::Reboot), ("poweroff", OnFail::PowerOff), ("halt", OnFail::Halt)];
+
+const MODES: [(&str, Mode); 6] = [
+    ("on", Mode::On),
+    ("off", Mode::Off),
+    ("repair", Mode::Repair),
+    ("yes", Mode::On),
+    ("no", Mode::Off),
+    ("0", Mode::Off),
+];
+
+/// A comma-separated list without empty items; `auto` stands for no wish at all.
+fn list(value: &str) -> Vec<String> {
+    value.split(',').filter(|item| !item.is_empty() && *item != "auto").map(String::from).collect()
+}
+
+fn device(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<Name> {
+    let value = line.value(name).filter(|value| !value.is_empty())?;
+    match Name::parse(value) {
+        Ok(found) => Some(found),
+        Err(error) => {
+            complaints.push(format!("{name}=: {error}"));
+            None
+        }
+    }
+}
+
+/// One of a table of words; with anything else the default holds, and says so.
+fn choice<T: Copy>(line: &Cmdline, name: &str, table: &[(&str, T)], default: T, complaints: &mut Vec<String>) -> T {
+    let Some(value) = line.value(name) else { return default };
+    if let Some((_, chosen)) = table.iter().find(|(word, _)| *word == value) {
+        return *chosen;
+    }
+    let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
+    complaints.push(format!("{name}={value}: not one of {}; taken as if it were not there", words.join(", ")));
+    default
+}
+
+fn seconds(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<Duration> {
+    let value = line.value(name).filter(|value| !value.is_empty())?;
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    complaints.push(format!("{name}={value}: not a number of seconds; taken as if it were not there"));
+    None
+}
+
+/// `rootwait` without a number has no end; a longer `rootdelay` than the usual wait lengthens it.
+fn wait(line: &Cmdline, complaints: &mut Vec<String>) -> Wait {
+    let asked = seconds(line, "rootwait", complaints);
+    if line.has("rootwait") && asked.is_none() {
+        return Wait::Forever;
+    }
+    let delay = seconds(line, "rootdelay", complaints).map_or(ROOT_WAIT, |delay| delay.max(ROOT_WAIT));
+    Wait::AtMost(asked.unwrap_or(delay))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boot(text: &str) -> Boot {
+        Boot::from_cmdline(&Cmdline::parse(text))
+    }
+
+    #[test]
+    fn an_empty_line_means_the_defaults() {
+        let settings = boot("");
+        assert_eq!(settings.root, None);
+        assert!(settings.read_only && settings.complaints.is_empty());
+        assert_eq!((settings.mode, settings.on_fail, settings.budget), (Mode::On, OnFail::Halt, BUDGET));
+        assert_eq!(settings.wait, Wait::AtMost(ROOT_WAIT));
+    }
+
+    #[test]
+    fn every_word_is_understood() {
+        let settings = boot(
+            "root=LABEL=/ rootfstype=ext4,xfs rootflags=noatime,commit=5 rw rootwait init=/bin/sh wisp.init=/stock \
+             resume=/dev/vda3 wisp.onfail=poweroff wisp.grow=repair wisp.grow.budget=90",
+        );
+        assert_eq!(settings.root, Some(Name::Label("/".into())));
+        assert_eq!(settings.filesystems, ["ext4", "xfs"]);
+        assert_eq!(settings.mount_options, "noatime,commit=5");
+        assert!(!settings.read_only);
+        assert_eq!(settings.wait, Wait::Forever);
+        assert_eq!(settings.init.as_deref(), Some("/bin/sh"));
+        assert_eq!(settings.stock_init.as_deref(), Some("/stock"));
+        assert_eq!(settings.resume, Some(Name::Path("/dev/vda3".into())));
+        assert_eq!((settings.on_fail, settings.mode), (OnFail::PowerOff, Mode::Repair));
+        assert_eq!(settings.budget, Duration::from_secs(90));
+        assert!(settings.complaints.is_empty());
+    }
+
+    #[test]
+    fn a_word_that_cannot_be_meant_is_told_and_the_default_holds() {
+        let settings = boot("root=nonsense wisp.grow=maybe wisp.grow.budget=-1 wisp.onfail=");
+        assert_eq!((settings.root, settings.mode, settings.budget), (None, Mode::On, BUDGET));
+        assert_eq!(settings.complaints.len(), 4, "{:?}", settings.complaints);
+    }
+
+    #[test]
+    fn waits_have_an_end_unless_asked_otherwise() {
+        assert_eq!(boot("rootwait=5").wait, Wait::AtMost(Duration::from_secs(5)));
+        assert_eq!(boot("rootdelay=90").wait, Wait::AtMost(Duration::from_secs(90)));
+        assert_eq!(boot("rootdelay=3").wait, Wait::AtMost(ROOT_WAIT));
+        assert_eq!(boot("wisp.grow.budget=99999999").budget, Duration::from_secs(3600));
+        assert_eq!(boot("resume=/dev/vda3 noresume").resume, None);
+    }
+}

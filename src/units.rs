@@ -1,6 +1,7 @@
 //! Words for quantities: a number with its unit cannot be passed where another unit is meant.
 //!
 //! Nothing here knows what time it is or touches the machine: a [`Deadline`] is told the time by its caller.
+#![forbid(unsafe_code)]
 
 use core::fmt;
 use core::time::Duration;
@@ -49,12 +50,14 @@ impl fmt::Display for ByteCount {
             (unit, scale) = (Some(name), next);
         }
         let Some(unit) = unit else { return write!(out, "{} B", self.0) };
-        let whole = self.0 / scale;
-        // Hundredths, cut and never rounded up: a size must not look larger than it is.
-        let hundredths = (self.0 % scale) / (scale / 128).max(1) * 100 / 128;
-        match (hundredths / 10, hundredths % 10) {
-            (0, 0) => write!(out, "{whole} {unit}"),
-            (tenths, 0) => write!(out, "{whole}.{tenths} {unit}"),
+        let whole = self.0 >> scale.trailing_zeros();
+        // Hundredths, cut and never rounded up: a size must not look larger than it is. The widening keeps the
+        // product in range, and `scale` is a power of two, so both divisions are shifts.
+        let rest = u128::from(self.0 & scale.saturating_sub(1));
+        let hundredths = rest.saturating_mul(100) >> scale.trailing_zeros();
+        match hundredths.checked_rem(10) {
+            _ if hundredths == 0 => write!(out, "{whole} {unit}"),
+            Some(0) => write!(out, "{whole}.{} {unit}", hundredths / 10),
             _ => write!(out, "{whole}.{hundredths:02} {unit}"),
         }
     }

@@ -1,2 +1,6 @@
-//! Facts and settings in, steps out. Pure: a refusal is a value with its reason.
+//! Facts in, steps out. Pure: a plan is a value, a refusal is a value with its reason, and nothing here can touch a
+//! disk. A dry run prints the plan; a run carries it out; a second run finds an empty one.
+
 #![forbid(unsafe_code)]
+
+pub mod grow;

@@ -1,2 +1,8 @@
-//! Facts about this machine, read from /proc, /sys and /dev.
+//! Facts about this machine, read from /proc, /sys and the first sectors of devices. Never writes, never guesses from
+//! names: what a device is, sysfs says.
+
 #![forbid(unsafe_code)]
+
+pub mod block;
+pub mod growth;
+pub mod search;

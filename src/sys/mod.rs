@@ -1,4 +1,29 @@
 //! The seam to the kernel: the only room with `unsafe`.
+//!
+//! Each file wraps one family of calls in small safe functions with typed descriptors and [`crate::error::Error`];
+//! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
+
+pub mod block;
+pub mod clock;
+pub mod console;
 #[cfg(freestanding)]
 mod entry;
+pub mod file;
+mod ioctl;
+pub mod kmsg;
+pub mod module;
+pub mod mount;
+pub mod node;
+pub mod power;
+pub mod process;
+pub mod resize;
 pub mod stdio;
+pub mod uevent;
+
+use crate::error::Error;
+use rustix::io::Errno;
+
+/// Turns the kernel's refusal into wisp's error.
+const fn refused(errno: Errno, doing: &'static str) -> Error {
+    Error::os(errno.raw_os_error(), doing)
+}

@@ -1,2 +1,7 @@
-//! Text formats. Pure.
+//! Text formats. Pure: text in, values out, and nothing in them is ever executed.
 #![forbid(unsafe_code)]
+
+pub mod cmdline;
+pub mod device;
+pub mod modules;
+pub mod mountinfo;

@@ -1,0 +1,121 @@
+# wisp: build, test, measure, install. `make help` lists the targets.
+#
+# The program is one static file without a dynamic loader, in two sizes: build/wisp (everything) and
+# build/wisp-initramfs (growing, init and image writing; bytes in an initramfs are paid at every boot).
+
+SHELL   := /bin/sh
+# mkfs and its kin live in sbin, which an ordinary user's PATH may lack.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+CARGO   ?= cargo
+HOST    := $(shell uname -m)
+ARCH    ?= $(HOST)
+CROSS   := $(filter-out $(HOST),$(ARCH))
+OUT     := build$(if $(CROSS),/$(ARCH))
+
+# Bytes each program may have. The initramfs one is read by firmware or boot loader at every boot, often slowly.
+BUDGET_WISP           := 1228800
+BUDGET_WISP_INITRAMFS := 409600
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec
+DOCDIR     ?= $(PREFIX)/share/doc/wisp
+
+# Seconds that `make fuzz` spends on each parser.
+SECONDS  ?= 20
+SCENARIO ?=
+
+.PHONY: build help toolchain demo test qemu bench size check install initramfs fuzz clean FORCE
+.DELETE_ON_ERROR:
+
+build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs; ARCH=aarch64 for the other CPU (the default)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# How to link: COMPILER:TARGET, the first that this machine has the standard library's core for. Rust's own musl target
+# brings everything; with the gnu target, build.rs links against the musl of Debian's musl-dev instead. The last one is
+# Debian's rustc-web beside a rustup one. Anything else: make WAY=rustc:TARGET.
+has_core = $(wildcard $(shell $(firstword $(1)) --print target-libdir --target $(lastword $(1)) 2>/dev/null)/libcore-*.rlib)
+WAYS = rustc:$(ARCH)-unknown-linux-musl $(if $(CROSS),,$(addprefix rustc:,$(filter %-musl,$(shell rustc -vV | sed -n 's/^host: //p')))) \
+	rustc:$(ARCH)-unknown-linux-gnu /usr/bin/rustc:$(ARCH)-unknown-linux-gnu
+WAY  ?= $(firstword $(foreach way,$(WAYS),$(if $(call has_core,$(subst :, ,$(way))),$(way))))
+
+TARGET     = $(lastword $(subst :, ,$(WAY)))
+COMPILER   = $(firstword $(subst :, ,$(WAY)))
+MUSL       = /usr/lib/$(ARCH)-linux-musl
+GNU_TOOL   = $(if $(CROSS),$(ARCH)-linux-gnu-)
+# C code (zstd) must see musl's headers, not those of the C library of this machine.
+MUSL_CC    = $(if $(CROSS),$(ARCH)-linux-gnu-gcc -specs $(MUSL)/musl-gcc.specs,musl-gcc)
+TRIPLE     = $(subst -,_,$(TARGET))
+TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
+# The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
+BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' \
+	CARGO_PROFILE_RELEASE_STRIP=none CC_$(TRIPLE)='$(MUSL_CC)' \
+	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
+FEATURES   = $(if $(filter %-gnu,$(TARGET)),--features static)
+
+toolchain:
+	@tests/require tests/packages build $(if $(CROSS),build-$(ARCH))
+	@$(if $(WAY),,tests/require tests/packages rust-$(ARCH))
+
+# Symbols stay in cargo's copy, for `make size`; the shipped copy is replaced only when it differs.
+$(OUT)/wisp-initramfs: FEATURES += --no-default-features
+$(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
+	@echo "$@: $(COMPILER) for $(TARGET), $(if $(filter %-gnu,$(TARGET)),linked against musl in $(MUSL),with Rust's own musl)"
+	@$(BUILD_ENV) $(CARGO) build --release --locked --bin wisp --target $(TARGET) --target-dir target/$(@F) $(FEATURES)
+	@mkdir -p $(@D)
+	@$(GNU_TOOL)strip -o $@.new target/$(@F)/$(TARGET)/release/wisp
+	@if readelf -lW $@.new | grep -q INTERP; then echo "$@ wants a dynamic loader" >&2; exit 1; fi
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+demo: build ## a machine image boots, its root grows: the disk before and after, in the guest's own words
+	@qemu/demo
+
+# The tests that start the program do so twice: the hosted one of this machine, then the shipped static one.
+PROGRAM_TESTS = $(basename $(notdir $(shell grep -l WISP_UNDER_TEST tests/*.rs)))
+test: build ## unit tests, house rules, and the command line of the shipped program
+	@tests/require tests/packages test
+	$(CARGO) test --locked --no-fail-fast
+	@$(if $(PROGRAM_TESTS),,echo "no test in tests/ starts the program" >&2; exit 1)
+	WISP_UNDER_TEST=$(CURDIR)/build/wisp $(CARGO) test --locked --no-fail-fast $(addprefix --test ,$(PROGRAM_TESTS))
+
+qemu: build ## boot every scenario of qemu/scenarios, or SCENARIO=name
+	@qemu/run $(SCENARIO)
+
+bench: build ## wisp against sfdisk, growpart and systemd-repart, in one guest
+	@qemu/bench
+
+size: build ## bytes against the budget, and the ten largest symbols of each program
+	@$(call weigh,wisp,$(BUDGET_WISP)); $(call weigh,wisp-initramfs,$(BUDGET_WISP_INITRAMFS)); exit $${over:-0}
+define weigh
+bytes=$$(stat -c %s $(OUT)/$(1)); echo "$(OUT)/$(1): $$bytes of $(2) bytes"; \
+[ $$bytes -le $(2) ] || { echo "$(OUT)/$(1) is over its budget" >&2; over=1; }; \
+$(GNU_TOOL)nm --size-sort --reverse-sort --print-size --demangle --radix=d target/$(1)/$(TARGET)/release/wisp | \
+	head -n 10 | sed -E 's/^[0-9]+ 0*([0-9]+) ./  \1\t/'
+endef
+
+check: ## formatting, clippy, documentation and house rules; warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
+	$(CARGO) clippy --locked --lib --bins --features static -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) test --locked --test house
+	@echo "unsafe blocks: $$(grep -rE 'unsafe (\{|impl|extern)' --include='*.rs' src | wc -l)"
+
+install: $(if $(wildcard $(OUT)/wisp),,build) ## copy to DESTDIR= PREFIX= (BINDIR= LIBEXECDIR= DOCDIR=)
+	install -Dm755 $(OUT)/wisp $(DESTDIR)$(BINDIR)/wisp
+	install -Dm755 $(OUT)/wisp-initramfs $(DESTDIR)$(LIBEXECDIR)/wisp/wisp-initramfs
+	install -Dm644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE
+
+# The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
+initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=
+	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR))
+
+fuzz: ## let libFuzzer at every parser for SECONDS= each
+	@fuzz/run $(SECONDS)
+
+clean: ## remove everything that was built
+	rm -rf build target fuzz/target

@@ -1,0 +1,147 @@
+//! ext2, ext3, ext4 (kernel documentation, `filesystems/ext4/globals.rst`, "Super Block").
+//!
+//! Little-endian, 1024 bytes at offset 1024. The three differ only in features, and are told apart as `blkid` does.
+
+use super::formats::Found;
+use super::{Details, Extent, Kind, Superblock, identity};
+use crate::bytes::Fields;
+use crate::error::{Error, Result};
+
+const DOING: &str = "read the ext superblock of";
+
+/// Facts of an ext filesystem that decide whether and how the kernel grows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ext {
+    /// The kernel found errors; it refuses to resize until `e2fsck` has run.
+    pub has_errors: bool,
+    /// The journal holds changes that the next mount replays: an ordinary thing after a hard stop.
+    pub needs_recovery: bool,
+    /// Block numbers have 64 bits; without, a filesystem ends at 2^32 - 1 blocks.
+    pub wide: bool,
+    /// Backup superblocks in two groups only, which online resizing does not support.
+    pub sparse_super2: bool,
+    /// Group descriptors lie in the groups.
+    pub meta_bg: bool,
+    /// Group descriptors have room reserved behind them.
+    pub resize_inode: bool,
+    /// The whole filesystem was marked read-only (`tune2fs -O read-only`).
+    pub read_only: bool,
+}
+
+// Feature bits, under the names of the kernel's `fs/ext4/ext4.h`.
+const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const COMPAT_RESIZE_INODE: u32 = 0x10;
+const COMPAT_SPARSE_SUPER2: u32 = 0x200;
+const INCOMPAT_FILETYPE: u32 = 0x2;
+const INCOMPAT_RECOVER: u32 = 0x4;
+const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
+const INCOMPAT_META_BG: u32 = 0x10;
+const INCOMPAT_64BIT: u32 = 0x80;
+const RO_COMPAT_BIGALLOC: u32 = 0x200;
+const RO_COMPAT_READONLY: u32 = 0x1000;
+/// What ext2 knows; one more and it is ext4 (with a journal, `INCOMPAT_RECOVER` may be there too: ext3).
+const EXT2_INCOMPAT: u32 = INCOMPAT_FILETYPE | INCOMPAT_META_BG;
+/// `sparse_super`, `large_file`, `btree_dir`.
+const EXT3_RO_COMPAT: u32 = 0x7;
+/// `EXT2_ERROR_FS` in `s_state`.
+const STATE_ERROR: u16 = 0x2;
+/// 64 KiB: `EXT4_MAX_BLOCK_LOG_SIZE` is 16, and `s_log_block_size` counts from 1024 bytes.
+const MAX_LOG_BLOCK_SIZE: u32 = 6;
+/// ext4 extents and group descriptors hold 48 bits of a block number.
+const MAX_BLOCKS_WIDE: u64 = (1 << 48) - 1;
+
+impl Ext {
+    /// What makes the kernel's `ext4_resize_fs` say no, in the operator's words.
+    pub(super) const fn obstacle(self) -> Option<&'static str> {
+        if self.read_only {
+            Some("it is marked read-only")
+        } else if self.has_errors {
+            Some("it has errors; run e2fsck -f")
+        } else if self.sparse_super2 {
+            Some("its feature sparse_super2 cannot be resized while mounted")
+        } else if self.meta_bg && self.resize_inode {
+            Some("it has both meta_bg and resize_inode; run e2fsck -f")
+        } else {
+            None
+        }
+    }
+}
+
+/// Reads the superblock, from its first byte.
+pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
+    let fields = Fields::new(found.bytes, DOING);
+    let s_feature_compat = fields.u32_le(0x5c)?;
+    let s_feature_incompat = fields.u32_le(0x60)?;
+    let s_feature_ro_compat = fields.u32_le(0x64)?;
+    let details = Ext {
+        has_errors: fields.u16_le(0x3a)? & STATE_ERROR != 0,
+        needs_recovery: s_feature_incompat & INCOMPAT_RECOVER != 0,
+        wide: s_feature_incompat & INCOMPAT_64BIT != 0,
+        sparse_super2: s_feature_compat & COMPAT_SPARSE_SUPER2 != 0,
+        meta_bg: s_feature_incompat & INCOMPAT_META_BG != 0,
+        resize_inode: s_feature_compat & COMPAT_RESIZE_INODE != 0,
+        read_only: s_feature_ro_compat & RO_COMPAT_READONLY != 0,
+    };
+    let superblock = Superblock {
+        uuid: identity::uuid(fields.array(0x68)?),
+        label: identity::text(fields.slice(0x78, 16)?),
+        ..Superblock::bare(kind(s_feature_compat, s_feature_incompat, s_feature_ro_compat))
+    };
+    if superblock.kind == Kind::ExtJournal {
+        return Ok(Some(superblock));
+    }
+    let extent = parse_extent(fields, details.wide, s_feature_ro_compat & RO_COMPAT_BIGALLOC != 0)?;
+    Ok(Some(Superblock { extent: Some(extent), details: Details::Ext(details), ..superblock }))
+}
+
+/// Which of the family has these features.
+const fn kind(compat: u32, incompat: u32, ro_compat: u32) -> Kind {
+    let journal = compat & COMPAT_HAS_JOURNAL != 0;
+    let old = ro_compat & !EXT3_RO_COMPAT == 0;
+    if incompat & INCOMPAT_JOURNAL_DEV != 0 {
+        Kind::ExtJournal
+    } else if !journal && old && incompat & !EXT2_INCOMPAT == 0 {
+        Kind::Ext2
+    } else if journal && old && incompat & !(EXT2_INCOMPAT | INCOMPAT_RECOVER) == 0 {
+        Kind::Ext3
+    } else {
+        Kind::Ext4
+    }
+}
+
+/// Size and limits; everything here is divided by, multiplied with or handed to the kernel later.
+fn parse_extent(fields: Fields<'_>, wide: bool, bigalloc: bool) -> Result<Extent> {
+    let s_log_block_size = fields.u32_le(0x18)?;
+    let s_first_data_block = u64::from(fields.u32_le(0x14)?);
+    let s_blocks_per_group = u64::from(fields.u32_le(0x20)?);
+    let s_clusters_per_group = u64::from(fields.u32_le(0x24)?);
+    let s_inodes_per_group = u64::from(fields.u32_le(0x28)?);
+    let s_block_group_nr = fields.u16_le(0x5a)?;
+    let high = if wide { u64::from(fields.u32_le(0x150)?) } else { 0 };
+    let s_blocks_count = (high << 32) | u64::from(fields.u32_le(0x4)?);
+
+    if s_log_block_size > MAX_LOG_BLOCK_SIZE {
+        return Err(Error::corrupt(DOING, "the block size is above 64 KiB"));
+    }
+    let block_size = 1024u32 << s_log_block_size;
+    if s_block_group_nr != 0 {
+        return Err(Error::corrupt(DOING, "it is a backup from another group"));
+    }
+    if s_blocks_per_group == 0 || s_inodes_per_group == 0 {
+        return Err(Error::corrupt(DOING, "a group has no blocks or no inodes"));
+    }
+    // One block of bitmap per group; with `bigalloc` its bits count clusters.
+    let bitmap_bits = if bigalloc { s_clusters_per_group } else { s_blocks_per_group };
+    if bitmap_bits > u64::from(block_size).saturating_mul(8) {
+        return Err(Error::corrupt(DOING, "a group is larger than its bitmap"));
+    }
+    if s_blocks_count <= s_first_data_block || s_blocks_count > MAX_BLOCKS_WIDE {
+        return Err(Error::corrupt(DOING, "the number of blocks cannot be"));
+    }
+    // `ext4_resize_fs` answers EINVAL when the inodes of all groups would not fit 32 bits.
+    let most_groups = u64::from(u32::MAX).checked_div(s_inodes_per_group).unwrap_or(0);
+    let most_for_inodes = most_groups.saturating_mul(s_blocks_per_group).saturating_add(s_first_data_block);
+    let most_for_numbers = if wide { MAX_BLOCKS_WIDE } else { u64::from(u32::MAX) };
+    let max_blocks = most_for_inodes.min(most_for_numbers);
+    Ok(Extent { block_size, blocks: s_blocks_count, granule: s_blocks_per_group, max_blocks })
+}

@@ -1,0 +1,162 @@
+//! The table of formats: where each one's magic lies, in which order they are asked, which ranges are read.
+//!
+//! **The order decides** where two formats are found. Members of an array come first: a mirror with metadata 1.0 has
+//! an ordinary filesystem at its start. Then come containers, then filesystems by where they lie: whoever makes one
+//! overwrites what lay at its place, so what is nearer to the start is newer. FAT, which has no magic of its own, is
+//! the last of those at the start. ZFS is asked last of all: its labels at the end of a device outlive a later mkfs.
+//! `blkid` calls two filesystems ambivalent and names neither; wisp names the first in this order, which is the one
+//! that the kernel would mount.
+//!
+//! A magic whose superblock contradicts itself is an error only when nothing sound is found behind it.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::cell::OnceCell;
+
+use super::{Superblock, bcache, boot_sector, btrfs, ext, f2fs, luks, lvm, raid, read_only, swap, xfs, zfs};
+use crate::bytes::ReadAt;
+use crate::error::Result;
+use crate::units::ByteCount;
+
+/// A superblock whose magic matched.
+pub(super) struct Found<'a> {
+    /// From its first byte to the end of what was read.
+    pub(super) bytes: &'a [u8],
+    /// Where its first byte lies on the device.
+    pub(super) offset: u64,
+    /// The magic that matched, for formats with several.
+    pub(super) magic: &'static [u8],
+}
+
+/// A range of the device, read when the first format asks for it.
+#[derive(Clone, Copy)]
+enum Region {
+    /// The first 8 KiB: all that most formats need.
+    Start,
+    /// The first 72 KiB: btrfs at 64 KiB, ISO 9660 at 32 KiB, the swap magic of 64 KiB pages, the first ZFS label.
+    Head,
+    /// Where md metadata 1.0 lies.
+    Raid10,
+    /// Where md metadata 0.90 lies.
+    Raid090,
+    /// The description in the last label of a ZFS pool member.
+    LastZfsLabel,
+}
+
+/// How many regions there are.
+const REGIONS: usize = 5;
+/// Enough of a superblock at the end of a device; none that is read there needs more.
+const TAIL_LENGTH: u64 = 4096;
+
+/// One row of the table.
+struct Format {
+    region: Region,
+    /// Pairs: where in the region the superblock starts, and where its magic lies, both from the region's start.
+    places: &'static [(usize, usize)],
+    magics: &'static [&'static [u8]],
+    /// Reads the superblock; `None` when a weak magic turns out to be chance.
+    parse: fn(&Found<'_>) -> Result<Option<Superblock>>,
+}
+
+/// In the order in which they are asked.
+const FORMATS: &[Format] = &[
+    Format { region: Region::Start, places: &[(0, 0), (4096, 4096)], magics: &[&raid::MAGIC], parse: raid::parse_1 },
+    Format { region: Region::Raid10, places: &[(0, 0)], magics: &[&raid::MAGIC], parse: raid::parse_1 },
+    Format { region: Region::Raid090, places: &[(0, 0)], magics: &[&raid::MAGIC], parse: raid::parse_0 },
+    Format { region: Region::Start, places: &[(0, 0)], magics: &[b"LUKS\xba\xbe"], parse: luks::parse },
+    Format {
+        region: Region::Start,
+        places: &[(0, 0), (512, 512), (1024, 1024), (1536, 1536)],
+        magics: &[b"LABELONE"],
+        parse: lvm::parse,
+    },
+    Format { region: Region::Start, places: &[(0, 0)], magics: &[b"XFSB"], parse: xfs::parse },
+    Format { region: Region::Start, places: &[(1024, 1024 + 0x38)], magics: &[b"\x53\xef"], parse: ext::parse },
+    Format { region: Region::Start, places: &[(1024, 1024)], magics: &[b"\x10\x20\xf5\xf2"], parse: f2fs::parse },
+    Format {
+        region: Region::Start,
+        places: &[(1024, 1024)],
+        magics: &[b"\xe2\xe1\xf5\xe0"],
+        parse: read_only::parse_erofs,
+    },
+    Format { region: Region::Start, places: &[(0, 0)], magics: &[b"hsqs"], parse: read_only::parse_squashfs },
+    Format {
+        region: Region::Start,
+        places: &[(4096, 4096 + 24)],
+        magics: &[&bcache::BCACHEFS_MAGIC, &bcache::BCACHE_MAGIC],
+        parse: bcache::parse,
+    },
+    Format { region: Region::Start, places: &[(1024, 0)], magics: &[swap::TUXONICE], parse: swap::parse },
+    Format {
+        region: Region::Start,
+        places: &[(1024, 4096 - 10), (1024, 8192 - 10)],
+        magics: swap::MAGICS,
+        parse: swap::parse,
+    },
+    Format { region: Region::Start, places: &[(0, 3)], magics: &[b"EXFAT   "], parse: boot_sector::parse_exfat },
+    Format { region: Region::Start, places: &[(0, 3)], magics: &[b"NTFS    "], parse: boot_sector::parse_ntfs },
+    Format { region: Region::Start, places: &[(0, 510)], magics: &[b"\x55\xaa"], parse: boot_sector::parse_vfat },
+    Format { region: Region::Head, places: &[(65536, 65536 + 64)], magics: &[b"_BHRfS_M"], parse: btrfs::parse },
+    Format {
+        region: Region::Head,
+        places: &[(1024, 16384 - 10), (1024, 32768 - 10), (1024, 65536 - 10)],
+        magics: swap::MAGICS,
+        parse: swap::parse,
+    },
+    Format { region: Region::Head, places: &[(32768, 32769)], magics: &[b"CD001"], parse: read_only::parse_iso9660 },
+    Format { region: Region::Head, places: &[(16384, 16384)], magics: zfs::MAGICS, parse: zfs::parse },
+    Format { region: Region::LastZfsLabel, places: &[(0, 0)], magics: zfs::MAGICS, parse: zfs::parse },
+];
+
+/// What `device`, of `size` bytes, holds; `None` when it is nothing known.
+///
+/// # Errors
+/// `Corrupt` when a magic matches, its superblock contradicts itself, and nothing else is found; whatever `device`
+/// returns when it cannot be read.
+pub fn recognise(device: &dyn ReadAt, size: ByteCount) -> Result<Option<Superblock>> {
+    let ranges = Ranges { device, size: size.0, read: [const { OnceCell::new() }; REGIONS] };
+    let mut complaint = None;
+    for format in FORMATS {
+        let (start, bytes) = ranges.region(format.region)?;
+        for &(superblock_at, magic_at) in format.places {
+            let (Some(bytes), Some(behind)) = (bytes.get(superblock_at..), bytes.get(magic_at..)) else { continue };
+            let Some(magic) = format.magics.iter().find(|magic| behind.starts_with(magic)) else { continue };
+            let offset = u64::try_from(superblock_at).map_or(u64::MAX, |at| start.saturating_add(at));
+            match (format.parse)(&Found { bytes, offset, magic }) {
+                Ok(Some(superblock)) => return Ok(Some(superblock)),
+                Ok(None) => {}
+                Err(error) => complaint = complaint.or(Some(error)),
+            }
+        }
+    }
+    complaint.map_or(Ok(None), Err)
+}
+
+/// The regions of one device, each read at most once.
+struct Ranges<'a> {
+    device: &'a dyn ReadAt,
+    size: u64,
+    read: [OnceCell<(u64, Vec<u8>)>; REGIONS],
+}
+
+impl Ranges<'_> {
+    /// Where `region` starts on the device, and its bytes: fewer or none when the device is too small for it.
+    fn region(&self, region: Region) -> Result<(u64, &[u8])> {
+        let (slot, start, length) = match region {
+            Region::Start => (0, Some(0), 8 << 10),
+            Region::Head => (1, Some(0), 72 << 10),
+            Region::Raid10 => (2, raid::offset_1_0(self.size), TAIL_LENGTH),
+            Region::Raid090 => (3, raid::offset_0_90(self.size), TAIL_LENGTH),
+            Region::LastZfsLabel => (4, zfs::last_description(self.size), TAIL_LENGTH),
+        };
+        let (Some(start), Some(cell)) = (start, self.read.get(slot)) else { return Ok((0, &[])) };
+        if cell.get().is_none() {
+            let length = usize::try_from(self.size.saturating_sub(start).min(length)).unwrap_or(0);
+            let mut bytes = vec![0; length];
+            self.device.read_at(ByteCount(start), &mut bytes)?;
+            // The cell was seen empty just above, and nobody else holds it.
+            let _ = cell.set((start, bytes));
+        }
+        Ok(cell.get().map_or((0, &[]), |(start, bytes)| (*start, bytes.as_slice())))
+    }
+}

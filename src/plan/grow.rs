@@ -1,0 +1,287 @@
+//! How far a partition and the filesystem on it may grow, and by which steps.
+//!
+//! The two halves are judged apart and both always: a partition that already has its size must not keep the
+//! filesystem from growing, and a table that cannot be changed must not keep the filesystem from filling what it has.
+//! Order of the steps, so that power may go at any point: table (its own order is `table`'s), kernel, filesystem. A
+//! filesystem is never grown past a table that is not on the medium yet.
+
+#![forbid(unsafe_code)]
+
+use crate::bytes::ReadAt;
+use crate::error::{Error, Result};
+use crate::filesystem::{Details, Extent, Kind, Policy, Superblock};
+use crate::settings::Mode;
+use crate::table::{Geometry, Rule, Table, Write};
+use crate::units::{ByteCount, Lba, MIB};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+const DOING: &str = "grow";
+
+/// Everything the judgement rests on.
+#[derive(Debug)]
+pub struct Facts {
+    /// The node that is to grow: a partition, or a whole disk.
+    pub device: String,
+    /// Its size as the kernel sees it now.
+    pub size: ByteCount,
+    /// Where it lies, if it is a partition.
+    pub slice: Option<Slice>,
+    /// Layers between this node and the mounted filesystem, lowest first, in words: "LVM physical volume".
+    pub layers: Vec<String>,
+    /// What the node holds.
+    pub content: Option<Superblock>,
+    /// The size the mounted filesystem itself tells, in its blocks; `None` when it is not mounted or is ext, whose
+    /// superblock on the device is always up to date.
+    pub live_blocks: Option<u64>,
+}
+
+/// A partition as the kernel sees it, and the table it stands in.
+#[derive(Debug)]
+pub struct Slice {
+    /// The node of the disk.
+    pub disk: String,
+    /// The partition's number.
+    pub number: u32,
+    /// Where it starts on the disk.
+    pub start: ByteCount,
+    /// The disk's sectors.
+    pub geometry: Geometry,
+    /// Whether the kernel refuses to write to the disk.
+    pub read_only: bool,
+    /// The table on the disk, or why it cannot be read.
+    pub table: Result<Option<Table>>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Write these bytes to the disk and flush it.
+    WriteTable(Write),
+    /// Tell the kernel the partition's new length.
+    TellKernel {
+        /// The partition's number.
+        number: u32,
+        /// Where it starts.
+        start: ByteCount,
+        /// Its new length.
+        length: ByteCount,
+    },
+    /// Ask the mounted filesystem to grow.
+    GrowFilesystem(Goal),
+}
+
+/// How large a filesystem shall become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// What it is.
+    pub kind: Kind,
+    /// Bytes in a block.
+    pub block_size: u32,
+    /// Its size now, in blocks.
+    pub from: u64,
+    /// Its size then, in blocks.
+    pub to: u64,
+    /// Blocks in an allocation group, the unit in which ext grows.
+    pub granule: u64,
+    /// Which device of a btrfs.
+    pub devid: u64,
+}
+
+/// The judgement on one half.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// There is no such half: a filesystem on a whole disk has no partition.
+    Absent,
+    /// It has its size already.
+    Full(ByteCount),
+    /// It changes; `before` and `after` are equal when only the table's backup moves.
+    Change {
+        /// The size now.
+        before: ByteCount,
+        /// The size then.
+        after: ByteCount,
+        /// How.
+        steps: Vec<Step>,
+    },
+    /// It is not wisp's to grow, for this reason.
+    Left(String),
+    /// It must not be touched.
+    Refused(Error),
+}
+
+/// The whole judgement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The partition in its table.
+    pub partition: Half,
+    /// The filesystem in its partition.
+    pub filesystem: Half,
+    /// What an operator should know besides.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether nothing is to be done.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps().next().is_none()
+    }
+
+    /// All steps, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        [&self.partition, &self.filesystem].into_iter().flat_map(|half| match half {
+            Half::Change { steps, .. } => steps.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// Both halves refused for one reason: nothing is touched.
+    fn untouched(error: Error) -> Self {
+        Self { partition: Half::Refused(error.clone()), filesystem: Half::Refused(error), notes: Vec::new() }
+    }
+}
+
+/// Judges. `disk` is read again only by `table`, for sectors it wants to see before changing them.
+#[must_use]
+pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
+    let refuse = |why: String| Plan::untouched(Error::refused(DOING, why).to(&*facts.device));
+    if mode == Mode::Off {
+        return refuse("it is switched off (wisp.grow=off)".into());
+    }
+    let layered = !facts.layers.is_empty();
+    let policy = match &facts.content {
+        Some(content) => content.kind.policy(),
+        None if layered => Policy::Layer,
+        None => return refuse("it holds no filesystem that wisp knows".into()),
+    };
+    if let (Policy::Refuse(why), Some(content)) = (policy, &facts.content) {
+        return refuse(format!("it holds {}: {why}", content.kind.name()));
+    }
+    let mut notes = Vec::new();
+    let is_layer = layered || matches!(policy, Policy::Layer);
+    let partition = match (&facts.slice, disk) {
+        (Some(slice), Some(disk)) => {
+            partition_half(facts, slice, disk, rule(mode, is_layer), &mut notes).unwrap_or_else(Half::Refused)
+        }
+        _ => Half::Absent,
+    };
+    let room = match &partition {
+        Half::Change { after, .. } => *after,
+        _ => facts.size,
+    };
+    let filesystem = match &facts.content {
+        Some(content) if !is_layer => filesystem_half(facts, content, room),
+        _ => Half::Left(format!("the {} on it was not grown", layer_name(facts))),
+    };
+    Plan { partition, filesystem, notes }
+}
+
+/// The end is aligned to 1 MiB as sfdisk and growpart do; where LUKS or LVM may sit, the length is also a multiple of
+/// 4096 bytes, without which cryptsetup refuses to open on disks that emulate 512-byte sectors.
+fn rule(mode: Mode, is_layer: bool) -> Rule {
+    Rule {
+        align: ByteCount(MIB),
+        length_multiple: ByteCount(if is_layer { 4096 } else { 512 }),
+        repair: mode == Mode::Repair,
+    }
+}
+
+/// What lies on the partition when it is no filesystem.
+fn layer_name(facts: &Facts) -> String {
+    match (facts.layers.first(), &facts.content) {
+        (Some(layer), _) => layer.clone(),
+        (None, Some(content)) => match content.kind {
+            Kind::Luks => "LUKS volume".into(),
+            Kind::LvmPhysicalVolume => "LVM physical volume".into(),
+            other => other.name().into(),
+        },
+        (None, None) => "layer".into(),
+    }
+}
+
+fn partition_half(
+    facts: &Facts,
+    slice: &Slice,
+    disk: &dyn ReadAt,
+    rule: Rule,
+    notes: &mut Vec<String>,
+) -> Result<Half> {
+    let refused = |why: &'static str| Error::refused("grow the partition", why).to(&*facts.device);
+    if slice.read_only {
+        return Err(refused("the disk is read-only"));
+    }
+    let table = match &slice.table {
+        Ok(Some(table)) => table,
+        Ok(None) => return Err(refused("the kernel sees a partition, and wisp finds no GPT and no MBR on the disk")),
+        Err(error) => return Err(error.clone().to(&*slice.disk)),
+    };
+    let growth = table.grow(disk, slice.number, rule).map_err(|error| error.to(&*facts.device))?;
+    notes.extend(growth.notes);
+    let bytes = |lba: Lba| slice.geometry.sector.offset_of(lba).0;
+    let length = |first, last| ByteCount(bytes(last).saturating_sub(bytes(first)).saturating_add(bytes(Lba(1))));
+    let on_disk = length(growth.before.first, growth.before.last);
+    if bytes(growth.before.first) != slice.start.0 || on_disk < facts.size {
+        return Err(refused("the table on the disk and the kernel's view of it differ"));
+    }
+    let after = length(growth.after.first, growth.after.last);
+    let mut steps: Vec<Step> = growth.writes.into_iter().map(Step::WriteTable).collect();
+    if after > facts.size {
+        steps.push(Step::TellKernel { number: slice.number, start: slice.start, length: after });
+    }
+    Ok(match steps.is_empty() {
+        true => Half::Full(facts.size),
+        false => Half::Change { before: facts.size, after, steps },
+    })
+}
+
+/// Judges the filesystem half anew for the `room` that its partition has in the end.
+#[must_use]
+pub fn refit(facts: &Facts, room: ByteCount) -> Half {
+    match &facts.content {
+        Some(content) => filesystem_half(facts, content, room),
+        None => Half::Absent,
+    }
+}
+
+fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half {
+    let Some(extent) = &content.extent else {
+        return Half::Left(format!("wisp cannot tell the size of {}", content.kind.name()));
+    };
+    let block = u64::from(extent.block_size);
+    let from = facts.live_blocks.unwrap_or(extent.blocks);
+    let to = largest_within(*extent, content.kind, room);
+    let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(block));
+    if to <= from {
+        return Half::Full(bytes(from));
+    }
+    if let Some(why) = content.obstacle() {
+        return Half::Refused(Error::refused("grow the filesystem on", why).to(&*facts.device));
+    }
+    let goal = Goal {
+        kind: content.kind,
+        block_size: extent.block_size,
+        from,
+        to,
+        granule: extent.granule,
+        devid: match content.details {
+            Details::Btrfs(btrfs) => btrfs.devid,
+            _ => 0,
+        },
+    };
+    Half::Change { before: bytes(from), after: bytes(to), steps: Vec::from([Step::GrowFilesystem(goal)]) }
+}
+
+/// The most blocks that fit into `room` and that the kernel would not trim again: of a last group that is too small
+/// to be of use nothing is kept (`ext4_resize_fs`, `xfs_growfs_data_private`), and a plan that asks for it would never
+/// come to rest.
+fn largest_within(extent: Extent, kind: Kind, room: ByteCount) -> u64 {
+    let blocks = room.0.checked_div(u64::from(extent.block_size)).unwrap_or(0).min(extent.max_blocks);
+    let rest = blocks.checked_rem(extent.granule).unwrap_or(0);
+    let least = match kind {
+        Kind::Xfs => extent.granule,
+        _ => 0,
+    };
+    if rest < least { blocks.saturating_sub(rest) } else { blocks }
+}

@@ -1,0 +1,217 @@
+//! Block devices: open, read, write, flush, their geometry, the lock that keeps udev away, and `BLKPG`.
+
+#![expect(unsafe_code, reason = "block device geometry and BLKPG are ioctls")]
+
+use super::{ioctl, refused};
+use crate::bytes::ReadAt;
+use crate::error::{Error, Result};
+use crate::units::{ByteCount, SectorSize};
+use alloc::string::String;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+
+/// An open block device (or, for tests and images, a file).
+#[derive(Debug)]
+pub struct Device {
+    descriptor: OwnedFd,
+    path: String,
+}
+
+/// For what a device is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Only looking; closing it afterwards tells udev nothing.
+    Read,
+    /// Writing straight to the device, past the page cache: each write is one request, each read-back is the medium's
+    /// own answer. Buffers, offsets and lengths must be multiples of the logical sector.
+    WriteDirect,
+}
+
+/// `struct blkpg_ioctl_arg` of `linux/blkpg.h`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct BlkpgArgument {
+    op: i32,
+    flags: i32,
+    datalen: i32,
+    data: *const BlkpgPartition,
+}
+
+/// `struct blkpg_partition` of `linux/blkpg.h`; `start` and `length` in bytes.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct BlkpgPartition {
+    start: i64,
+    length: i64,
+    pno: i32,
+    devname: [u8; 64],
+    volname: [u8; 64],
+}
+
+const _: () = assert!(size_of::<BlkpgPartition>() == 152 && size_of::<BlkpgArgument>() == 24);
+
+const BLKROGET: u32 = 0x125e;
+const BLKRRPART: u32 = 0x125f;
+const BLKSSZGET: u32 = 0x1268;
+const BLKPG: u32 = 0x1269;
+const BLKGETSIZE64: u32 = 0x8008_1272;
+const BLKPG_RESIZE_PARTITION: i32 = 3;
+
+impl Device {
+    /// Opens `path`.
+    ///
+    /// # Errors
+    /// `Os` with the kernel's reason.
+    pub fn open(path: &str, access: Access) -> Result<Self> {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::WriteDirect => OFlags::RDWR | OFlags::DIRECT,
+        };
+        let descriptor = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|errno| refused(errno, "open").to(path))?;
+        Ok(Self { descriptor, path: path.into() })
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Takes the exclusive lock that udev respects, if nobody else holds it. It lasts until the device is dropped.
+    ///
+    /// # Errors
+    /// `Os` other than "somebody else holds it", for which the result is `false`.
+    pub fn try_lock(&self) -> Result<bool> {
+        match rustix::fs::flock(&self.descriptor, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(refused(errno, "lock").to(&*self.path)),
+        }
+    }
+
+    /// The size of the whole device.
+    ///
+    /// # Errors
+    /// `Os`: not a block device.
+    pub fn size(&self) -> Result<ByteCount> {
+        // SAFETY: linux/fs.h: BLKGETSIZE64 fills a u64.
+        let got = unsafe { ioctl::run(self.as_fd(), BLKGETSIZE64, 0u64, "ask for the size of") };
+        Ok(ByteCount(got.map_err(|error| error.to(&*self.path))?.1))
+    }
+
+    /// The logical sector size.
+    ///
+    /// # Errors
+    /// `Os`: not a block device; `Unsupported`: a size no disk has.
+    pub fn sector_size(&self) -> Result<SectorSize> {
+        const DOING: &str = "ask for the sector size of";
+        // SAFETY: linux/fs.h: BLKSSZGET fills an int.
+        let (_, bytes) = unsafe { ioctl::run(self.as_fd(), BLKSSZGET, 0i32, DOING) }.map_err(|e| e.to(&*self.path))?;
+        u32::try_from(bytes)
+            .ok()
+            .and_then(SectorSize::new)
+            .ok_or_else(|| Error::unsupported(DOING, "not a power of two from 512 to 65536").to(&*self.path))
+    }
+
+    /// Whether the kernel refuses to write to it.
+    ///
+    /// # Errors
+    /// `Os`: not a block device.
+    pub fn is_read_only(&self) -> Result<bool> {
+        // SAFETY: linux/fs.h: BLKROGET fills an int.
+        let got = unsafe { ioctl::run(self.as_fd(), BLKROGET, 0i32, "ask whether writable:") };
+        Ok(got.map_err(|error| error.to(&*self.path))?.1 != 0)
+    }
+
+    /// Tells the kernel the new length of partition `number`, which starts at `start`; works while it is mounted.
+    ///
+    /// # Errors
+    /// `Os`: EINVAL when the start differs from the kernel's, EBUSY when it would overlap another.
+    pub fn resize_partition(&self, number: u32, start: ByteCount, length: ByteCount) -> Result<()> {
+        const DOING: &str = "tell the kernel the new partition size on";
+        let wide = || Error::unsupported(DOING, "it lies behind what the kernel can address").to(&*self.path);
+        let partition = BlkpgPartition {
+            start: i64::try_from(start.0).map_err(|_| wide())?,
+            length: i64::try_from(length.0).map_err(|_| wide())?,
+            pno: i32::try_from(number).map_err(|_| wide())?,
+            devname: [0; 64],
+            volname: [0; 64],
+        };
+        let argument = BlkpgArgument { op: BLKPG_RESIZE_PARTITION, flags: 0, datalen: 152, data: &raw const partition };
+        // SAFETY: linux/blkpg.h: BLKPG reads this structure and the partition behind `data`, which outlives the call.
+        unsafe { ioctl::run(self.as_fd(), BLKPG, argument, DOING) }.map_err(|error| error.to(&*self.path))?;
+        Ok(())
+    }
+
+    /// Makes the kernel read the partition table anew. Only for a disk of which nothing is in use.
+    ///
+    /// # Errors
+    /// `Os`: EBUSY while any partition is open or mounted.
+    pub fn reread_partitions(&self) -> Result<()> {
+        // SAFETY: linux/fs.h: BLKRRPART ignores its argument.
+        let done = unsafe { ioctl::run(self.as_fd(), BLKRRPART, 0usize, "re-read the partition table of") };
+        done.map(|_| ()).map_err(|error| error.to(&*self.path))
+    }
+
+    /// Writes the whole of `bytes` at `offset`.
+    ///
+    /// # Errors
+    /// `Os`; then part of it may have been written.
+    pub fn write_at(&self, offset: ByteCount, bytes: &[u8]) -> Result<()> {
+        let mut offset = offset.0;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let written = retry(|| rustix::io::pwrite(&self.descriptor, rest, offset))
+                .map_err(|errno| refused(errno, "write to").to(&*self.path))?;
+            rest = rest.get(written..).unwrap_or_default();
+            if written == 0 {
+                return Err(Error::os(Errno::NOSPC.raw_os_error(), "write to").to(&*self.path));
+            }
+            offset = offset.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+
+    /// Waits until everything written is on the medium.
+    ///
+    /// # Errors
+    /// `Os`; then nothing may be assumed about what was written.
+    pub fn flush(&self) -> Result<()> {
+        rustix::fs::fsync(&self.descriptor).map_err(|errno| refused(errno, "flush").to(&*self.path))
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl ReadAt for Device {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        let mut offset = offset.0;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let count = retry(|| rustix::io::pread(&self.descriptor, &mut *rest, offset))
+                .map_err(|errno| refused(errno, "read").to(&*self.path))?;
+            if count == 0 {
+                return Err(Error::corrupt("read", "the range lies behind the end").to(&*self.path));
+            }
+            rest = rest.get_mut(count..).unwrap_or_default();
+            offset = offset.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        }
+        Ok(())
+    }
+}
+
+/// Repeats a call that a signal interrupted before it did anything.
+fn retry<T>(mut call: impl FnMut() -> core::result::Result<T, Errno>) -> core::result::Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What time it is. Every other room is told by its caller, so tests can tell it anything.
+
+use core::time::Duration;
+use rustix::thread::{ClockId, Timespec, clock_nanosleep_relative};
+
+/// Time since the kernel started, sleep not counted (`CLOCK_MONOTONIC`).
+#[must_use]
+pub fn now() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// Waits for `span`; a signal may end the wait early. Only for things that send no event when they are done.
+pub fn pause(span: Duration) {
+    let request = timespec(span);
+    // Waking early only means looking again early.
+    let _ = clock_nanosleep_relative(ClockId::Monotonic, &request);
+}
+
+/// `span` as the kernel wants it.
+pub(super) fn timespec(span: Duration) -> Timespec {
+    Timespec { tv_sec: i64::try_from(span.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(span.subsec_nanos()) }
+}

@@ -1,0 +1,120 @@
+//! Mounts, mount namespaces, and changing the root.
+
+use super::refused;
+use crate::error::{Error, Result};
+use alloc::ffi::CString;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::process;
+
+pub use rustix::mount::MountFlags as Flags;
+
+/// Mounts `source` of type `kind` at `target`, with the filesystem's own `options` ("a=b,c").
+///
+/// # Errors
+/// `Os`.
+pub fn mount(source: &str, target: &str, kind: &str, flags: Flags, options: &str) -> Result<()> {
+    const DOING: &str = "mount";
+    let options = CString::new(options).map_err(|_| Error::usage(DOING, "the options hold a NUL byte").to(source))?;
+    rustix::mount::mount(source, target, kind, flags, &*options).map_err(|errno| refused(errno, DOING).to(source))
+}
+
+/// Changes the flags of the filesystem mounted at `target`.
+///
+/// # Errors
+/// `Os`: EBUSY when files are open for writing and read-only is asked for.
+pub fn remount(target: &str, flags: Flags) -> Result<()> {
+    rustix::mount::mount_remount(target, flags, "").map_err(|errno| refused(errno, "remount").to(target))
+}
+
+/// Moves the mount at `source` to `target`.
+///
+/// # Errors
+/// `Os`.
+pub fn shift(source: &str, target: &str) -> Result<()> {
+    rustix::mount::mount_move(source, target).map_err(|errno| refused(errno, "move the mount").to(source))
+}
+
+/// Unmounts `target`; `lazily` detaches it at once and lets the kernel finish when the last user is gone.
+///
+/// # Errors
+/// `Os`: EBUSY.
+pub fn unmount(target: &str, lazily: bool) -> Result<()> {
+    let flags = if lazily { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+    rustix::mount::unmount(target, flags).map_err(|errno| refused(errno, "unmount").to(target))
+}
+
+/// Gives this process its own copy of the mount tree: what it mounts from here on, nobody else sees, and it is gone
+/// when the process is.
+///
+/// # Errors
+/// `Os`.
+pub fn unshare() -> Result<()> {
+    const DOING: &str = "make private the mounts of";
+    super::process::unshare_mounts().map_err(|errno| refused(errno, DOING).to("this process"))?;
+    rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
+        .map_err(|errno| refused(errno, DOING).to("this process"))
+}
+
+/// Makes the mount at `new` the root of the mount tree and of this process (`switch_root`).
+///
+/// # Errors
+/// `Os`.
+pub fn make_root(new: &str) -> Result<()> {
+    const DOING: &str = "switch the root to";
+    let step = |result: rustix::io::Result<()>| result.map_err(|errno| refused(errno, DOING).to(new));
+    step(process::chdir(new))?;
+    step(rustix::mount::mount_move(".", "/"))?;
+    step(process::chroot("."))?;
+    step(process::chdir("/"))
+}
+
+/// Flags and remaining options of an option list as in `rootflags=` or fstab ("noatime,data=ordered").
+#[must_use]
+pub fn flags_of(options: &str) -> (Flags, alloc::string::String) {
+    const WORDS: [(&str, Flags, bool); 16] = [
+        ("ro", MountFlags::RDONLY, true),
+        ("rw", MountFlags::RDONLY, false),
+        ("nosuid", MountFlags::NOSUID, true),
+        ("suid", MountFlags::NOSUID, false),
+        ("nodev", MountFlags::NODEV, true),
+        ("dev", MountFlags::NODEV, false),
+        ("noexec", MountFlags::NOEXEC, true),
+        ("exec", MountFlags::NOEXEC, false),
+        ("sync", MountFlags::SYNCHRONOUS, true),
+        ("async", MountFlags::SYNCHRONOUS, false),
+        ("noatime", MountFlags::NOATIME, true),
+        ("nodiratime", MountFlags::NODIRATIME, true),
+        ("relatime", MountFlags::RELATIME, true),
+        ("strictatime", MountFlags::STRICTATIME, true),
+        ("lazytime", MountFlags::LAZYTIME, true),
+        ("defaults", MountFlags::empty(), true),
+    ];
+    let mut flags = MountFlags::empty();
+    let mut rest = alloc::string::String::new();
+    for word in options.split(',').filter(|word| !word.is_empty()) {
+        match WORDS.iter().find(|(name, ..)| *name == word) {
+            Some((_, flag, on)) => flags.set(*flag, *on),
+            None => {
+                if !rest.is_empty() {
+                    rest.push(',');
+                }
+                rest.push_str(word);
+            }
+        }
+    }
+    (flags, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generic_options_become_flags_and_the_rest_stays_in_order() {
+        let (flags, rest) = flags_of("rw,noatime,data=ordered,,ro,commit=5");
+        assert_eq!(flags, MountFlags::NOATIME | MountFlags::RDONLY);
+        assert_eq!(rest, "data=ordered,commit=5");
+        assert_eq!(flags_of("ro,rw").0, MountFlags::empty(), "the last one wins");
+        assert_eq!(flags_of("defaults").1, "");
+    }
+}

@@ -1,0 +1,294 @@
+//! Processes: a child that runs a closure, becoming another program, and waiting with a deadline.
+
+#![expect(unsafe_code, reason = "fork, execve and _exit come from the C library, and unshare splits process state")]
+
+use super::{clock, refused};
+use crate::error::{Error, Kind, Result};
+use crate::units::Deadline;
+use alloc::ffi::CString;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char, c_int};
+use core::ptr;
+use core::time::Duration;
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::thread::UnshareFlags;
+
+unsafe extern "C" {
+    fn fork() -> c_int;
+    fn execve(path: *const c_char, arguments: *const *const c_char, environment: *const *const c_char) -> c_int;
+    fn _exit(status: c_int) -> !;
+    static environ: *const *const c_char;
+}
+
+/// How long a child may take to die after SIGKILL before it is left alone. One that sits in an uninterruptible call
+/// (a device that stopped answering) dies when the call returns; nobody waits for that.
+const KILL_GRACE: Duration = Duration::from_millis(200);
+
+/// The longest line a child may send; longer ones are cut into several.
+const LINE_LIMIT: usize = 4096;
+
+/// The most variables of an environment that are looked at.
+const ENVIRONMENT_LIMIT: usize = 4096;
+
+/// A running child and the pipe through which it tells its parent how far it got.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    pipe: OwnedFd,
+    pending: Vec<u8>,
+}
+
+/// The child's end of the pipe.
+#[derive(Debug)]
+pub struct Teller(OwnedFd);
+
+/// What a parent hears next from its child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A line the child sent with [`Teller::tell`].
+    Line(String),
+    /// The child ended; its exit code, or the number of the signal that ended it.
+    Ended(core::result::Result<u8, i32>),
+    /// The deadline passed; the child still runs.
+    Silence,
+}
+
+impl Teller {
+    /// Sends one line to the parent. A parent that is gone or does not listen is no reason to stop working.
+    pub fn tell(&self, line: &str) {
+        let mut message = Vec::from(line.as_bytes());
+        message.push(b'\n');
+        let _ = rustix::io::write(&self.0, &message);
+    }
+}
+
+/// Runs `work` in a child process; its result is the child's exit code.
+///
+/// # Errors
+/// `Os`: no more processes or memory.
+pub fn spawn(work: impl FnOnce(&Teller) -> u8) -> Result<Child> {
+    const DOING: &str = "start";
+    const CHILD: &str = "a child process";
+    let (reader, writer) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|errno| refused(errno, DOING).to(CHILD))?;
+    // SAFETY: wisp has one thread, so the child's copy of memory and locks is consistent.
+    let pid = unsafe { fork() };
+    if pid == 0 {
+        drop(reader);
+        let status = work(&Teller(writer));
+        // SAFETY: _exit takes any number and does not return; nothing of the parent's is flushed or dropped twice.
+        unsafe { _exit(c_int::from(status)) }
+    }
+    match Pid::from_raw(pid) {
+        Some(pid) if !pid.is_init() => Ok(Child { pid, pipe: reader, pending: Vec::new() }),
+        _ => Err(Error::os(Errno::AGAIN.raw_os_error(), DOING).to(CHILD)),
+    }
+}
+
+impl Child {
+    /// Waits for the next line or the end of the child.
+    pub fn listen(&mut self, deadline: Deadline) -> News {
+        loop {
+            if let Some(line) = self.take_line() {
+                return News::Line(line);
+            }
+            match self.fill(deadline) {
+                Filled::More => {}
+                Filled::Closed => return self.reap(deadline),
+                Filled::TimedOut => return News::Silence,
+            }
+        }
+    }
+
+    /// Kills the child and reaps it if it dies at once.
+    pub fn kill(&mut self) {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
+        let _ = self.reap(Deadline::after(clock::now(), KILL_GRACE));
+    }
+
+    /// A whole line (or one of the greatest length) that has arrived, without its newline.
+    fn take_line(&mut self) -> Option<String> {
+        let end = self.pending.iter().position(|byte| *byte == b'\n');
+        let length = end.or((self.pending.len() >= LINE_LIMIT).then_some(LINE_LIMIT))?;
+        let line = String::from_utf8_lossy(self.pending.get(..length)?).into_owned();
+        self.pending.drain(..length.saturating_add(usize::from(end.is_some())));
+        Some(line)
+    }
+
+    /// Reads what the child has sent, waiting until `deadline` for the first of it.
+    fn fill(&mut self, deadline: Deadline) -> Filled {
+        if !wait_readable(&self.pipe, deadline) {
+            return Filled::TimedOut;
+        }
+        let mut buffer = [0; 512];
+        match rustix::io::read(&self.pipe, &mut buffer) {
+            Ok(0) => Filled::Closed,
+            Ok(count) => {
+                self.pending.extend_from_slice(buffer.get(..count).unwrap_or_default());
+                Filled::More
+            }
+            Err(Errno::INTR) => Filled::More,
+            Err(_) => Filled::Closed,
+        }
+    }
+
+    /// Waits for the end of a child whose pipe is closed. Its end is a matter of microseconds then, unless it sits in
+    /// the kernel; there is no event to wait for, hence the short naps.
+    fn reap(&self, deadline: Deadline) -> News {
+        const NAP: Duration = Duration::from_millis(1);
+        loop {
+            match rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG) {
+                Ok(Some((_, status))) => return News::Ended(outcome(status)),
+                Ok(None) if deadline.has_passed(clock::now()) => return News::Silence,
+                Ok(None) => clock::pause(NAP),
+                Err(Errno::INTR) => {}
+                Err(_) => return News::Ended(Err(0)),
+            }
+        }
+    }
+}
+
+/// What reading from the child's pipe brought.
+enum Filled {
+    More,
+    Closed,
+    TimedOut,
+}
+
+/// Exit code or signal.
+fn outcome(status: WaitStatus) -> core::result::Result<u8, i32> {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+        (None, signal) => Err(signal.unwrap_or(0)),
+    }
+}
+
+/// Whether something can be read from `descriptor` before `deadline`.
+pub(super) fn wait_readable(descriptor: &OwnedFd, deadline: Deadline) -> bool {
+    loop {
+        let mut wanted = [PollFd::from_borrowed_fd(descriptor.as_fd(), PollFlags::IN)];
+        let left = deadline.remaining(clock::now()).map(clock::timespec);
+        match rustix::event::poll(&mut wanted, left.as_ref()) {
+            Ok(0) => return false,
+            Err(Errno::INTR) => {}
+            // A descriptor that cannot be polled is left to the read that follows, which tells why.
+            Ok(_) | Err(_) => return true,
+        }
+    }
+}
+
+/// Becomes the program at `path` with these arguments (the program's own name first) and wisp's environment. Comes
+/// back only with an error.
+///
+/// # Errors
+/// `Os`: absent, not executable; `Usage`: a NUL byte inside.
+pub fn become_program<'a>(path: &str, arguments: impl IntoIterator<Item = &'a [u8]>) -> Error {
+    const DOING: &str = "execute";
+    let strings: core::result::Result<Vec<CString>, _> = arguments.into_iter().map(CString::new).collect();
+    let (Ok(program), Ok(strings)) = (CString::new(path), strings) else {
+        return Error::new(Kind::Usage, DOING, "an argument holds a NUL byte").to(path);
+    };
+    let mut vector: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr()).collect();
+    vector.push(ptr::null());
+    // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
+    let environment = unsafe { environ };
+    // SAFETY: path and arguments are NUL-terminated strings that outlive the call, the vectors end with a null.
+    unsafe { execve(program.as_ptr(), vector.as_ptr(), environment) };
+    refused(last_errno(), DOING).to(path)
+}
+
+/// The environment this program was started with: `NAME=value` each.
+#[must_use]
+pub fn environment() -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
+    let mut next = unsafe { environ };
+    while !next.is_null() && all.len() < ENVIRONMENT_LIMIT {
+        // SAFETY: `next` points into the vector, which ends with a null pointer, where this loop ends.
+        let entry = unsafe { *next };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: every entry is a NUL-terminated string that lives to the end of the program.
+        all.push(unsafe { CStr::from_ptr(entry) }.to_bytes().to_vec());
+        // SAFETY: the null that ends the vector has not been reached.
+        next = unsafe { next.add(1) };
+    }
+    all
+}
+
+/// The C library's `errno`.
+fn last_errno() -> Errno {
+    unsafe extern "C" {
+        fn __errno_location() -> *mut c_int;
+    }
+    // SAFETY: both musl and glibc return a valid pointer to this thread's errno.
+    Errno::from_raw_os_error(unsafe { *__errno_location() })
+}
+
+/// Splits this process's mounts from everybody else's.
+pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
+    // SAFETY: the hazard of unshare is a split descriptor table; only the mount namespace is split here.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
+/// The number of this process.
+#[must_use]
+pub fn is_first() -> bool {
+    rustix::process::getpid().is_init()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Deadline {
+        Deadline::after(clock::now(), Duration::from_secs(20))
+    }
+
+    #[test]
+    fn a_child_tells_its_lines_and_its_exit_code() {
+        let mut child = spawn(|teller| {
+            teller.tell("one");
+            teller.tell("two");
+            7
+        })
+        .unwrap();
+        assert_eq!(child.listen(soon()), News::Line("one".into()));
+        assert_eq!(child.listen(soon()), News::Line("two".into()));
+        assert_eq!(child.listen(soon()), News::Ended(Ok(7)));
+    }
+
+    #[test]
+    fn a_crash_is_told_as_its_signal() {
+        let mut child = spawn(|_| {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
+            0
+        })
+        .unwrap();
+        assert_eq!(child.listen(soon()), News::Ended(Err(9)));
+    }
+
+    #[test]
+    fn a_child_that_hangs_is_left_at_the_deadline_and_can_be_killed() {
+        let mut child = spawn(|_| {
+            clock::pause(Duration::from_secs(3600));
+            0
+        })
+        .unwrap();
+        assert_eq!(child.listen(Deadline::after(clock::now(), Duration::from_millis(20))), News::Silence);
+        child.kill();
+    }
+
+    #[test]
+    fn what_cannot_be_executed_says_so() {
+        let error = become_program("/nonexistent/init", [b"init".as_slice()]);
+        assert_eq!((error.kind, error.to.as_str()), (Kind::Os(2), "/nonexistent/init"));
+        assert_eq!(become_program("/bin/tr\0ue", []).kind, Kind::Usage);
+    }
+}

@@ -1,0 +1,159 @@
+//! The ways in which people name a block device: `/dev/vda2`, `UUID=`, `LABEL=`, `PARTUUID=`, `PARTLABEL=`, `8:2`.
+//!
+//! As the kernel (`block/early-lookup.c`, Documentation/admin-guide/kernel-parameters `root=`) and as mount, blkid and
+//! the distributions' initramfs read them.
+
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use alloc::string::String;
+use core::fmt;
+
+/// A device, named but not yet found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// A node: `/dev/vda2`.
+    Path(String),
+    /// The UUID of the filesystem, in lower case.
+    Uuid(String),
+    /// The label of the filesystem.
+    Label(String),
+    /// The UUID of the partition, in lower case, and how many partitions further the meant one is (`PARTNROFF`).
+    PartUuid(String, i32),
+    /// The name of the GPT partition.
+    PartLabel(String),
+    /// Major and minor number.
+    Number(u32, u32),
+}
+
+impl Name {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// `Usage`: not one of the forms above; `Unsupported`: a form that needs more than a block device (nfs, ZFS).
+    pub fn parse(text: &str) -> Result<Self> {
+        const DOING: &str = "understand the device name";
+        if let Some((tag, value)) = text.split_once('=') {
+            let value = value.trim_matches('"');
+            if value.is_empty() {
+                return Err(Error::usage(DOING, "nothing stands behind the \"=\"").to(text));
+            }
+            return match tag {
+                "UUID" => Ok(Self::Uuid(value.to_ascii_lowercase())),
+                "LABEL" => Ok(Self::Label(value.into())),
+                "PARTUUID" => part_uuid(value).ok_or_else(|| Error::usage(DOING, "PARTNROFF is no number").to(text)),
+                "PARTLABEL" => Ok(Self::PartLabel(value.into())),
+                _ => Err(Error::unsupported(DOING, "wisp knows UUID, LABEL, PARTUUID and PARTLABEL").to(text)),
+            };
+        }
+        if text.starts_with("/dev/") && text.len() > 5 {
+            return Ok(match link(text) {
+                Some(name) => name,
+                None => Self::Path(text.into()),
+            });
+        }
+        number(text).ok_or_else(|| {
+            Error::unsupported(DOING, "it is neither a path below /dev, nor a tag, nor major:minor").to(text)
+        })
+    }
+}
+
+/// The links that udev would make: without udev they still say what is meant.
+fn link(path: &str) -> Option<Name> {
+    let (folder, name) = path.strip_prefix("/dev/disk/by-")?.split_once('/')?;
+    match folder {
+        "uuid" => Some(Name::Uuid(name.to_ascii_lowercase())),
+        "label" => Some(Name::Label(name.into())),
+        "partuuid" => Some(Name::PartUuid(name.to_ascii_lowercase(), 0)),
+        "partlabel" => Some(Name::PartLabel(name.into())),
+        _ => None,
+    }
+}
+
+/// `UUID` or `UUID/PARTNROFF=N`, N possibly negative.
+fn part_uuid(value: &str) -> Option<Name> {
+    let Some((uuid, offset)) = value.split_once('/') else {
+        return Some(Name::PartUuid(value.to_ascii_lowercase(), 0));
+    };
+    let offset = offset.strip_prefix("PARTNROFF=")?.parse().ok()?;
+    Some(Name::PartUuid(uuid.to_ascii_lowercase(), offset))
+}
+
+/// `8:2`, or the kernel's packed hexadecimal `0802`.
+fn number(text: &str) -> Option<Name> {
+    if let Some((major, minor)) = text.split_once(':') {
+        return Some(Name::Number(major.parse().ok()?, minor.parse().ok()?));
+    }
+    let packed = u32::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16).ok()?;
+    // include/linux/kdev_t.h, new_decode_dev: minor in bits 0-7 and 20-31, major in bits 8-19.
+    Some(Name::Number((packed >> 8) & 0xfff, (packed & 0xff) | ((packed >> 12) & 0xfff00)))
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => out.write_str(path),
+            Self::Uuid(uuid) => write!(out, "UUID={uuid}"),
+            Self::Label(label) => write!(out, "LABEL={label}"),
+            Self::PartUuid(uuid, 0) => write!(out, "PARTUUID={uuid}"),
+            Self::PartUuid(uuid, offset) => write!(out, "PARTUUID={uuid}/PARTNROFF={offset}"),
+            Self::PartLabel(label) => write!(out, "PARTLABEL={label}"),
+            Self::Number(major, minor) => write!(out, "{major}:{minor}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use alloc::string::ToString;
+
+    #[test]
+    fn every_form_is_read_and_printed_back() {
+        for text in [
+            "/dev/vda2",
+            "/dev/mapper/vg-root",
+            "UUID=0e2d4f7b-1111-2222-3333-444444444444",
+            "LABEL=my root",
+            "LABEL=/",
+            "PARTUUID=12345678-02",
+            "PARTUUID=12345678-02/PARTNROFF=-1",
+            "PARTLABEL=root-x86-64",
+            "259:3",
+        ] {
+            assert_eq!(Name::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn packed_numbers_are_unpacked_as_the_kernel_does() {
+        assert_eq!(Name::parse("0802"), Ok(Name::Number(8, 2)));
+        assert_eq!(Name::parse("0xfe01"), Ok(Name::Number(254, 1)));
+        assert_eq!(Name::parse("10010300"), Ok(Name::Number(0x103, 0x10000)));
+    }
+
+    #[test]
+    fn links_of_udev_are_understood_without_udev() {
+        assert_eq!(Name::parse("/dev/disk/by-uuid/ABCD-1234"), Ok(Name::Uuid("abcd-1234".into())));
+        assert_eq!(Name::parse("/dev/disk/by-label/root"), Ok(Name::Label("root".into())));
+        assert_eq!(Name::parse("/dev/disk/by-id/x"), Ok(Name::Path("/dev/disk/by-id/x".into())));
+    }
+
+    #[test]
+    fn what_no_form_fits_is_refused_by_name() {
+        for (text, kind) in [
+            ("", Kind::Unsupported),
+            ("vda2", Kind::Unsupported),
+            ("/dev/", Kind::Unsupported),
+            ("LABEL=", Kind::Usage),
+            ("UUID=\"\"", Kind::Usage),
+            ("ZFS=tank/root", Kind::Unsupported),
+            ("PARTUUID=1/PARTNROFF=x", Kind::Usage),
+            ("8:x", Kind::Unsupported),
+        ] {
+            let error = Name::parse(text).unwrap_err();
+            assert_eq!((error.kind, error.to.as_str()), (kind, text));
+        }
+    }
+}

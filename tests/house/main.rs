@@ -1,0 +1,164 @@
+//! The rules of the house, as tests over the repository itself.
+//!
+//! Each rule is a function on text that lives in a module here, with tests that show what it accepts and what it
+//! refuses; this file applies them. `CONTRIBUTING.md` says the rules in words.
+
+mod imports;
+mod kinds;
+mod shape;
+mod source;
+mod words;
+
+use source::Source;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Files above `shape::QUESTIONED` lines of code, and why each is better whole.
+const LARGE: &[(&str, &str)] = &[];
+
+/// Files that may use one room above them, and why.
+const DOORS: &[(&str, &str, &str)] =
+    &[("src/sys/entry.rs", "command", "musl's start-up code calls a C `main`, and only `sys` may export one")];
+
+/// Scripts that need more than POSIX sh, and why.
+const BASH: &[(&str, &str)] = &[(".ci/run", "sums up test counts from pipes whose first command may fail: pipefail")];
+
+/// Every text file of the repository that is not built: path from its root, and contents.
+fn files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ignored = fs::read_to_string(root.join(".gitignore")).expect("the repository has a .gitignore");
+    let skip: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('/')).chain([".git"]).collect();
+    let (mut out, mut folders) = (Vec::new(), vec![String::new()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder)).expect("a folder can be listed") {
+            let entry = entry.expect("a folder can be listed");
+            let name = entry.file_name().into_string().expect("names are UTF-8");
+            let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let kind = entry.file_type().expect("an entry has a type");
+            if skip.contains(&path.as_str()) {
+                continue;
+            } else if kind.is_dir() {
+                folders.push(path);
+            } else if let Some(text) = fs::read(entry.path()).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+                out.push((path, text));
+            }
+        }
+    }
+    assert!(out.iter().any(|(path, _)| path == "src/lib.rs"), "the walk found the source");
+    out.sort();
+    out
+}
+
+/// The Rust files below one of `folders`.
+fn rust(folders: &[&str]) -> Vec<Source> {
+    let inside = |path: &str| path.ends_with(".rs") && folders.iter().any(|folder| path.starts_with(folder));
+    files().iter().filter(|(path, _)| inside(path)).map(|(path, text)| Source::parse(path, text)).collect()
+}
+
+#[track_caller]
+fn none(complaints: impl IntoIterator<Item = String>) {
+    let complaints: Vec<String> = complaints.into_iter().collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn a_room_uses_only_rooms_above_it() {
+    let sources = rust(&["src/"]);
+    let lib = sources.iter().find(|source| source.path == "src/lib.rs").expect("there is a map");
+    let rooms = imports::rooms(&lib.text);
+    assert!(rooms.len() > 10, "the map lists its rooms");
+    none(sources.iter().flat_map(|source| imports::upward(source, &rooms, DOORS)));
+}
+
+#[test]
+fn files_are_small() {
+    let sources = rust(&["src/", "build.rs"]);
+    none(sources.iter().filter_map(|source| shape::file_size(source, LARGE)));
+    let gone = LARGE.iter().filter(|(path, _)| !sources.iter().any(|source| source.path == *path));
+    none(gone.map(|(path, _)| format!("{path}: has a reason to be large and does not exist")));
+}
+
+#[test]
+fn functions_can_be_seen_whole() {
+    none(rust(&["src/", "build.rs"]).iter().flat_map(shape::long_functions));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    none(rust(&["src/", "tests/", "fuzz/", "benches/", "build.rs"]).iter().filter_map(shape::header));
+}
+
+#[test]
+fn unsafe_lives_in_sys_and_is_explained() {
+    let sources = rust(&["src/"]);
+    none(sources.iter().filter_map(shape::unsafe_fence));
+    none(sources.iter().flat_map(shape::unexplained_unsafe));
+}
+
+#[test]
+fn every_error_kind_is_provoked() {
+    let sources = rust(&["src/", "tests/"]);
+    let error = sources.iter().find(|source| source.path == "src/error.rs").expect("there is one error type");
+    let kinds = kinds::variants(error);
+    assert!(kinds.len() > 5, "the kinds were found");
+    // This test's own modules talk about kinds and provoke none.
+    let others: Vec<Source> = sources.into_iter().filter(|source| !source.path.starts_with("tests/house/")).collect();
+    none(kinds::unprovoked(&kinds, &others));
+}
+
+#[test]
+fn names_say_what_is_inside() {
+    none(files().iter().filter_map(|(path, _)| words::empty_name(path)));
+}
+
+#[test]
+fn no_work_is_put_off() {
+    none(files().iter().flat_map(|(path, text)| words::put_off(path, text)));
+}
+
+#[test]
+fn no_code_is_kept_as_a_comment() {
+    none(rust(&["src/", "tests/", "fuzz/", "benches/", "build.rs"]).iter().flat_map(words::commented_out_code));
+}
+
+#[test]
+fn every_dependency_says_why() {
+    let files = files();
+    let manifests = files.iter().filter(|(path, _)| path.ends_with("Cargo.toml"));
+    none(manifests.flat_map(|(path, text)| words::unexplained_dependencies(path, text)));
+}
+
+#[test]
+fn tests_neither_sleep_nor_rest() {
+    none(rust(&["src/", "tests/"]).iter().flat_map(words::lazy_tests));
+}
+
+#[test]
+fn tests_of_the_program_can_test_the_shipped_one() {
+    none(rust(&["tests/"]).iter().filter_map(words::hosted_only));
+}
+
+#[test]
+fn shell_is_posix_and_clean() {
+    let files = files();
+    let first = |text: &str| text.lines().next().unwrap_or_default().to_owned();
+    let scripts: Vec<(&str, String)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), first(text)))
+        .filter(|(path, line)| line.starts_with("#!") && line.contains("sh") || path.ends_with(".sh"))
+        .collect();
+    let other = |(path, line): &&(&str, String)| {
+        line != "#!/bin/sh" && !line.starts_with("#!/bin/busybox sh") && !BASH.iter().any(|(bash, _)| bash == path)
+    };
+    none(scripts.iter().filter(other).map(|(path, line)| format!("{path}: {line} is not #!/bin/sh")));
+    // `make test` installs it; a plain `cargo test` goes without.
+    if Command::new("shellcheck").arg("--version").output().is_err() {
+        eprintln!("shellcheck is not installed, {} scripts not read", scripts.len());
+        return;
+    }
+    let paths = scripts.iter().map(|(path, _)| path);
+    let output = Command::new("shellcheck").args(paths).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output = output.expect("shellcheck runs");
+    assert!(output.status.success(), "\n{}", String::from_utf8_lossy(&output.stdout));
+}
