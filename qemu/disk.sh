@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # Disk images made by the real tools, without root, loop devices or mounts. Everything stays sparse.
 
 SECTOR=512 # logical sector size of the scenario's disks; a scenario may set 4096
@@ -113,4 +112,17 @@ filesystem_bytes() {
         btrfs) btrfs inspect-internal dump-super "$1" | awk '$1 == "dev_item.total_bytes" { n = $2 } $1 == "sectorsize" { b = $2 } END { print n, b }' ;;
         *) fail "no filesystem known to this test in $1" ;;
     esac
+}
+
+# usual_disk DISK [ext4|xfs|btrfs]: what most scenarios start from: a GPT with one partition, a root of 512 MiB labelled
+# `root`, in an image of 514 MiB that was put on a disk of 4 GiB. Ends with `remember`.
+usual_disk() {
+    "make_${2:-ext4}" root.img 512M -L root
+    make_disk "$1" 514M <<LAYOUT
+label: gpt
+start=1MiB, size=512MiB, name=root
+LAYOUT
+    place root.img "$1" 1
+    enlarge "$1" 4G
+    remember "$1"
 }

@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # What a scenario may demand. Each word either returns or ends the scenario with one sentence that says what was wrong.
 
 # fail SENTENCE: ends the scenario.

@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # Initramfs images: wisp's own, and busybox ones for what wisp has to be compared with or has to work beside.
 
 # wisp_initramfs FILE [ARGUMENT...]: the stand-alone initramfs, as a user builds it.

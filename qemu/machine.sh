@@ -1,4 +1,3 @@
-# shellcheck shell=bash
 # The machine: QEMU, its monitor, and what happens to it while it runs.
 
 MEMORY=512           # MiB
