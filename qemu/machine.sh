@@ -69,7 +69,7 @@ run_machine() {
     rm -f qemu.pid timed-out monitor.sock
     touch "$CONSOLE" "$FACTS"
     echo "$*" >>"$BOOTS"
-    qemu-system-x86_64 -accel tcg -cpu max -m "$MEMORY" -nodefaults -nographic -no-reboot -pidfile qemu.pid \
+    setpriv --pdeathsig KILL qemu-system-x86_64 -accel tcg -cpu max -m "$MEMORY" -nodefaults -nographic -no-reboot -pidfile qemu.pid \
         -kernel "$(kernel_dir)/boot/vmlinuz-$(kernel_version)" -initrd "${INITRAMFS:-$STANDALONE_INITRAMFS}" \
         -append "console=ttyS0 panic=-1 $*" -serial "file:$CONSOLE" -serial "file:$FACTS" \
         -monitor unix:monitor.sock,server,nowait "${DEVICES[@]}" </dev/null >qemu.log 2>&1 &
