@@ -1,2 +1,5 @@
 //! File formats that hold other files. Pure.
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "full")]
+pub mod cpio;

@@ -1,6 +1,7 @@
 //! bcache and bcachefs (kernel headers `bcache_ondisk.h` and `bcachefs_format.h`). Little-endian, at 4 KiB.
 //!
-//! The two share the layout up to the names; early bcachefs also used bcache's magic and is taken for it here.
+//! The two share the place and, in early bcachefs, the magic; they are told apart by where each says that it lies.
+//! Both clear the first 4 KiB of a device when they are made.
 
 use super::formats::Found;
 use super::{Kind, Superblock, identity};
@@ -15,16 +16,21 @@ pub(super) const BCACHE_MAGIC: [u8; 16] =
 pub(super) const BCACHEFS_MAGIC: [u8; 16] =
     [0xc6, 0x85, 0x73, 0xf6, 0x66, 0xce, 0x90, 0xa9, 0xd9, 0x6a, 0x60, 0xcf, 0x80, 0x3d, 0xf7, 0xef];
 
-/// Reads the superblock, from its first byte.
+/// Where both lie, in sectors of 512 bytes, as they themselves say.
+const OWN_SECTOR: u64 = 8;
+
+/// Reads the superblock, from its first byte; `None` for a copy from another place.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     let fields = Fields::new(found.bytes, DOING);
-    Ok(Some(if found.magic == BCACHEFS_MAGIC {
-        Superblock {
-            uuid: identity::uuid(fields.array(56)?),
-            label: identity::text(fields.slice(72, 32)?),
-            ..Superblock::bare(Kind::Bcachefs)
-        }
-    } else {
-        Superblock { uuid: identity::uuid(fields.array(40)?), ..Superblock::bare(Kind::Bcache) }
+    if found.magic == BCACHE_MAGIC && fields.u64_le(8)? == OWN_SECTOR {
+        return Ok(Some(Superblock { uuid: identity::uuid(fields.array(40)?), ..Superblock::bare(Kind::Bcache) }));
+    }
+    if fields.u64_le(104)? != OWN_SECTOR {
+        return Ok(None);
+    }
+    Ok(Some(Superblock {
+        uuid: identity::uuid(fields.array(56)?),
+        label: identity::text(fields.slice(72, 32)?),
+        ..Superblock::bare(Kind::Bcachefs)
     }))
 }

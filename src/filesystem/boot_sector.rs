@@ -34,7 +34,7 @@ pub(super) fn parse_vfat(found: &Found<'_>) -> Result<Option<Superblock>> {
         && (512..=4096).contains(&bytes_per_sector)
         && sectors_per_cluster.is_power_of_two()
         && reserved_sectors != 0
-        && (1..=2).contains(&fats)
+        && fats != 0
         && (media == 0xf0 || media >= 0xf8)
         && sectors != 0
         && (fat_16_sectors != 0 || fat_32_sectors != 0);

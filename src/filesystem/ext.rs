@@ -37,6 +37,7 @@ const INCOMPAT_RECOVER: u32 = 0x4;
 const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const INCOMPAT_META_BG: u32 = 0x10;
 const INCOMPAT_64BIT: u32 = 0x80;
+const RO_COMPAT_BIGALLOC: u32 = 0x200;
 const RO_COMPAT_READONLY: u32 = 0x1000;
 /// What ext2 knows; one more and it is ext4 (with a journal, `INCOMPAT_RECOVER` may be there too: ext3).
 const EXT2_INCOMPAT: u32 = INCOMPAT_FILETYPE | INCOMPAT_META_BG;
@@ -44,7 +45,7 @@ const EXT2_INCOMPAT: u32 = INCOMPAT_FILETYPE | INCOMPAT_META_BG;
 const EXT3_RO_COMPAT: u32 = 0x7;
 /// `EXT2_ERROR_FS` in `s_state`.
 const STATE_ERROR: u16 = 0x2;
-/// `EXT4_MAX_BLOCK_LOG_SIZE` is 16, counted from 1 byte; `s_log_block_size` counts from 1024.
+/// 64 KiB: `EXT4_MAX_BLOCK_LOG_SIZE` is 16, and `s_log_block_size` counts from 1024 bytes.
 const MAX_LOG_BLOCK_SIZE: u32 = 6;
 /// ext4 extents and group descriptors hold 48 bits of a block number.
 const MAX_BLOCKS_WIDE: u64 = (1 << 48) - 1;
@@ -89,7 +90,7 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     if superblock.kind == Kind::ExtJournal {
         return Ok(Some(superblock));
     }
-    let extent = parse_extent(fields, details.wide)?;
+    let extent = parse_extent(fields, details.wide, s_feature_ro_compat & RO_COMPAT_BIGALLOC != 0)?;
     Ok(Some(Superblock { extent: Some(extent), details: Details::Ext(details), ..superblock }))
 }
 
@@ -109,7 +110,7 @@ const fn kind(compat: u32, incompat: u32, ro_compat: u32) -> Kind {
 }
 
 /// Size and limits; everything here is divided by, multiplied with or handed to the kernel later.
-fn parse_extent(fields: Fields<'_>, wide: bool) -> Result<Extent> {
+fn parse_extent(fields: Fields<'_>, wide: bool, bigalloc: bool) -> Result<Extent> {
     let s_log_block_size = fields.u32_le(0x18)?;
     let s_first_data_block = u64::from(fields.u32_le(0x14)?);
     let s_blocks_per_group = u64::from(fields.u32_le(0x20)?);
@@ -129,8 +130,9 @@ fn parse_extent(fields: Fields<'_>, wide: bool) -> Result<Extent> {
     if s_blocks_per_group == 0 || s_inodes_per_group == 0 {
         return Err(Error::corrupt(DOING, "a group has no blocks or no inodes"));
     }
-    // One block of bitmap per group; with `bigalloc` its bits count clusters, without both fields are the same.
-    if s_clusters_per_group > u64::from(block_size).saturating_mul(8) {
+    // One block of bitmap per group; with `bigalloc` its bits count clusters.
+    let bitmap_bits = if bigalloc { s_clusters_per_group } else { s_blocks_per_group };
+    if bitmap_bits > u64::from(block_size).saturating_mul(8) {
         return Err(Error::corrupt(DOING, "a group is larger than its bitmap"));
     }
     if s_blocks_count <= s_first_data_block || s_blocks_count > MAX_BLOCKS_WIDE {

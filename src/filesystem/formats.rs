@@ -1,10 +1,11 @@
 //! The table of formats: where each one's magic lies, in which order they are asked, which ranges are read.
 //!
-//! **The order decides** where two formats are found. Members of an array or cache come first: a mirror with metadata
-//! 1.0 has an ordinary filesystem at its start. Then come containers, then filesystems by the strength of their
-//! magic, FAT (which has none) last of those that lie at the start. ZFS is asked last of all: it leaves labels at
-//! the end of a device that a later mkfs does not reach. `blkid` calls two filesystems ambivalent and names none;
-//! wisp names the one at the start, because that is the one the kernel is about to mount.
+//! **The order decides** where two formats are found. Members of an array come first: a mirror with metadata 1.0 has
+//! an ordinary filesystem at its start. Then come containers, then filesystems by where they lie: whoever makes one
+//! overwrites what lay at its place, so what is nearer to the start is newer. FAT, which has no magic of its own, is
+//! the last of those at the start. ZFS is asked last of all: its labels at the end of a device outlive a later mkfs.
+//! `blkid` calls two filesystems ambivalent and names neither; wisp names the first in this order, which is the one
+//! that the kernel would mount.
 //!
 //! A magic whose superblock contradicts itself is an error only when nothing sound is found behind it.
 
@@ -23,8 +24,6 @@ pub(super) struct Found<'a> {
     pub(super) bytes: &'a [u8],
     /// Where its first byte lies on the device.
     pub(super) offset: u64,
-    /// Bytes of the whole device.
-    pub(super) size: u64,
     /// The magic that matched, for formats with several.
     pub(super) magic: &'static [u8],
 }
@@ -64,12 +63,6 @@ const FORMATS: &[Format] = &[
     Format { region: Region::Start, places: &[(0, 0), (4096, 4096)], magics: &[&raid::MAGIC], parse: raid::parse_1 },
     Format { region: Region::Raid10, places: &[(0, 0)], magics: &[&raid::MAGIC], parse: raid::parse_1 },
     Format { region: Region::Raid090, places: &[(0, 0)], magics: &[&raid::MAGIC], parse: raid::parse_0 },
-    Format {
-        region: Region::Start,
-        places: &[(4096, 4096 + 24)],
-        magics: &[&bcache::BCACHEFS_MAGIC, &bcache::BCACHE_MAGIC],
-        parse: bcache::parse,
-    },
     Format { region: Region::Start, places: &[(0, 0)], magics: &[b"LUKS\xba\xbe"], parse: luks::parse },
     Format {
         region: Region::Start,
@@ -87,6 +80,13 @@ const FORMATS: &[Format] = &[
         parse: read_only::parse_erofs,
     },
     Format { region: Region::Start, places: &[(0, 0)], magics: &[b"hsqs"], parse: read_only::parse_squashfs },
+    Format {
+        region: Region::Start,
+        places: &[(4096, 4096 + 24)],
+        magics: &[&bcache::BCACHEFS_MAGIC, &bcache::BCACHE_MAGIC],
+        parse: bcache::parse,
+    },
+    Format { region: Region::Start, places: &[(1024, 0)], magics: &[swap::TUXONICE], parse: swap::parse },
     Format {
         region: Region::Start,
         places: &[(1024, 4096 - 10), (1024, 8192 - 10)],
@@ -122,7 +122,7 @@ pub fn recognise(device: &dyn ReadAt, size: ByteCount) -> Result<Option<Superblo
             let (Some(bytes), Some(behind)) = (bytes.get(superblock_at..), bytes.get(magic_at..)) else { continue };
             let Some(magic) = format.magics.iter().find(|magic| behind.starts_with(magic)) else { continue };
             let offset = u64::try_from(superblock_at).map_or(u64::MAX, |at| start.saturating_add(at));
-            match (format.parse)(&Found { bytes, offset, size: size.0, magic }) {
+            match (format.parse)(&Found { bytes, offset, magic }) {
                 Ok(Some(superblock)) => return Ok(Some(superblock)),
                 Ok(None) => {}
                 Err(error) => complaint = complaint.or(Some(error)),

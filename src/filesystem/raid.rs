@@ -1,8 +1,9 @@
 //! Members of Linux software RAID (kernel header `include/uapi/linux/raid/md_p.h`).
 //!
 //! Version 1 metadata is little-endian and lies near the end (1.0), at the start (1.1) or 4 KiB in (1.2) of the member
-//! and says where it lies; version 0.90 lies in the last 64 KiB to 128 KiB, in the byte order of the machine.
-//! Metadata that names another place or does not fit the member was left by something that is gone: not a member.
+//! and says where it lies; version 0.90 lies in the last 64 KiB to 128 KiB, in the byte order of the machine (all that
+//! wisp runs on are little-endian). Metadata that names another place, or that the member has no room for, was left by
+//! something that is gone: not a member.
 
 use super::formats::Found;
 use super::{Details, Kind, Superblock, identity};
@@ -68,14 +69,13 @@ pub(super) fn parse_0(found: &Found<'_>) -> Result<Option<Superblock>> {
     let major_version = fields.u32_le(4)?;
     let minor_version = fields.u32_le(8)?;
     let size_kib = u64::from(fields.u32_le(32)?);
-    let room = found.size.saturating_sub(RESERVED_BYTES);
-    if major_version != 0 || minor_version < 90 || size_kib.saturating_mul(1024) > room {
+    if major_version != 0 || minor_version < 90 || size_kib.saturating_mul(1024) > found.offset {
         return Ok(None);
     }
-    // The array's name is in four words that are not neighbours.
+    // The array's name is in four words that are not neighbours, printed as numbers.
     let mut set_uuid = [0; 16];
     for (word, at) in set_uuid.chunks_exact_mut(4).zip([20, 52, 56, 60]) {
-        word.copy_from_slice(fields.slice(at, 4)?);
+        word.copy_from_slice(&fields.u32_le(at)?.to_be_bytes());
     }
     Ok(Some(Superblock {
         uuid: identity::uuid(set_uuid),

@@ -11,36 +11,33 @@ use crate::error::{Error, Result};
 const DOING: &str = "read the swap header of";
 /// The magic of the only version that kernels since 2.6 accept.
 const VERSION_1: &[u8] = b"SWAPSPACE2";
-/// Version 1, version 0, then the marks of those who suspend to disk: the kernel, its user-space tool, TuxOnIce.
-pub(super) const MAGICS: &[&[u8]] = &[
-    VERSION_1,
-    b"SWAP-SPACE",
-    b"S1SUSPEND",
-    b"S2SUSPEND",
-    b"ULSUSPEND",
-    b"LINHIB0001",
-    b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c",
-];
+/// The magic of its predecessor, which has no names.
+const VERSION_0: &[u8] = b"SWAP-SPACE";
+/// Swap space, then the marks of those who suspend to disk: the kernel since 2.6, its user-space tools, a later kernel.
+pub(super) const MAGICS: &[&[u8]] = &[VERSION_1, VERSION_0, b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHIB0001"];
+/// TuxOnIce keeps the swap magic and marks the very first bytes.
+pub(super) const TUXONICE: &[u8] = b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c";
+/// A part of the padding that is zero unless the header was left by an old mkswap, which wrote no names either.
+const PADDING: usize = 172;
 
 /// Reads the header, from offset 1024 of the device.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     let fields = Fields::new(found.bytes, DOING);
-    let (kind, named) = match found.magic {
-        VERSION_1 => (Kind::Swap, true),
-        b"SWAP-SPACE" => (Kind::Swap, false),
-        _ => (Kind::Hibernation, true),
-    };
-    if !named {
-        return Ok(Some(Superblock::bare(kind)));
+    let kind = if matches!(found.magic, VERSION_0 | VERSION_1) { Kind::Swap } else { Kind::Hibernation };
+    let mut superblock = Superblock::bare(kind);
+    if found.magic == VERSION_1 {
+        // In the byte order of the machine that made it: either will do.
+        let (version, last_page) = (fields.u32_le(0)?, fields.u32_le(4)?);
+        if version != 1 && version.swap_bytes() != 1 {
+            return Err(Error::corrupt(DOING, "its version is not 1"));
+        }
+        if last_page == 0 {
+            return Err(Error::corrupt(DOING, "it has no pages"));
+        }
     }
-    // Written in the byte order of the machine, either will do.
-    let (version, last_page) = (fields.u32_le(0)?, fields.u32_le(4)?);
-    if kind == Kind::Swap && (version != 1 && version.swap_bytes() != 1 || last_page == 0) {
-        return Err(Error::corrupt(DOING, "its version is not 1 or it has no pages"));
+    if found.magic != VERSION_0 && fields.u64_le(PADDING)? == 0 {
+        superblock.uuid = identity::uuid(fields.array(12)?);
+        superblock.label = identity::text(fields.slice(28, 16)?);
     }
-    Ok(Some(Superblock {
-        uuid: identity::uuid(fields.array(12)?),
-        label: identity::text(fields.slice(28, 16)?),
-        ..Superblock::bare(kind)
-    }))
+    Ok(Some(superblock))
 }

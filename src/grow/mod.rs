@@ -1,2 +1,297 @@
-//! Carries out a growing plan; decides nothing.
+//! Carries out a growing plan and accounts for it; decides nothing.
+//!
+//! Where power may go: after each table write the disk has been flushed, and `table` ordered the writes so that any
+//! prefix of them is a table that boots or that the next run finishes. The kernel is told after the table is on the
+//! medium, the filesystem is asked after the kernel knows. What the filesystem does is journaled by itself.
+//!
+//! The disk is locked through a descriptor that only reads (udev respects the lock and stays away while it is held);
+//! the table is written through a second one, so that when it is closed the lock is still there.
+
 #![forbid(unsafe_code)]
+
+pub mod filesystem;
+pub mod report;
+
+use crate::disk::{self, WriteAt};
+use crate::error::{Error, Result};
+use crate::plan::grow::{self as plan, Goal, Plan, Step};
+use crate::probe::block::Sysfs;
+use crate::probe::growth::{self, Subject};
+use crate::settings::Mode;
+use crate::sys::block::{Access, Device};
+use crate::sys::{clock, file, mount, node};
+use crate::table::Write;
+use crate::units::{ByteCount, Deadline};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use report::{Half, Report, State, Timed};
+
+/// Whoever else holds the lock (udev looking at the disk, systemd-repart) is done within moments.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// The lock sends no event when it becomes free.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// `EBUSY` from `BLKPG` means that somebody has the partition half open; five times a tenth of a second outlast it.
+const KERNEL_TRIES: u32 = 5;
+const KERNEL_PAUSE: Duration = Duration::from_millis(100);
+const EBUSY: i32 = 16;
+
+/// The file that switches growing off, as cloud-initramfs-growroot and cloud-init know it.
+const MARKER: &str = "/etc/growroot-disabled";
+
+/// What to grow and how.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where sysfs is.
+    pub sysfs: Sysfs<'a>,
+    /// What.
+    pub subject: Subject,
+    /// Whether damage may be repaired.
+    pub mode: Mode,
+    /// Only look, and tell what would be done.
+    pub dry_run: bool,
+    /// How long growing the filesystem may take; `None`: as long as it takes.
+    pub budget: Option<Duration>,
+    /// How to mount the filesystem for the time of growing when it is not mounted.
+    pub private: Private<'a>,
+}
+
+/// A mount that only this process sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Private<'a> {
+    /// An existing directory.
+    pub point: &'a str,
+    /// The filesystem's own options, as in `rootflags=`.
+    pub options: &'a str,
+}
+
+/// Grows, if there is anything to grow. Every trouble ends up in the report; `tell` hears what takes long.
+pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
+    let device = request.subject.block.node();
+    match look(request) {
+        Ok(look) if request.dry_run || look.plan.is_empty() => account(device, &look.facts, look.plan),
+        Ok(look) => Deed { request, look, steps: Vec::new(), notes: Vec::new() }.run(tell),
+        Err(error) => Report::refused(device, error),
+    }
+}
+
+/// What is known before anything is changed. The lock is held as long as this lives.
+struct Look {
+    disk: Option<Device>,
+    facts: plan::Facts,
+    plan: Plan,
+}
+
+fn look(request: &Request<'_>) -> Result<Look> {
+    let disk = request.subject.disk().map(|path| Device::open(&path, Access::Read)).transpose()?;
+    if let (Some(disk), false) = (&disk, request.dry_run) {
+        lock(disk)?;
+    }
+    let facts = request.subject.facts(disk.as_ref())?;
+    let plan = plan::plan(&facts, disk.as_ref().map(|disk| disk as _), request.mode);
+    Ok(Look { disk, facts, plan })
+}
+
+fn lock(disk: &Device) -> Result<()> {
+    let deadline = Deadline::after(clock::now(), LOCK_WAIT);
+    while !disk.try_lock()? {
+        if deadline.has_passed(clock::now()) {
+            let why = "another program keeps it locked";
+            return Err(Error::new(crate::error::Kind::TimedOut, "lock", why).to(disk.path()));
+        }
+        clock::pause(LOCK_PAUSE);
+    }
+    Ok(())
+}
+
+/// The account of a plan that is not carried out: a dry run, or nothing to do.
+fn account(device: String, facts: &plan::Facts, plan: Plan) -> Report {
+    let half = |half: plan::Half| match half {
+        plan::Half::Absent => None,
+        plan::Half::Full(size) => Some(Half::still(State::Full, size)),
+        plan::Half::Change { before, after, .. } => Some(Half { after, ..Half::still(State::Planned, before) }),
+        plan::Half::Left(remark) => Some(Half { remark: Some(remark), ..Half::still(State::Left, facts.size) }),
+        plan::Half::Refused(error) => Some(Half::stopped(State::Refused, facts.size, error)),
+    };
+    Report {
+        device,
+        kind: kind_of(facts),
+        partition: half(plan.partition),
+        filesystem: half(plan.filesystem).unwrap_or_else(|| Half::still(State::Full, facts.size)),
+        steps: Vec::new(),
+        notes: plan.notes,
+    }
+}
+
+fn kind_of(facts: &plan::Facts) -> &'static str {
+    facts.content.as_ref().map_or("unknown", |content| content.kind.name())
+}
+
+/// A plan being carried out.
+struct Deed<'a> {
+    request: &'a Request<'a>,
+    look: Look,
+    steps: Vec<Timed>,
+    notes: Vec<String>,
+}
+
+impl Deed<'_> {
+    fn run(mut self, tell: &mut dyn FnMut(&str)) -> Report {
+        let mut place = self.place();
+        if let Ok(place) = &place
+            && file::exists(&format!("{}{MARKER}", place.point))
+        {
+            self.leave(&place.clone());
+            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.look.facts.device);
+            return Report { steps: self.steps, ..Report::refused(self.look.facts.device, error) };
+        }
+        let mut report = account(self.look.facts.device.clone(), &self.look.facts, self.look.plan.clone());
+        if let (plan::Half::Change { before, after, steps }, Some(half)) =
+            (self.look.plan.partition.clone(), report.partition.as_mut())
+        {
+            *half = match steps.iter().try_for_each(|step| self.partition_step(step)) {
+                Ok(()) => Half { after, ..Half::still(State::Grown, before) },
+                Err(error) => Half::stopped(State::Failed, before, error),
+            };
+        }
+        let room = report.partition.as_ref().map_or(self.look.facts.size, |half| half.after);
+        // A filesystem larger than its partition (a table lost after an earlier growth) mounts only now.
+        if place.is_err() {
+            place = self.place();
+        }
+        if let plan::Half::Change { before, .. } = self.look.plan.filesystem {
+            let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, tell));
+            report.filesystem = grown.unwrap_or_else(|error| Half::stopped(State::Failed, before, error));
+        }
+        if let Ok(place) = &place {
+            self.leave(place);
+        }
+        report.steps = self.steps;
+        report.notes.extend(self.notes);
+        report
+    }
+
+    /// The mount through which the filesystem is reached: where it is mounted, or a private one.
+    fn place(&mut self) -> Result<Place> {
+        if let Some(mounted) = &self.request.subject.mount {
+            return Ok(Place { point: mounted.point.clone(), read_only: mounted.read_only, private: false });
+        }
+        let Private { point, options } = self.request.private;
+        let (flags, options) = mount::flags_of(options);
+        let (facts, steps) = (&self.look.facts, &mut self.steps);
+        timed(steps, "mount it privately", || {
+            mount::unshare()?;
+            let writable = flags.difference(mount::Flags::RDONLY);
+            mount::mount(&facts.device, point, kind_of(facts), writable, &options)
+        })?;
+        Ok(Place { point: point.into(), read_only: false, private: true })
+    }
+
+    fn partition_step(&mut self, step: &Step) -> Result<()> {
+        match step {
+            Step::WriteTable(write) => self.write_table(write),
+            Step::TellKernel { number, start, length } => self.tell_kernel(*number, *start, *length),
+            Step::GrowFilesystem(_) => Ok(()),
+        }
+    }
+
+    fn write_table(&mut self, write: &Write) -> Result<()> {
+        let Some(disk) = &self.look.disk else { return Ok(()) };
+        let what = format!("write {} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
+        timed(&mut self.steps, &what, || {
+            let writer = Device::open(disk.path(), Access::WriteDirect)?;
+            disk::write_verified(&writer as &dyn WriteAt, write.at, &write.bytes)
+        })
+    }
+
+    fn tell_kernel(&mut self, number: u32, start: ByteCount, length: ByteCount) -> Result<()> {
+        let Some(disk) = &self.look.disk else { return Ok(()) };
+        let (sysfs, name) = (self.request.sysfs, &self.request.subject.block.name);
+        timed(&mut self.steps, "tell the kernel", || {
+            for _ in 1..KERNEL_TRIES {
+                match disk.resize_partition(number, start, length) {
+                    Err(error) if error.kind == crate::error::Kind::Os(EBUSY) => clock::pause(KERNEL_PAUSE),
+                    other => return other,
+                }
+            }
+            disk.resize_partition(number, start, length)
+        })?;
+        // BLKPG sends no event of its own; without udev nobody hears this one either.
+        let _ = node::set_attribute(&sysfs.path(name, "uevent"), "change");
+        let seen = sysfs.named(name)?.size;
+        if seen == length {
+            return Ok(());
+        }
+        let why = format!("it took the new size {length} and still shows {seen}; it takes effect at the next boot");
+        Err(Error::new(crate::error::Kind::Unsupported, "tell the kernel the size of", why)
+            .to(&*self.look.facts.device))
+    }
+
+    /// Grows the filesystem, on a read-only mount with a pause of its read-only state that nobody else can use:
+    /// only this process's own copy of the mount becomes writable.
+    fn grow_filesystem(&mut self, place: &Place, room: ByteCount, tell: &mut dyn FnMut(&str)) -> Result<Half> {
+        let (before, goal) = match plan::refit(&self.look.facts, room) {
+            plan::Half::Change { before, steps, .. } => match steps.into_iter().next() {
+                Some(Step::GrowFilesystem(goal)) => (before, goal),
+                _ => return Ok(Half::still(State::Full, before)),
+            },
+            plan::Half::Refused(error) => return Err(error),
+            _ => return Ok(Half::still(State::Full, room)),
+        };
+        if place.read_only {
+            timed(&mut self.steps, "remount it writable", || {
+                mount::unshare()?;
+                mount::remount(&place.point, mount::Flags::empty())
+            })?;
+        }
+        let deadline = self.request.budget.map_or(Deadline::NEVER, |budget| Deadline::after(clock::now(), budget));
+        let what = format!("grow {}", goal.kind.name());
+        let grown = timed(&mut self.steps, &what, || filesystem::grow(&place.point, &goal, deadline, tell));
+        if place.read_only {
+            let what = "remount it read-only";
+            let left = timed(&mut self.steps, what, || mount::remount(&place.point, mount::Flags::RDONLY));
+            self.notes.extend(left.err().map(|error| format!("{error}, continuing with it writable")));
+        }
+        let reached = grown?;
+        let state = if is_ext(&goal) && reached < goal.to { State::Partly } else { State::Grown };
+        Ok(Half { after: self.size_now(&goal, reached), ..Half::still(state, before) })
+    }
+
+    /// Takes the private mount away. What had to be done is done by now; failing here is a note, not a failure.
+    fn leave(&mut self, place: &Place) {
+        if place.private {
+            let left = timed(&mut self.steps, "unmount it", || mount::unmount(&place.point, false));
+            self.notes.extend(left.err().map(|error| format!("{error}, continuing with it mounted")));
+        }
+    }
+
+    /// What the filesystem says of itself afterwards: the kernel may keep less than was asked for.
+    fn size_now(&self, goal: &Goal, reached: u64) -> ByteCount {
+        let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(u64::from(goal.block_size)));
+        let again =
+            is_ext(goal).then(|| growth::superblock(&self.look.facts.device, self.look.facts.size).ok().flatten());
+        let told = again.flatten().and_then(|found| found.extent).map(|extent| extent.blocks);
+        bytes(told.unwrap_or(reached))
+    }
+}
+
+/// Whether its superblock on the device is up to date while it is mounted.
+fn is_ext(goal: &Goal) -> bool {
+    goal.kind.module() == Some("ext4")
+}
+
+/// Where the filesystem can be reached.
+#[derive(Clone)]
+struct Place {
+    point: String,
+    read_only: bool,
+    private: bool,
+}
+
+fn timed<T>(steps: &mut Vec<Timed>, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let start = clock::now();
+    let outcome = work();
+    steps.push(Timed { what: what.into(), took: clock::now().saturating_sub(start) });
+    outcome
+}

@@ -236,6 +236,15 @@ fn partition_half(
     })
 }
 
+/// Judges the filesystem half anew for the `room` that its partition has in the end.
+#[must_use]
+pub fn refit(facts: &Facts, room: ByteCount) -> Half {
+    match &facts.content {
+        Some(content) => filesystem_half(facts, content, room),
+        None => Half::Absent,
+    }
+}
+
 fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half {
     let Some(extent) = &content.extent else {
         return Half::Left(format!("wisp cannot tell the size of {}", content.kind.name()));
@@ -262,4 +271,17 @@ fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half
         },
     };
     Half::Change { before: bytes(from), after: bytes(to), steps: Vec::from([Step::GrowFilesystem(goal)]) }
+}
+
+/// The most blocks that fit into `room` and that the kernel would not trim again: of a last group that is too small
+/// to be of use nothing is kept (`ext4_resize_fs`, `xfs_growfs_data_private`), and a plan that asks for it would never
+/// come to rest.
+fn largest_within(extent: Extent, kind: Kind, room: ByteCount) -> u64 {
+    let blocks = room.0.checked_div(u64::from(extent.block_size)).unwrap_or(0).min(extent.max_blocks);
+    let rest = blocks.checked_rem(extent.granule).unwrap_or(0);
+    let least = match kind {
+        Kind::Xfs => extent.granule,
+        _ => 0,
+    };
+    if rest < least { blocks.saturating_sub(rest) } else { blocks }
 }

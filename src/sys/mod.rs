@@ -10,6 +10,7 @@ pub mod console;
 mod entry;
 pub mod file;
 mod ioctl;
+pub mod kmsg;
 pub mod module;
 pub mod mount;
 pub mod node;

@@ -24,3 +24,15 @@ pub fn error() -> BorrowedFd<'static> {
     // SAFETY: wisp never closes descriptor 2; if its parent did, writes fail with EBADF, which is an error, not UB.
     unsafe { rustix::stdio::stderr() }
 }
+
+/// Writes all of `bytes`; a reader that went away ends it early, and nobody is left to be told.
+pub fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::write(to, rest) {
+            Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or_default(),
+            Err(rustix::io::Errno::INTR) => {}
+            _ => return,
+        }
+    }
+}

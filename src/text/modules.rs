@@ -2,9 +2,11 @@
 //!
 //! Reads what depmod and the administrator wrote: `modules.dep`, `modules.alias`, `modules.softdep`,
 //! `modules.builtin` (modules.dep(5)), the files of `modprobe.d` (modprobe.d(5)) and the words of the kernel's command
-//! line; the answers are those of libkmod. `install` and `remove` lines of `modprobe.d` are **not** executed: wisp runs
-//! no shell for a driver. Nothing is copied but what must be joined, and lines that make no sense are left out, as
-//! libkmod does: a driver that can be found is worth more than an error.
+//! line. The answers are those of libkmod, but for two things: every `softdep` line of a module counts and not only the
+//! first (in an initramfs without /sbin/modprobe, the kernel cannot fetch the checksum driver of a btrfs later), and
+//! `install` and `remove` lines of `modprobe.d` are **not** executed: wisp runs no shell for a driver. Nothing is copied
+//! but what must be joined. Lines that make no sense are left out, as libkmod does: a driver that can be found is worth
+//! more than an error.
 
 mod alias;
 

@@ -63,13 +63,8 @@ pub(super) fn plan(gpt: &Gpt, disk: &dyn ReadAt, rule: &Rule) -> Result<Restored
     let header = source.emit(place)?;
     let sector = header.len();
     let present = gpt.geometry.read_sectors(disk, entries_at, backup.header.entries_sectors(gpt.geometry))?;
-    let through = present
-        .chunks(sector)
-        .zip(backup.entries.chunks(sector))
-        .enumerate()
-        .filter(|(_, (present, wanted))| present != wanted)
-        .map(|(index, _)| index)
-        .last();
+    let through =
+        present.chunks(sector).zip(backup.entries.chunks(sector)).rposition(|(present, wanted)| present != wanted);
     let primary = Replica { header: super::Header::parse(header, PRIMARY)?, entries: backup.entries.clone() };
     let writes = primary_writes(&primary, None, through, gpt.geometry);
     Ok(Restored { primary, writes, notes: alloc::vec![note.into()] })

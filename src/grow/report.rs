@@ -1,0 +1,288 @@
+//! What growing did, for people (one line each) and for programs (JSON, a stable format).
+//!
+//! JSON: sizes in bytes, times in microseconds. `state` of a half is one of `full` (it had its size), `grown`, `partly`
+//! (the budget ran out), `planned` (dry run), `left` (not wisp's to grow), `refused`, `failed`; `why` explains the last
+//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`.
+
+#![forbid(unsafe_code)]
+
+use crate::error::Error;
+use crate::units::ByteCount;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::time::Duration;
+use miniserde::Serialize;
+
+/// How a half ended; later ones are more serious.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// It had its size already.
+    Full,
+    /// A layer between that wisp does not grow.
+    Left,
+    /// A dry run: it would change.
+    Planned,
+    /// It changed as planned.
+    Grown,
+    /// It grew until the budget ran out.
+    Partly,
+    /// Nothing was touched, for a reason.
+    Refused,
+    /// Something was tried and did not work.
+    Failed,
+}
+
+impl State {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Left => "left",
+            Self::Planned => "planned",
+            Self::Grown => "grown",
+            Self::Partly => "partly",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One half: the partition in its table, or the filesystem in its partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Half {
+    /// How it ended.
+    pub state: State,
+    /// The size before.
+    pub before: ByteCount,
+    /// The size now (of a dry run: then).
+    pub after: ByteCount,
+    /// The reason, where one is needed.
+    pub why: Option<Error>,
+    /// The reason in words that are no error ("the LVM physical volume on it was not grown").
+    pub remark: Option<String>,
+}
+
+impl Half {
+    /// A half in `state` whose size is and stays `size`.
+    #[must_use]
+    pub const fn still(state: State, size: ByteCount) -> Self {
+        Self { state, before: size, after: size, why: None, remark: None }
+    }
+
+    /// A half that was not changed because of `error`.
+    #[must_use]
+    pub const fn stopped(state: State, size: ByteCount, error: Error) -> Self {
+        Self { state, before: size, after: size, why: Some(error), remark: None }
+    }
+}
+
+/// Something done, and how long it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timed {
+    /// "write the primary GPT (1536 bytes)".
+    pub what: String,
+    /// How long.
+    pub took: Duration,
+}
+
+/// The whole account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The node that was to grow.
+    pub device: String,
+    /// What it holds: `ext4`.
+    pub kind: &'static str,
+    /// The partition; `None` for a filesystem on a whole disk.
+    pub partition: Option<Half>,
+    /// The filesystem.
+    pub filesystem: Half,
+    /// What was done, in order.
+    pub steps: Vec<Timed>,
+    /// What else an operator should know.
+    pub notes: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct HalfJson {
+    state: &'static str,
+    before: u64,
+    after: u64,
+    why: Option<String>,
+}
+
+#[derive(Serialize)]
+struct StepJson<'a> {
+    what: &'a str,
+    microseconds: u64,
+}
+
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    status: &'static str,
+    device: &'a str,
+    kind: &'static str,
+    partition: Option<HalfJson>,
+    filesystem: HalfJson,
+    steps: Vec<StepJson<'a>>,
+    notes: &'a Vec<String>,
+}
+
+impl Half {
+    fn json(&self) -> HalfJson {
+        let why = self.why.as_ref().map(ToString::to_string).or_else(|| self.remark.clone());
+        HalfJson { state: self.state.name(), before: self.before.0, after: self.after.0, why }
+    }
+}
+
+impl Report {
+    /// The account of a subject that could not even be looked at.
+    #[must_use]
+    pub fn refused(device: String, error: Error) -> Self {
+        let filesystem = Half::stopped(State::Refused, ByteCount(0), error);
+        Self { device, kind: "unknown", partition: None, filesystem, steps: Vec::new(), notes: Vec::new() }
+    }
+
+    /// The most serious of both halves.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.partition.as_ref().map_or(State::Full, |half| half.state).max(self.filesystem.state)
+    }
+
+    /// The first reason why something failed or was refused, the partition's before the filesystem's.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        let halves = self.partition.iter().chain([&self.filesystem]);
+        halves.filter(|half| half.state >= State::Refused).find_map(|half| half.why.as_ref())
+    }
+
+    /// One line of JSON.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        miniserde::json::to_string(&ReportJson {
+            status: self.state().name(),
+            device: &self.device,
+            kind: self.kind,
+            partition: self.partition.as_ref().map(Half::json),
+            filesystem: self.filesystem.json(),
+            steps: self
+                .steps
+                .iter()
+                .map(|step| StepJson { what: &step.what, microseconds: micros(step.took) })
+                .collect(),
+            notes: &self.notes,
+        })
+    }
+
+    /// The same in sentences, one a line; errors are left to [`Report::error`]'s reader.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(half) = &self.partition {
+            lines.extend(sentence(&format!("partition {}", self.device), half));
+        }
+        if self.filesystem.state == State::Left {
+            lines.extend(self.left_line());
+        } else {
+            lines.extend(sentence(&format!("{} on {}", self.kind, self.device), &self.filesystem));
+        }
+        lines.extend(self.notes.iter().cloned());
+        lines.extend(self.steps.iter().map(|step| format!("{}: {}", step.what, milliseconds(step.took))));
+        lines
+    }
+
+    /// "/dev/vda3 grown to 60 GiB; the LVM physical volume on it was not grown".
+    fn left_line(&self) -> Option<String> {
+        let remark = self.filesystem.remark.as_ref()?;
+        let size = self.partition.as_ref().unwrap_or(&self.filesystem).after;
+        let verb = match self.partition.as_ref().map(|half| half.state) {
+            Some(State::Grown) => "grown to",
+            Some(State::Planned) => "would grow to",
+            _ => "stays at",
+        };
+        Some(format!("{} {verb} {size}; {remark}", self.device))
+    }
+}
+
+/// What became of `thing`; nothing for what was refused or failed, which is told as an error.
+fn sentence(thing: &str, half: &Half) -> Option<String> {
+    let Half { before, after, .. } = half;
+    match half.state {
+        State::Full => Some(format!("{thing} has its full size, {after}")),
+        State::Planned if before == after => Some(format!("{thing} stays at {after}, its table would be mended")),
+        State::Grown if before == after => Some(format!("{thing} stays at {after}, its table was mended")),
+        State::Planned => Some(format!("{thing} would grow from {before} to {after}")),
+        State::Grown => Some(format!("{thing} grown from {before} to {after}")),
+        State::Partly => {
+            Some(format!("{thing} grown from {before} to {after} within the time budget; the rest is left for later"))
+        }
+        State::Left | State::Refused | State::Failed => None,
+    }
+}
+
+/// "12.345 ms".
+fn milliseconds(span: Duration) -> String {
+    let micros = span.as_micros();
+    format!("{}.{:03} ms", micros / 1000, micros.checked_rem(1000).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Report {
+        let grown = |before, after| Half {
+            before: ByteCount(before),
+            after: ByteCount(after),
+            ..Half::still(State::Grown, ByteCount(0))
+        };
+        Report {
+            device: "/dev/vda2".into(),
+            kind: "ext4",
+            partition: Some(grown(2 << 30, 10 << 30)),
+            filesystem: grown(2 << 30, 10 << 30),
+            steps: Vec::from([Timed { what: "write the primary GPT".into(), took: Duration::from_micros(1500) }]),
+            notes: Vec::from(["the backup was moved".into()]),
+        }
+    }
+
+    #[test]
+    fn the_account_reads_well() {
+        assert_eq!(
+            sample().lines(),
+            [
+                "partition /dev/vda2 grown from 2 GiB to 10 GiB",
+                "ext4 on /dev/vda2 grown from 2 GiB to 10 GiB",
+                "the backup was moved",
+                "write the primary GPT: 1.500 ms",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_layer_is_named() {
+        let mut report = sample();
+        report.filesystem = Half::still(State::Left, ByteCount(0));
+        report.filesystem.remark = Some("the LVM physical volume on it was not grown".into());
+        assert_eq!(report.lines()[1], "/dev/vda2 grown to 10 GiB; the LVM physical volume on it was not grown");
+        assert_eq!(report.state(), State::Grown);
+        assert_eq!(report.error(), None);
+    }
+
+    #[test]
+    fn the_most_serious_half_is_the_status_and_its_reason_is_told() {
+        let mut report = sample();
+        report.filesystem = Half::stopped(State::Failed, ByteCount(5), Error::os(28, "grow the filesystem at").to("/"));
+        assert_eq!(report.state(), State::Failed);
+        assert_eq!(report.error().unwrap().to_string(), "grow the filesystem at /: no space left on device");
+        let json = report.json();
+        assert!(
+            json.starts_with(r#"{"status":"failed","device":"/dev/vda2","kind":"ext4","partition":{"state":"grown""#),
+            "{json}"
+        );
+        assert!(json.contains(r#""why":"grow the filesystem at /: no space left on device""#), "{json}");
+        assert!(json.contains(r#""steps":[{"what":"write the primary GPT","microseconds":1500}]"#), "{json}");
+    }
+}

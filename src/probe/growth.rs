@@ -1,0 +1,126 @@
+//! The facts that a growing plan rests on: from a mount point or a device number down to the table on the disk.
+
+#![forbid(unsafe_code)]
+
+use super::block::{self, Block, Sysfs};
+use crate::bytes::ReadAt;
+use crate::error::{Error, Result};
+use crate::filesystem::{self, Details, Kind, Superblock};
+use crate::plan::grow::{Facts, Slice};
+use crate::sys::block::{Access, Device};
+use crate::sys::file;
+use crate::sys::node::{self, Number};
+use crate::sys::resize::Mounted;
+use crate::table::{self, Geometry};
+use crate::text::mountinfo::{self, Mount};
+use crate::units::ByteCount;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A machine with thousands of containers lists some MiB of mounts.
+const MOUNTINFO_LIMIT: usize = 16 << 20;
+
+/// What is to grow: the device at the bottom, and what is known of the way up from it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The partition or whole disk at the bottom.
+    pub block: Block,
+    /// Layers on it, lowest first.
+    pub layers: Vec<String>,
+    /// Where the filesystem on top is mounted, if it is.
+    pub mount: Option<Mount>,
+}
+
+impl Subject {
+    /// What is mounted at `point`.
+    ///
+    /// # Errors
+    /// `Absent` when nothing is; `Refused` when no block device is behind it (overlay, tmpfs, nfs, ZFS).
+    pub fn mounted_at(sysfs: Sysfs<'_>, point: &str) -> Result<Self> {
+        const DOING: &str = "find the device mounted at";
+        let text = file::read("/proc/self/mountinfo", MOUNTINFO_LIMIT)?;
+        let mount = mountinfo::find(&String::from_utf8_lossy(&text), point)
+            .ok_or_else(|| Error::absent(DOING, "nothing is mounted there").to(point))?;
+        let number = match mount.device {
+            // btrfs gives every subvolume a number of its own; the node it was mounted by is what stands for it.
+            (0, _) if mount.kind == "btrfs" => node::block_number(&mount.source)?,
+            (0, _) => {
+                let why = format!("it is {}, with no block device to grow", mount.kind);
+                return Err(Error::refused(DOING, why).to(point));
+            }
+            number => number,
+        };
+        let (block, layers) = sysfs.bottom(sysfs.block(number)?)?;
+        Ok(Self { block, layers, mount: Some(mount) })
+    }
+
+    /// The device with this number; where it is mounted is not looked up.
+    ///
+    /// # Errors
+    /// As [`Sysfs::block`] and [`Sysfs::bottom`].
+    pub fn device(sysfs: Sysfs<'_>, number: Number) -> Result<Self> {
+        let (block, layers) = sysfs.bottom(sysfs.block(number)?)?;
+        Ok(Self { block, layers, mount: None })
+    }
+
+    /// The node of the disk it lies on, when it is a partition.
+    #[must_use]
+    pub fn disk(&self) -> Option<String> {
+        self.block.slice.as_ref().map(|slice| block::node_of(&slice.disk))
+    }
+
+    /// Gathers everything a plan needs. `disk` is the open disk where the subject is a partition. Only reads.
+    ///
+    /// # Errors
+    /// `Os` from the devices; `Corrupt` from the superblock. A table that cannot be read is a fact, not an error.
+    pub fn facts(&self, disk: Option<&Device>) -> Result<Facts> {
+        let node = self.block.node();
+        let content = superblock(&node, self.block.size)?;
+        let slice = match (&self.block.slice, disk) {
+            (Some(slice), Some(disk)) => Some(slice_facts(slice, disk)?),
+            _ => None,
+        };
+        let live_blocks = match (&self.mount, &content) {
+            (Some(mount), Some(content)) if self.layers.is_empty() => live_blocks(&mount.point, content)?,
+            _ => None,
+        };
+        Ok(Facts { device: node, size: self.block.size, slice, layers: self.layers.clone(), content, live_blocks })
+    }
+}
+
+/// What the device `node` of this size says it holds.
+///
+/// # Errors
+/// `Os` from the device; `Corrupt` when a superblock contradicts itself.
+pub fn superblock(node: &str, size: ByteCount) -> Result<Option<Superblock>> {
+    let device = Device::open(node, Access::Read)?;
+    filesystem::recognise(&device, size).map_err(|error| error.to(node))
+}
+
+fn slice_facts(slice: &block::Slice, disk: &Device) -> Result<Slice> {
+    let sector = disk.sector_size()?;
+    let geometry = Geometry { sector, sectors: sector.sectors_in(disk.size()?) };
+    Ok(Slice {
+        disk: disk.path().into(),
+        number: slice.number,
+        start: slice.start,
+        geometry,
+        read_only: disk.is_read_only()?,
+        table: table::read(disk as &dyn ReadAt, geometry),
+    })
+}
+
+/// The size that the kernel's own filesystem tells. XFS and btrfs keep their superblocks to themselves while mounted;
+/// ext's is in the page cache of the device and always up to date.
+fn live_blocks(point: &str, content: &Superblock) -> Result<Option<u64>> {
+    match (content.kind, content.details) {
+        (Kind::Xfs, _) => Ok(Some(Mounted::open(point)?.xfs_size()?.blocks)),
+        (Kind::Btrfs, Details::Btrfs(btrfs)) => {
+            let bytes = Mounted::open(point)?.btrfs_device_size(btrfs.devid)?;
+            let block = content.extent.map_or(4096, |extent| extent.block_size.max(512));
+            Ok(bytes.0.checked_div(u64::from(block)))
+        }
+        _ => Ok(None),
+    }
+}

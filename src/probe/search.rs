@@ -1,0 +1,131 @@
+//! Finds the block device that a [`Name`] means, without udev and its links.
+//!
+//! Everything is looked at afresh each time, in the kernel's order of names. Where two devices answer to one name,
+//! the first is taken, as findfs and the distributions' scripts do, and the answer says that it is ambiguous: booting
+//! from one of two twins is what the user would get anyway, growing one of them is not what he asked for.
+
+#![forbid(unsafe_code)]
+
+use super::block::{Block, Sysfs};
+use super::growth;
+use crate::error::Result;
+use crate::filesystem::Superblock;
+use crate::sys::block::{Access, Device};
+use crate::sys::node;
+use crate::table::{self, Geometry, Partition, Table};
+use crate::text::device::Name;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What was found for a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The device.
+    pub block: Block,
+    /// The nodes of other devices that answer to the same name.
+    pub twins: Vec<String>,
+}
+
+/// The device called `name`, if it is there by now.
+#[must_use]
+pub fn find(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
+    let alone = |block| Found { block, twins: Vec::new() };
+    match name {
+        Name::Path(path) => sysfs.block(node::block_number(path).ok()?).ok().map(alone),
+        Name::Number(major, minor) => sysfs.block((*major, *minor)).ok().map(alone),
+        Name::Uuid(uuid) => {
+            first(matching(sysfs, |found| found.uuid.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(uuid))))
+        }
+        Name::Label(label) => first(matching(sysfs, |found| found.label.as_ref() == Some(label))),
+        Name::PartUuid(uuid, offset) => first(partitions(sysfs, |partition, candidate| {
+            let further = i64::from(candidate.number).checked_sub(i64::from(partition.number));
+            partition.uuid.eq_ignore_ascii_case(uuid) && further == Some(i64::from(*offset))
+        })),
+        Name::PartLabel(label) => first(partitions(sysfs, |partition, candidate| {
+            partition.number == candidate.number && partition.name.as_ref() == Some(label)
+        })),
+    }
+}
+
+fn first(found: Vec<Block>) -> Option<Found> {
+    let mut found = found.into_iter();
+    Some(Found { block: found.next()?, twins: found.map(|twin| twin.node()).collect() })
+}
+
+/// Devices whose superblock is wanted. One that cannot be read or understood is not the one.
+fn matching(sysfs: Sysfs<'_>, wanted: impl Fn(&Superblock) -> bool) -> Vec<Block> {
+    let mut all = sysfs.all();
+    all.retain(|block| matches!(growth::superblock(&block.node(), block.size), Ok(Some(found)) if wanted(&found)));
+    all
+}
+
+/// Partitions for which `wanted` holds of any entry of their table and themselves.
+fn partitions(sysfs: Sysfs<'_>, wanted: impl Fn(&Partition, &Partition) -> bool) -> Vec<Block> {
+    let all = sysfs.all();
+    let mut found = Vec::new();
+    for disk in all.iter().filter(|block| block.slice.is_none() && block.size.0 > 0) {
+        let Ok(Some(table)) = table_of(disk) else { continue };
+        for candidate in table.partitions() {
+            if table.partitions().iter().any(|partition| wanted(partition, candidate)) {
+                found.extend(all.iter().filter(|block| is_slice(block, disk, candidate.number)).cloned());
+            }
+        }
+    }
+    found
+}
+
+fn is_slice(block: &Block, disk: &Block, number: u32) -> bool {
+    block.slice.as_ref().is_some_and(|slice| slice.disk == disk.name && slice.number == number)
+}
+
+/// The table on a whole disk.
+///
+/// # Errors
+/// As [`table::read`], and `Os` from the device.
+pub fn table_of(disk: &Block) -> Result<Option<Table>> {
+    let device = Device::open(&disk.node(), Access::Read)?;
+    let sector = device.sector_size()?;
+    table::read(&device, Geometry { sector, sectors: sector.sectors_in(disk.size) })
+}
+
+/// One line for each device that is there, for the message that says why a root was not found.
+#[must_use]
+pub fn inventory(sysfs: Sysfs<'_>) -> Vec<String> {
+    let all = sysfs.all();
+    let empty = all.iter().filter(|block| block.size.0 > 0);
+    empty.map(|block| describe(block, &all)).collect()
+}
+
+fn describe(block: &Block, all: &[Block]) -> String {
+    let mut words = format!("{} ({})", block.node(), block.size);
+    if let Ok(Some(found)) = growth::superblock(&block.node(), block.size) {
+        words = format!("{words} {}", found.kind.name());
+        for (tag, value) in [("UUID", &found.uuid), ("LABEL", &found.label)] {
+            if let Some(value) = value {
+                words = format!("{words} {tag}={value}");
+            }
+        }
+    }
+    let disk = block.slice.as_ref().and_then(|slice| all.iter().find(|disk| disk.name == slice.disk));
+    let table = disk.and_then(|disk| table_of(disk).ok().flatten());
+    let entry = block.slice.as_ref().zip(table.as_ref()).and_then(|(slice, table)| table.partition(slice.number));
+    if let Some(partition) = entry {
+        words = format!("{words} PARTUUID={}", partition.uuid);
+    }
+    words
+}
+
+/// Disks of which the kernel sees no partition because their primary GPT needs to be written again
+/// ([`Table::repair_needed`]), with that table.
+#[must_use]
+pub fn broken_disks(sysfs: Sysfs<'_>) -> Vec<(Block, Table)> {
+    let all = sysfs.all();
+    let whole = all.iter().filter(|block| block.slice.is_none() && block.size.0 > 0);
+    let bare = whole.filter(|disk| !all.iter().any(|b| b.slice.as_ref().is_some_and(|s| s.disk == disk.name)));
+    bare.filter_map(|disk| match table_of(disk) {
+        Ok(Some(table)) if table.repair_needed() => Some((disk.clone(), table)),
+        _ => None,
+    })
+    .collect()
+}
