@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use wisp::codec::Format;
-use wisp::command::initramfs::run;
+use wisp::command::execute;
 use wisp::container::cpio::Archive;
 use wisp::error::Kind;
 use wisp::initramfs::build::{Recipe, build};
@@ -341,11 +341,11 @@ fn the_command_writes_the_file() {
     let tree = Tree::new("command");
     let (output, init) = (tree.path("out.img"), tree.path("wisp"));
     let modules_dir = tree.path(&format!("lib/modules/{KERNEL}/"));
-    let arguments = ["-o", &output, "--kernel", KERNEL, "--modules-dir", &modules_dir, "--init", &init];
-    run(&[&arguments[..], &["--module", "dm-crypt", "--compress=none"]].concat()).unwrap();
+    let arguments = ["initramfs", "-o", &output, "--kernel", KERNEL, "--modules-dir", &modules_dir, "--init", &init];
+    execute(&[&arguments[..], &["--module", "dm-crypt", "--compress=none"]].concat()).unwrap();
     let expected = build(&Recipe { modules: vec!["dm-crypt".into()], ..tree.recipe() }).unwrap();
     assert!(fs::read(&output).unwrap() == expected);
-    run(&arguments).unwrap();
+    execute(&arguments).unwrap();
     assert_eq!(Format::sniff(&fs::read(&output).unwrap()), Some(Format::Zstd));
 }
 

@@ -17,6 +17,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+const DOING: &str = "understand the command line";
+
 /// One command.
 struct Command {
     /// Its name.
@@ -32,7 +34,12 @@ struct Command {
 }
 
 /// All commands. A new one is a row here and a file beside this one.
-const COMMANDS: &[Command] = &[grow::COMMAND, init::COMMAND];
+const COMMANDS: &[Command] = &[
+    grow::COMMAND,
+    init::COMMAND,
+    #[cfg(feature = "full")]
+    initramfs::COMMAND,
+];
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.
 #[must_use]
@@ -51,11 +58,18 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
 }
 
 fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
-    const DOING: &str = "understand the command line";
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments.iter().skip(1) {
         words.push(core::str::from_utf8(argument).map_err(|_| Error::usage(DOING, "an argument is no UTF-8"))?);
     }
+    execute(&words)
+}
+
+/// Runs the command that the first of `words` names, with the rest as its arguments.
+///
+/// # Errors
+/// `Usage` when the words cannot be meant, and whatever the command ends with.
+pub fn execute(words: &[&str]) -> Result<()> {
     let Some((&name, rest)) = words.split_first() else {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
     };
@@ -129,15 +143,13 @@ impl<'a> Options<'a> {
 
     /// The value of the option `name`: what stood behind its `=`, else the next word.
     fn value(&mut self, name: &str, attached: Option<&'a str>) -> Result<&'a str> {
-        if let Some(value) = attached {
-            return Ok(value);
-        }
-        let (&next, rest) = self
-            .rest
-            .split_first()
-            .ok_or_else(|| Error::usage("understand the option", "its value is missing").to(name))?;
-        self.rest = rest;
-        Ok(next)
+        let value = attached.or_else(|| {
+            let (&next, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            Some(next)
+        });
+        let missing = || Error::usage("understand the option", "its value is missing").to(name);
+        value.filter(|value| !value.is_empty()).ok_or_else(missing)
     }
 }
 

@@ -23,7 +23,7 @@ const MEMORY_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
 /// No initramfs has deeper trees than `lib/modules/VERSION/kernel/drivers/...`.
 const DEPTH_LIMIT: usize = 32;
 
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// What is in the directory `path`, in the kernel's order.
 ///
@@ -71,7 +71,7 @@ pub fn empty_initramfs() -> Result<()> {
     let failed = |errno| refused(errno, DOING).to("/");
     let root = rustix::fs::open("/", FOLDER, Mode::empty()).map_err(failed)?;
     let kind = rustix::fs::fstatfs(&root).map_err(failed)?.f_type;
-    if !MEMORY_FILESYSTEMS.contains(&i64::from(kind)) {
+    if !MEMORY_FILESYSTEMS.contains(&kind) {
         return Err(Error::refused(DOING, "it is not a filesystem in memory").to("/"));
     }
     let device = rustix::fs::fstat(&root).map_err(failed)?.st_dev;
@@ -92,7 +92,7 @@ fn empty(folder: BorrowedFd<'_>, device: u64, depth: usize) {
             let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
             continue;
         }
-        let Ok(inner) = rustix::fs::openat(folder, name, FOLDER, Mode::empty()) else { continue };
+        let Ok(inner) = rustix::fs::openat(folder, name, FOLDER | OFlags::NOFOLLOW, Mode::empty()) else { continue };
         if rustix::fs::fstat(&inner).is_ok_and(|facts| facts.st_dev == device) {
             empty(inner.as_fd(), device, depth);
             let _ = rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR);
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_disk_is_never_emptied() {
         // The machine that runs the tests has its root on a disk or an overlay; where it has not, this must not run.
-        let memory = rustix::fs::statfs("/").is_ok_and(|facts| MEMORY_FILESYSTEMS.contains(&i64::from(facts.f_type)));
+        let memory = rustix::fs::statfs("/").is_ok_and(|facts| MEMORY_FILESYSTEMS.contains(&facts.f_type));
         assert!(memory || empty_initramfs().is_err());
     }
 
