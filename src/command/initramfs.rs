@@ -4,10 +4,11 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
+use super::{Command, Options, Piece, unknown};
 use crate::codec::Format;
 use crate::error::{Error, Result};
 use crate::initramfs::build::{Recipe, build};
-use crate::sys::{file, node};
+use crate::sys::{file, kernel, node};
 
 const DOING: &str = "read the command line";
 
@@ -26,17 +27,26 @@ struct Arguments<'a> {
     init: Option<&'a str>,
 }
 
-/// Runs `wisp initramfs -o FILE [--kernel VERSION] [--modules-dir DIR] [--module NAME]… [--compress zstd|gzip|xz|none]
-/// [--init FILE]`; `arguments` are those behind `initramfs`. Without them: the running kernel, its `/lib/modules`, zstd,
-/// and the program `wisp-initramfs` beside the running one or else the running one itself.
-///
-/// # Errors
-/// `Usage` when the arguments cannot be meant, and those of [`build`] and [`file::write_atomically`].
-pub fn run(arguments: &[&str]) -> Result<()> {
+pub(super) const COMMAND: Command = Command {
+    name: "initramfs",
+    usage: "-o FILE [--kernel VERSION] [--modules-dir DIR] [--module NAME]... [--compress KIND] [--init FILE]",
+    summary: "Build a stand-alone initramfs: wisp as /init and the modules that reach a root",
+    help: "The same input gives the same bytes.\n\
+           \n\
+           -o FILE             where to write it\n\
+           --kernel VERSION    for which kernel (the running one)\n\
+           --modules-dir DIR   its modules, with the modules.dep of depmod (/lib/modules/VERSION)\n\
+           --module NAME       also this module and what it needs; may be given again\n\
+           --compress KIND     zstd, gzip, xz or none (zstd)\n\
+           --init FILE         the program for /init (wisp-initramfs beside this program, else this program)\n",
+    run,
+};
+
+fn run(arguments: &[&str]) -> Result<()> {
     let arguments = Arguments::parse(arguments)?;
     let output = arguments.output.ok_or_else(|| Error::usage(DOING, "-o FILE is missing"))?;
     let compression = compression(arguments.compress.unwrap_or("zstd"))?;
-    let kernel = arguments.kernel.map_or_else(running_kernel, |kernel| Ok(kernel.to_string()))?;
+    let kernel = arguments.kernel.map_or_else(kernel::release, String::from);
     let modules_dir = arguments.modules_dir.map(|directory| directory.trim_end_matches('/').to_string());
     let modules_dir = modules_dir.unwrap_or_else(|| format!("/lib/modules/{kernel}"));
     let program = arguments.init.map_or_else(default_program, |init| Ok(init.to_string()))?;
@@ -47,26 +57,22 @@ pub fn run(arguments: &[&str]) -> Result<()> {
 }
 
 impl<'a> Arguments<'a> {
-    fn parse(arguments: &[&'a str]) -> Result<Self> {
+    fn parse(arguments: &'a [&'a str]) -> Result<Self> {
         let mut parsed = Self::default();
-        let mut left = arguments.iter();
-        while let Some(argument) = left.next() {
-            let (name, joined) = match argument.split_once('=') {
-                Some((name, value)) if name.starts_with("--") => (name, Some(value)),
-                _ => (*argument, None),
-            };
-            let mut value = || {
-                let value = joined.or_else(|| left.next().copied()).filter(|value| !value.is_empty());
-                value.ok_or_else(|| Error::usage(DOING, "it needs a value").to(name))
+        let mut options = Options::new(arguments);
+        while let Some(piece) = options.next() {
+            let (name, attached) = match piece {
+                Piece::Option(name, attached) => (name, attached),
+                Piece::Operand(operand) => return Err(Error::usage(DOING, "nothing like it is asked for").to(operand)),
             };
             match name {
-                "-o" | "--output" => parsed.output = Some(value()?),
-                "--kernel" => parsed.kernel = Some(value()?),
-                "--modules-dir" => parsed.modules_dir = Some(value()?),
-                "--module" => parsed.modules.push(value()?),
-                "--compress" => parsed.compress = Some(value()?),
-                "--init" => parsed.init = Some(value()?),
-                _ => return Err(Error::usage(DOING, "there is no such argument").to(*argument)),
+                "-o" | "--output" => parsed.output = Some(options.value(name, attached)?),
+                "--kernel" => parsed.kernel = Some(options.value(name, attached)?),
+                "--modules-dir" => parsed.modules_dir = Some(options.value(name, attached)?),
+                "--module" => parsed.modules.push(options.value(name, attached)?),
+                "--compress" => parsed.compress = Some(options.value(name, attached)?),
+                "--init" => parsed.init = Some(options.value(name, attached)?),
+                _ => return Err(unknown(name)),
             }
         }
         Ok(parsed)
@@ -81,16 +87,6 @@ fn compression(name: &str) -> Result<Option<Format>> {
         "none" => Ok(None),
         _ => Err(Error::usage(DOING, "--compress takes zstd, gzip, xz or none").to(name)),
     }
-}
-
-/// What `uname -r` prints.
-fn running_kernel() -> Result<String> {
-    const PATH: &str = "/proc/sys/kernel/osrelease";
-    /// A field of `struct new_utsname`.
-    const LENGTH_LIMIT: usize = 65;
-    let release = file::read(PATH, LENGTH_LIMIT)?;
-    let release = core::str::from_utf8(&release).map_err(|_| Error::unsupported("read", "it is no UTF-8").to(PATH))?;
-    Ok(release.trim_ascii_end().to_string())
 }
 
 fn default_program() -> Result<String> {
