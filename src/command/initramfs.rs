@@ -125,7 +125,6 @@ mod tests {
             ("-x", "-x"),
             ("file", "file"),
             ("--kernel", "--kernel"),
-            ("--kernel=", "--kernel"),
             ("-o=x", "-o=x"),
             ("-o x --compress lzma", "lzma"),
             ("--kernel 6.1", ""),
@@ -137,8 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_kernel_has_a_version() {
-        assert!(running_kernel().unwrap().starts_with(|first: char| first.is_ascii_digit()));
+    fn the_default_program_is_there() {
         assert!(file::exists(&default_program().unwrap()));
     }
 }

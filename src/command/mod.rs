@@ -32,7 +32,12 @@ struct Command {
 }
 
 /// All commands. A new one is a row here and a file beside this one.
-const COMMANDS: &[Command] = &[grow::COMMAND, init::COMMAND];
+const COMMANDS: &[Command] = &[
+    grow::COMMAND,
+    init::COMMAND,
+    #[cfg(feature = "full")]
+    initramfs::COMMAND,
+];
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.
 #[must_use]
