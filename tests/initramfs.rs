@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use wisp::codec::Format;
-use wisp::command::execute;
 use wisp::container::cpio::Archive;
 use wisp::error::Kind;
 use wisp::initramfs::build::{Recipe, build};
@@ -341,11 +340,18 @@ fn the_command_writes_the_file() {
     let tree = Tree::new("command");
     let (output, init) = (tree.path("out.img"), tree.path("wisp"));
     let modules_dir = tree.path(&format!("lib/modules/{KERNEL}/"));
-    let arguments = ["initramfs", "-o", &output, "--kernel", KERNEL, "--modules-dir", &modules_dir, "--init", &init];
-    execute(&[&arguments[..], &["--module", "dm-crypt", "--compress=none"]].concat()).unwrap();
+    let wisp = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_string());
+    let run = |more: &[&str]| {
+        let mut command = Command::new(&wisp);
+        command.args(["initramfs", "-o", &output, "--kernel", KERNEL, "--modules-dir", &modules_dir, "--init", &init]);
+        command.args(more).status().unwrap().code()
+    };
+    assert_eq!(run(&["--module", "dm-crypt", "--compress=none"]), Some(0));
     let expected = build(&Recipe { modules: vec!["dm-crypt".into()], ..tree.recipe() }).unwrap();
     assert!(fs::read(&output).unwrap() == expected);
-    execute(&arguments).unwrap();
+    assert_eq!(run(&["--module", "reiserfs"]), Some(3), "a missing module is absent");
+    assert!(fs::read(&output).unwrap() == expected, "an error leaves the old file");
+    assert_eq!(run(&[]), Some(0));
     assert_eq!(Format::sniff(&fs::read(&output).unwrap()), Some(Format::Zstd));
 }
 

@@ -27,20 +27,26 @@ const RESERVED: u8 = 0b1110_0000;
 
 pub(super) fn decode(input: &[u8], limit: usize) -> Result<Vec<u8>> {
     let mut output = Vec::new();
+    let mut used = 0;
     let mut left = input;
     // Each member takes at least a header from `left`. Zeros behind the last one are padding of a tape or a disk.
-    while output.is_empty() && left.len() == input.len() || left.iter().any(|byte| *byte != 0) {
-        left = decode_member(left, &mut output, limit)?;
+    loop {
+        (left, used) = decode_member(left, &mut output, used, limit)?;
+        if left.iter().all(|byte| *byte == 0) {
+            break;
+        }
     }
+    super::check_length(used, limit, DOING)?;
+    output.truncate(used);
     Ok(output)
 }
 
-/// Appends what the member at the beginning of `input` holds to `output`, and returns what follows the member.
-fn decode_member<'a>(input: &'a [u8], output: &mut Vec<u8>, limit: usize) -> Result<&'a [u8]> {
+/// Puts what the member at the beginning of `input` holds behind the `start` first bytes of `output`, and returns what
+/// follows the member and where its content ends.
+fn decode_member<'a>(input: &'a [u8], output: &mut Vec<u8>, start: usize, limit: usize) -> Result<(&'a [u8], usize)> {
     let deflated = input.get(header_length(input)?..).unwrap_or_default();
-    let start = output.len();
-    let consumed = inflate(deflated, output, limit)?;
-    let content = output.get(start..).unwrap_or_default();
+    let (consumed, end) = inflate(deflated, output, start, limit)?;
+    let content = output.get(start..end).unwrap_or_default();
 
     let trailer = Fields::new(deflated, DOING).slice(consumed, TRAILER_LENGTH)?;
     let fields = Fields::new(trailer, DOING);
@@ -53,7 +59,7 @@ fn decode_member<'a>(input: &'a [u8], output: &mut Vec<u8>, limit: usize) -> Res
     if u64::from(isize) != (content.len() as u64 & u64::from(u32::MAX)) {
         return Err(Error::corrupt(DOING, "length does not match"));
     }
-    Ok(deflated.get(consumed.saturating_add(TRAILER_LENGTH)..).unwrap_or_default())
+    Ok((deflated.get(consumed.saturating_add(TRAILER_LENGTH)..).unwrap_or_default(), end))
 }
 
 /// How long the header at the beginning of `input` is.
@@ -90,22 +96,24 @@ fn header_length(input: &[u8]) -> Result<usize> {
     Ok(at)
 }
 
-/// Appends what the deflate stream at the beginning of `input` holds to `output`, and returns how long the stream is.
-fn inflate(input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<usize> {
+/// Puts what the deflate stream at the beginning of `input` holds behind the `start` first bytes of `output`, and
+/// returns how long the stream is and where its content ends.
+fn inflate(input: &[u8], output: &mut Vec<u8>, start: usize, limit: usize) -> Result<(usize, usize)> {
     const FLAGS: u32 = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     let mut state = Box::<DecompressorOxide>::default();
     let mut left = input;
-    // Earlier members must not be within reach of this one's distances.
-    let mut content = Vec::new();
-    let mut used = 0_usize;
-    let limit_here = limit.saturating_sub(output.len());
+    let mut end = start;
     loop {
-        super::grow(&mut content, used, limit_here, DOING)?;
-        let (status, consumed, produced) = decompress(&mut state, left, &mut content, used, FLAGS);
+        if end == output.len() {
+            super::grow(output, end, limit, DOING)?;
+        }
+        // What earlier members hold is out of reach for this one's distances.
+        let target = output.get_mut(start..).unwrap_or_default();
+        let (status, consumed, produced) = decompress(&mut state, left, target, end.saturating_sub(start), FLAGS);
         left = left.get(consumed..).unwrap_or_default();
-        used = used.saturating_add(produced);
+        end = end.saturating_add(produced);
         match status {
-            TINFLStatus::Done => break,
+            TINFLStatus::Done => return Ok((input.len().saturating_sub(left.len()), end)),
             TINFLStatus::HasMoreOutput => {}
             TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => {
                 return Err(Error::corrupt(DOING, "it ends too early"));
@@ -113,14 +121,6 @@ fn inflate(input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<usize> {
             _ => return Err(Error::corrupt(DOING, "it is no valid deflate stream")),
         }
     }
-    super::check_length(used, limit_here, DOING)?;
-    content.truncate(used);
-    if output.is_empty() {
-        *output = content;
-    } else {
-        output.extend_from_slice(&content);
-    }
-    Ok(input.len().saturating_sub(left.len()))
 }
 
 /// One member without name and time, so that the same input gives the same bytes.

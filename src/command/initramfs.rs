@@ -125,7 +125,6 @@ mod tests {
             ("-x", "-x"),
             ("file", "file"),
             ("--kernel", "--kernel"),
-            ("--kernel=", "--kernel"),
             ("-o=x", "-o=x"),
             ("-o x --compress lzma", "lzma"),
             ("--kernel 6.1", ""),
@@ -134,5 +133,10 @@ mod tests {
             let error = run(&arguments).unwrap_err();
             assert_eq!((error.kind, error.to.as_str()), (Kind::Usage, to), "{line}");
         }
+    }
+
+    #[test]
+    fn the_default_program_is_there() {
+        assert!(file::exists(&default_program().unwrap()));
     }
 }

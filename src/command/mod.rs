@@ -62,14 +62,6 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
     for argument in arguments.iter().skip(1) {
         words.push(core::str::from_utf8(argument).map_err(|_| Error::usage(DOING, "an argument is no UTF-8"))?);
     }
-    execute(&words)
-}
-
-/// Runs the command that the first of `words` names, with the rest as its arguments.
-///
-/// # Errors
-/// `Usage` when the words cannot be meant, and whatever the command ends with.
-pub fn execute(words: &[&str]) -> Result<()> {
     let Some((&name, rest)) = words.split_first() else {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
     };
