@@ -7,6 +7,8 @@
 
 mod grow;
 mod init;
+#[cfg(feature = "full")]
+mod initramfs;
 
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -120,8 +122,8 @@ impl<'a> Options<'a> {
             return self.next();
         }
         Some(match first.split_once('=') {
-            Some((name, value)) => Piece::Option(name, Some(value)),
-            None => Piece::Option(first, None),
+            Some((name, value)) if name.starts_with("--") => Piece::Option(name, Some(value)),
+            _ => Piece::Option(first, None),
         })
     }
 

@@ -10,6 +10,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+pub mod build;
 mod failure;
 mod handover;
 mod modules;

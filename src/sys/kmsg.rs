@@ -33,11 +33,12 @@ impl Writer {
 pub struct Limit(Option<alloc::vec::Vec<u8>>);
 
 impl Limit {
-    /// Lifts it, so that no line of the boot is lost. A limit set on the kernel command line cannot be lifted and stays.
+    /// Lifts it, so that no line of the boot is lost. A limit set on the kernel command line cannot be lifted and
+    /// stays. The newline is part of what the kernel accepts.
     #[must_use]
     pub fn lift() -> Self {
         let before = file::read(RATE_SWITCH, 64).ok();
-        let lifted = node::set_attribute(RATE_SWITCH, "on").is_ok();
+        let lifted = node::set_attribute(RATE_SWITCH, "on\n").is_ok();
         Self(before.filter(|_| lifted))
     }
 
@@ -45,7 +46,7 @@ impl Limit {
     pub fn restore(&self) {
         if let Some(before) = &self.0 {
             // It could be set a moment ago; if not now, more of the log is kept than was asked for.
-            let _ = node::set_attribute(RATE_SWITCH, core::str::from_utf8(before).unwrap_or("ratelimit").trim_end());
+            let _ = node::set_attribute(RATE_SWITCH, core::str::from_utf8(before).unwrap_or("ratelimit\n"));
         }
     }
 }
