@@ -30,6 +30,8 @@ fn main() {
     for argument in ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
+    // A dependency that asks for `-lc` (the libc crate does, on aarch64) must get this one.
+    println!("cargo:rustc-link-arg-bins=-L{folder}");
     for object in ["crt1.o", "crti.o", "libc.a", "crtn.o"] {
         println!("cargo:rustc-link-arg-bins={folder}/{object}");
     }
