@@ -38,7 +38,8 @@ help: ## this list
 # brings everything; with the gnu target, build.rs links against the musl of Debian's musl-dev instead. The last one is
 # Debian's rustc-web beside a rustup one. Anything else: make WAY=rustc:TARGET.
 has_core = $(wildcard $(shell $(firstword $(1)) --print target-libdir --target $(lastword $(1)) 2>/dev/null)/libcore-*.rlib)
-WAYS = rustc:$(ARCH)-unknown-linux-musl $(if $(CROSS),,$(addprefix rustc:,$(filter %-musl,$(shell rustc -vV | sed -n 's/^host: //p')))) \
+MUSL_HOST = $(filter %-musl,$(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p'))
+WAYS = rustc:$(ARCH)-unknown-linux-musl $(if $(CROSS),,$(addprefix rustc:,$(MUSL_HOST))) \
 	rustc:$(ARCH)-unknown-linux-gnu /usr/bin/rustc:$(ARCH)-unknown-linux-gnu
 WAY  ?= $(firstword $(foreach way,$(WAYS),$(if $(call has_core,$(subst :, ,$(way))),$(way))))
 
@@ -52,13 +53,16 @@ TRIPLE     = $(subst -,_,$(TARGET))
 TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
 BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static' \
-	CARGO_PROFILE_RELEASE_STRIP=none CC_$(TRIPLE)='$(MUSL_CC)' \
+	CARGO_PROFILE_RELEASE_STRIP=none $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
 FEATURES   = $(if $(filter %-gnu,$(TARGET)),--features static)
 
 toolchain:
-	@tests/require tests/packages build $(if $(CROSS),build-$(ARCH))
+	@tests/require tests/packages build $(if $(CROSS),build-$(ARCH),$(if $(MUSL_HOST),,musl))
 	@$(if $(WAY),,tests/require tests/packages rust-$(ARCH))
+
+# Nothing unwinds (panic = "abort"), so the tables for it, an eleventh of the file, are dead weight.
+UNWIND_TABLES := -R .eh_frame -R .eh_frame_hdr -R .gcc_except_table -R .comment
 
 # Symbols stay in cargo's copy, for `make size`; the shipped copy is replaced only when it differs.
 $(OUT)/wisp-initramfs: FEATURES += --no-default-features
@@ -66,7 +70,7 @@ $(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
 	@echo "$@: $(COMPILER) for $(TARGET), $(if $(filter %-gnu,$(TARGET)),linked against musl in $(MUSL),with Rust's own musl)"
 	@$(BUILD_ENV) $(CARGO) build --release --locked --bin wisp --target $(TARGET) --target-dir target/$(@F) $(FEATURES)
 	@mkdir -p $(@D)
-	@$(GNU_TOOL)strip -o $@.new target/$(@F)/$(TARGET)/release/wisp
+	@$(GNU_TOOL)strip $(UNWIND_TABLES) -o $@.new target/$(@F)/$(TARGET)/release/wisp
 	@if readelf -lW $@.new | grep -q INTERP; then echo "$@ wants a dynamic loader" >&2; exit 1; fi
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 

@@ -1,8 +1,8 @@
-//! Links the program against musl where Rust's own musl target is not installed.
+//! Links the program, and only the program (build scripts, proc-macros and tests stay as they are), against musl.
 //!
-//! With a `*-musl` target rustc does everything itself and this script only sets `cfg(freestanding)`. With a
-//! `*-gnu` target and the feature `static`, the program (and only the program: build scripts, proc-macros and
-//! tests stay as they are) is linked with the start files and the archive that Debian's `musl-dev` installs.
+//! With a `*-musl` target rustc brings the start files and the folder of the archive; the archive must be asked for,
+//! because `std`, which does so elsewhere, is absent. With a `*-gnu` target and the feature `static` both are those
+//! that Debian's `musl-dev` installs. Without either, nothing is done and the program is an ordinary hosted one.
 
 use std::env;
 use std::path::Path;
@@ -18,6 +18,8 @@ fn main() {
     }
     println!("cargo:rustc-cfg=freestanding");
     if musl_target {
+        // By its file name: a `libc.so` beside it would be preferred to it.
+        println!("cargo:rustc-link-arg-bins=-l:libc.a");
         return;
     }
     let cpu = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
@@ -28,6 +30,8 @@ fn main() {
     for argument in ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-Wl,--gc-sections", "-Wl,--build-id=none"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
+    // A dependency that asks for `-lc` (the libc crate does, on aarch64) must get this one.
+    println!("cargo:rustc-link-arg-bins=-L{folder}");
     for object in ["crt1.o", "crti.o", "libc.a", "crtn.o"] {
         println!("cargo:rustc-link-arg-bins={folder}/{object}");
     }
