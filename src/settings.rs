@@ -25,7 +25,7 @@ pub enum Mode {
 /// What to do when the root cannot be brought up (`wisp.onfail=`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFail {
-    /// Offer a shell on the console if there is one, and halt when it ends.
+    /// Offer a shell on the console if the initramfs has one, and try again when it ends; without one, as `Halt`.
     Shell,
     /// Start again after [`FAIL_PAUSE`].
     Reboot,

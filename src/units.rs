@@ -23,7 +23,7 @@ pub struct SectorSize(u32);
 pub struct Guid(pub [u8; 16]);
 
 /// A point on the monotonic clock after which waiting is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Option<Duration>);
 
 /// One mebibyte, the unit to which wisp (as sfdisk and growpart) aligns partition ends.
@@ -164,6 +164,16 @@ impl Deadline {
         self.0.map(|at| at.saturating_sub(now))
     }
 
+    /// The one of the two that comes first.
+    #[must_use]
+    pub fn sooner(self, other: Self) -> Self {
+        match (self.0, other.0) {
+            (Some(this), Some(that)) => Self(Some(this.min(that))),
+            (None, _) => other,
+            (_, None) => self,
+        }
+    }
+
     /// Whether waiting is over at `now`.
     #[must_use]
     pub fn has_passed(self, now: Duration) -> bool {
@@ -223,5 +233,7 @@ mod tests {
         assert!(deadline.has_passed(2 * second));
         assert_eq!(deadline.remaining(3 * second), Some(Duration::ZERO));
         assert!(!Deadline::NEVER.has_passed(Duration::MAX));
+        assert_eq!(Deadline::NEVER.sooner(deadline), deadline);
+        assert_eq!(Deadline::after(second, 9 * second).sooner(deadline), deadline);
     }
 }

@@ -312,7 +312,7 @@ fn an_lvm_physical_volume_is_recognised() {
     }
 }
 
-/// RAID metadata of version 1 for `offset`, named like an ext4 is not.
+/// RAID metadata of version 1 that belongs to `offset`.
 fn md_1(offset: u64) -> Vec<u8> {
     let mut metadata = vec![0; 256];
     metadata[..4].copy_from_slice(&0xa92b_4efc_u32.to_le_bytes());

@@ -1,12 +1,147 @@
-//! The command line.
+//! The command line: one table of commands, one file each. The only room that prints errors (besides PID 1, which has
+//! nobody to return them to).
+//!
+//! Exit codes: 0 done or nothing to do, 2 usage, others from [`crate::error::Kind::exit_code`].
+
 #![forbid(unsafe_code)]
 
+mod grow;
+mod init;
+#[cfg(feature = "full")]
+mod initramfs;
+
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::sys::{process, stdio};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+
+/// One command.
+struct Command {
+    /// Its name.
+    name: &'static str,
+    /// What may follow it.
+    usage: &'static str,
+    /// What it does, in one line.
+    summary: &'static str,
+    /// What there is to know about its options.
+    help: &'static str,
+    /// Does it. The arguments are those behind the name.
+    run: fn(&[&str]) -> Result<()>,
+}
+
+/// All commands. A new one is a row here and a file beside this one.
+const COMMANDS: &[Command] = &[grow::COMMAND, init::COMMAND];
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.
 #[must_use]
 pub fn run(arguments: &[Vec<u8>]) -> u8 {
-    let _ = arguments;
-    let _ = rustix::io::write(crate::sys::stdio::output(), b"hello\n");
-    0
+    // The kernel starts an initramfs's /init as the first process, with arguments that are meant for the real init.
+    if process::is_first() {
+        return init::run_first(arguments);
+    }
+    match dispatch(arguments) {
+        Ok(()) => 0,
+        Err(error) => {
+            Log::stderr().error(&format!("{error}"));
+            error.kind.exit_code()
+        }
+    }
+}
+
+fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
+    const DOING: &str = "understand the command line";
+    let mut words = Vec::with_capacity(arguments.len());
+    for argument in arguments.iter().skip(1) {
+        words.push(core::str::from_utf8(argument).map_err(|_| Error::usage(DOING, "an argument is no UTF-8"))?);
+    }
+    let Some((&name, rest)) = words.split_first() else {
+        return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
+    };
+    match name {
+        "--help" | "-h" | "help" => print(&overview()),
+        "--version" | "-V" => print(concat!("wisp ", env!("CARGO_PKG_VERSION"), "\n")),
+        _ => {
+            let command = COMMANDS.iter().find(|command| command.name == name);
+            let command = command
+                .ok_or_else(|| Error::usage(DOING, "there is no such command; wisp --help lists them").to(name))?;
+            if rest.iter().any(|word| matches!(*word, "--help" | "-h")) {
+                return print(&format!("wisp {} {}\n\n{}.\n\n{}", name, command.usage, command.summary, command.help));
+            }
+            (command.run)(rest)
+        }
+    }
+}
+
+/// Every command with its line.
+fn overview() -> String {
+    let mut text = String::from("wisp brings a machine image to life.\n\n");
+    for command in COMMANDS {
+        text.push_str(&format!("  wisp {} {}\n      {}\n", command.name, command.usage, command.summary));
+    }
+    text.push_str(
+        "\n  --help, --version everywhere\n\nExit: 0 done or nothing to do, 2 usage, other numbers: what went wrong\n",
+    );
+    text
+}
+
+/// Prints to standard output.
+fn print(text: &str) -> Result<()> {
+    stdio::write_all(stdio::output(), text.as_bytes());
+    Ok(())
+}
+
+/// The options and operands of a command: `--name`, `--name=value`, `--name value`, `-n`; `--` ends options.
+struct Options<'a> {
+    rest: &'a [&'a str],
+    literal: bool,
+}
+
+/// One piece of a command line.
+enum Piece<'a> {
+    /// An option, and the value that stood behind its `=`.
+    Option(&'a str, Option<&'a str>),
+    /// Anything else.
+    Operand(&'a str),
+}
+
+impl<'a> Options<'a> {
+    const fn new(rest: &'a [&'a str]) -> Self {
+        Self { rest, literal: false }
+    }
+
+    fn next(&mut self) -> Option<Piece<'a>> {
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        if self.literal || first == "-" || !first.starts_with('-') {
+            return Some(Piece::Operand(first));
+        }
+        if first == "--" {
+            self.literal = true;
+            return self.next();
+        }
+        Some(match first.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => Piece::Option(name, Some(value)),
+            _ => Piece::Option(first, None),
+        })
+    }
+
+    /// The value of the option `name`: what stood behind its `=`, else the next word.
+    fn value(&mut self, name: &str, attached: Option<&'a str>) -> Result<&'a str> {
+        if let Some(value) = attached {
+            return Ok(value);
+        }
+        let (&next, rest) = self
+            .rest
+            .split_first()
+            .ok_or_else(|| Error::usage("understand the option", "its value is missing").to(name))?;
+        self.rest = rest;
+        Ok(next)
+    }
+}
+
+/// An option that the command does not know.
+fn unknown(option: &str) -> Error {
+    Error::usage("understand the option", "there is none of that name").to(option)
 }

@@ -21,6 +21,7 @@ const PATH_LIMIT: usize = 4096 - 1;
 /// The path of the entry that ends an archive.
 const TRAILER: &str = "TRAILER!!!";
 
+const S_IFMT: u32 = 0o170_000;
 const S_IFCHR: u32 = 0o020_000;
 const S_IFDIR: u32 = 0o040_000;
 const S_IFREG: u32 = 0o100_000;
@@ -122,7 +123,7 @@ impl<'a> Archive<'a> {
         for (path, entry) in &self.entries {
             inode = inode.saturating_add(1);
             // A directory's second link is its own `.`; those of the directories in it nobody looks at.
-            let links = if entry.mode & S_IFDIR == S_IFDIR && entry.mode & S_IFREG == 0 { 2 } else { 1 };
+            let links = if entry.mode & S_IFMT == S_IFDIR { 2 } else { 1 };
             emit_entry(&mut output, path, inode, links, entry);
         }
         emit_entry(&mut output, TRAILER, 0, 1, &Entry::default());
@@ -140,9 +141,9 @@ fn emit_entry(output: &mut Vec<u8>, path: &str, c_ino: u32, c_nlink: u32, entry:
     // Of the format `crc` only.
     let c_chksum = 0;
     output.extend_from_slice(b"070701");
-    for field in [
-        c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime, c_filesize, c_maj, c_min, c_rmaj, c_rmin, c_namesize, c_chksum,
-    ] {
+    for field in
+        [c_ino, c_mode, c_uid, c_gid, c_nlink, c_mtime, c_filesize, c_maj, c_min, c_rmaj, c_rmin, c_namesize, c_chksum]
+    {
         output.extend_from_slice(format!("{field:08x}").as_bytes());
     }
     output.extend_from_slice(path.as_bytes());

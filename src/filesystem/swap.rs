@@ -13,7 +13,7 @@ const DOING: &str = "read the swap header of";
 const VERSION_1: &[u8] = b"SWAPSPACE2";
 /// The magic of its predecessor, which has no names.
 const VERSION_0: &[u8] = b"SWAP-SPACE";
-/// Swap space, then the marks of those who suspend to disk: the kernel since 2.6, its user-space tools, a later kernel.
+/// Swap space, then the marks of those who suspend to disk: the kernel, its predecessors and `uswsusp`.
 pub(super) const MAGICS: &[&[u8]] = &[VERSION_1, VERSION_0, b"S1SUSPEND", b"S2SUSPEND", b"ULSUSPEND", b"LINHIB0001"];
 /// TuxOnIce keeps the swap magic and marks the very first bytes.
 pub(super) const TUXONICE: &[u8] = b"\xed\xc3\x02\xe9\x98\x56\xe5\x0c";

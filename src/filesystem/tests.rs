@@ -4,7 +4,6 @@ use super::*;
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
-use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -298,8 +297,18 @@ fn erofs() -> Vec<u8> {
     fields(128, &[(0, b"\xe2\xe1\xf5\xe0"), (12, &[12]), (48, &UUID), (64, b"image")])
 }
 
-/// One device per format and place: where its superblock lies, the device, what `blkid` would say.
-fn samples() -> Vec<(u64, Device, Kind, Option<&'static str>, Option<&'static str>)> {
+/// A device with one superblock, and what `blkid` would say of it.
+struct Sample {
+    /// Where the superblock lies.
+    at: u64,
+    device: Device,
+    kind: Kind,
+    uuid: Option<&'static str>,
+    label: Option<&'static str>,
+}
+
+/// One device per format and place.
+fn samples() -> Vec<Sample> {
     let here = |at: u64, bytes: Vec<u8>| (at, Device::new(SIZE).with(at, bytes));
     let also = |(at, device): (u64, Device), offset: u64, bytes: &[u8]| (at, device.with(offset, bytes));
     let rows = [
@@ -333,12 +342,12 @@ fn samples() -> Vec<(u64, Device, Kind, Option<&'static str>, Option<&'static st
         (here(0, squashfs()), Kind::Squashfs, None, None),
         (here(1024, erofs()), Kind::Erofs, Some(UUID_TEXT), Some("image")),
     ];
-    rows.into_iter().map(|((at, device), kind, uuid, label)| (at, device, kind, uuid, label)).collect()
+    rows.into_iter().map(|((at, device), kind, uuid, label)| Sample { at, device, kind, uuid, label }).collect()
 }
 
 #[test]
 fn each_format_is_recognised_with_its_names() {
-    for (at, device, kind, uuid, label) in samples() {
+    for Sample { at, device, kind, uuid, label } in samples() {
         let found = device.recognise().unwrap().unwrap_or_else(|| panic!("{kind:?} at {at} is not recognised"));
         assert_eq!((found.kind, found.uuid.as_deref(), found.label.as_deref()), (kind, uuid, label), "at {at}");
     }
@@ -346,7 +355,7 @@ fn each_format_is_recognised_with_its_names() {
 
 #[test]
 fn every_truncation_and_every_bit_flip_ends_in_a_value_or_an_error() {
-    for (at, device, kind, ..) in samples() {
+    for Sample { at, device, kind, .. } in samples() {
         // The device ends inside of the superblock.
         let length = device.pieces[0].1.len() as u64;
         for size in (0..64).chain(at..at + length) {
@@ -649,13 +658,13 @@ fn kinds_have_one_row_each() {
     assert_eq!((Kind::Ext2.name(), Kind::Ext2.module(), Kind::Ext2.policy()), ("ext2", Some("ext4"), Policy::Grow));
     assert_eq!((Kind::Luks.name(), Kind::Luks.policy()), ("crypto_LUKS", Policy::Layer));
     assert_eq!((Kind::LvmPhysicalVolume.name(), Kind::LvmPhysicalVolume.policy()), ("LVM2_member", Policy::Layer));
-    for (_, device, kind, ..) in samples() {
+    for Sample { device, kind, .. } in samples() {
         let found = device.recognise().unwrap().unwrap();
         let grows = matches!(kind, Kind::Ext4 | Kind::Xfs | Kind::Btrfs);
         assert_eq!(kind.policy() == Policy::Grow, grows);
         assert_eq!(found.extent.is_some(), grows || kind == Kind::F2fs);
         if let Policy::Refuse(why) = kind.policy() {
-            assert!(!why.is_empty() && !why.ends_with('.'), "{}", format!("{}: {why}", kind.name()));
+            assert!(!why.is_empty() && !why.ends_with('.'), "{}: {why}", kind.name());
         }
     }
 }

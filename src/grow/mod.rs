@@ -15,12 +15,12 @@ pub mod report;
 use crate::disk::{self, WriteAt};
 use crate::error::{Error, Result};
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
-use crate::probe::block::Sysfs;
+use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
 use crate::settings::Mode;
 use crate::sys::block::{Access, Device};
 use crate::sys::{clock, file, mount, node};
-use crate::table::Write;
+use crate::table::{self, Geometry, Rule, Write};
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
@@ -74,6 +74,25 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
         Ok(look) => Deed { request, look, steps: Vec::new(), notes: Vec::new() }.run(tell),
         Err(error) => Report::refused(device, error),
     }
+}
+
+/// Makes the primary GPT of a disk without visible partitions what its backup says, and has the kernel look again.
+///
+/// # Errors
+/// `Refused` when the damage is not the trace of an interrupted update and `mode` is not [`Mode::Repair`]; `Os`.
+pub fn restore_table(disk: &Block, mode: Mode) -> Result<()> {
+    let device = Device::open(&disk.node(), Access::Read)?;
+    lock(&device)?;
+    let sector = device.sector_size()?;
+    let geometry = Geometry { sector, sectors: sector.sectors_in(device.size()?) };
+    let rule = Rule { repair: mode == Mode::Repair, ..Rule::default() };
+    let table = table::read(&device, geometry)?;
+    let writes = table.map(|table| table.restore(&device, rule)).transpose().map_err(|e| e.to(device.path()))?;
+    for write in writes.unwrap_or_default() {
+        let writer = Device::open(device.path(), Access::WriteDirect)?;
+        disk::write_verified(&writer as &dyn WriteAt, write.at, &write.bytes)?;
+    }
+    device.reread_partitions()
 }
 
 /// What is known before anything is changed. The lock is held as long as this lives.

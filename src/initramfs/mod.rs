@@ -1,2 +1,219 @@
-//! PID 1 before switch_root, and the builder of the initramfs it lives in.
+//! PID 1 before `switch_root`, and the builder of the initramfs it lives in.
+//!
+//! PID 1 itself only mounts, waits and executes; everything that could crash or hang (drivers, finding the root,
+//! growing it) runs in a child with a deadline. If the child dies after it found the root, the root is mounted all the
+//! same; if it dies before, a second one tries without growing. PID 1 never exits and never waits without an end,
+//! except where the user asked for it (`rootwait`).
+//!
+//! Two ways: wisp mounts the root and switches to it, or (`wisp.init=PATH`, or a distribution's own init beside wisp)
+//! it grows and then becomes that init, with everything as the kernel left it.
+
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "full")]
+pub mod build;
+mod failure;
+mod handover;
+mod modules;
+mod prepare;
+
+use crate::error::{Error, Kind, Result};
+use crate::log::Log;
+use crate::settings::{Boot, Wait};
+use crate::sys::process::{self, Child, News};
+use crate::sys::{clock, console, file, kernel, kmsg, mount, tree};
+use crate::text::cmdline::{self, Cmdline};
+use crate::units::Deadline;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+use mount::Flags;
+use prepare::Task;
+
+/// Where the root is mounted before it becomes the root; dracut's name, which programs know.
+const NEW_ROOT: &str = "/sysroot";
+
+/// The init that mkinitfs puts into an initramfs next to wisp; where it is, wisp grows and then becomes it.
+const STOCK_INIT: &str = "/usr/share/mkinitfs/initramfs-init";
+
+/// Beyond the wait for the root, loading drivers may take this long: a hundred modules under emulation take a tenth.
+const DRIVER_TIME: Duration = Duration::from_secs(60);
+
+/// Beyond the budget for growing: mounting with a long journal to replay, and flushing on a slow disk.
+const GROW_SLACK: Duration = Duration::from_secs(30);
+
+/// Already mounted there.
+const EBUSY: i32 = 16;
+
+/// What PID 1 mounts: type, where, flags, options.
+const MOUNTS: [(&str, &str, Flags, &str); 4] = [
+    ("devtmpfs", "/dev", Flags::NOSUID, "mode=0755"),
+    ("proc", "/proc", Flags::NOSUID.union(Flags::NODEV).union(Flags::NOEXEC), ""),
+    ("sysfs", "/sys", Flags::NOSUID.union(Flags::NODEV).union(Flags::NOEXEC), ""),
+    ("tmpfs", "/run", Flags::NOSUID.union(Flags::NODEV), "mode=0755"),
+];
+
+/// The root, as the child found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// What it holds, as `mount` takes it; empty when nothing was recognised.
+    kind: String,
+    /// Its node.
+    node: String,
+}
+
+/// Brings the machine from the kernel's hands to the real init. `arguments` are those the kernel gave. Comes back only
+/// when that is impossible and the user's policy is to stop, with the error to print.
+#[must_use]
+pub fn run(arguments: &[Vec<u8>]) -> Error {
+    let failures = mount_all();
+    let log = Log::kernel();
+    let limit = kmsg::Limit::lift();
+    for failure in failures {
+        log.error(&format!("{failure}, continuing without it"));
+    }
+    let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
+    let line = Cmdline::parse(&String::from_utf8_lossy(&text));
+    let settings = Boot::from_cmdline(&line);
+    for complaint in &settings.complaints {
+        log.warning(complaint);
+    }
+    let stock = settings.stock_init.clone().or_else(|| tree::is_there(STOCK_INIT).then(|| STOCK_INIT.into()));
+    loop {
+        let root = prepare_root(&line, &settings, &log);
+        let error = match (&stock, root) {
+            // What the stock init does with a root that wisp did not find is its own affair.
+            (Some(stock), _) => {
+                log.info(&handover::farewell(stock));
+                limit.restore();
+                unmount_all();
+                process::become_program(stock, handover::with_name(stock, arguments))
+            }
+            (None, Ok(root)) => match handover::mount_root(&settings, &root, NEW_ROOT, &log) {
+                Ok(()) => handover::switch(&settings, NEW_ROOT, arguments, &log, &limit),
+                Err(error) => error,
+            },
+            (None, Err(error)) => error,
+        };
+        failure::handle(&error, settings.on_fail, &log);
+    }
+}
+
+/// Has a child find and grow the root; without growing a second time if the first child died too early.
+fn prepare_root(line: &Cmdline, settings: &Boot, log: &Log) -> Result<Root> {
+    let kernel = kernel::release();
+    let mut error = Error::absent("find", "its child process told nothing").to("the root");
+    for grow in [true, false] {
+        let task = Task { line, settings, kernel: &kernel, point: NEW_ROOT, grow };
+        let mut child = process::spawn(|teller| prepare::run(&task, log, teller))?;
+        match attend(&mut child, settings, log) {
+            Outcome::Found(root) => return Ok(root),
+            Outcome::Failed(failure) => return Err(failure),
+            Outcome::Died(failure) => {
+                log.error(&format!("{failure}; trying again without growing"));
+                error = failure;
+            }
+        }
+    }
+    Err(error)
+}
+
+/// How a child ended.
+enum Outcome {
+    /// It found the root; growing it went as its own lines say.
+    Found(Root),
+    /// It ended in order, without a root.
+    Failed(Error),
+    /// It crashed or hung before it knew the root.
+    Died(Error),
+}
+
+/// Listens to the child until it is done or its time is up.
+fn attend(child: &mut Child, settings: &Boot, log: &Log) -> Outcome {
+    let mut root = None;
+    let mut deadline = match settings.wait {
+        Wait::AtMost(span) => Deadline::after(clock::now(), span.saturating_add(DRIVER_TIME)),
+        Wait::Forever => Deadline::NEVER,
+    };
+    let ending = loop {
+        match child.listen(deadline) {
+            News::Line(line) => {
+                root = Root::parse(&line).or(root);
+                deadline = Deadline::after(clock::now(), settings.budget.saturating_add(GROW_SLACK));
+            }
+            News::Ended(Ok(0)) => break None,
+            News::Ended(Ok(_)) if root.is_none() => {
+                return Outcome::Failed(Error::absent("find", "see the line above").to("the root"));
+            }
+            News::Ended(Ok(code)) => break Some(format!("it ended with exit code {code}")),
+            News::Ended(Err(signal)) => break Some(format!("signal {signal} ended it")),
+            News::Silence => {
+                child.kill();
+                break Some("its time is up".into());
+            }
+        }
+    };
+    let failure = ending.map(|why| Error::new(Kind::TimedOut, "prepare", why).to("the root in a child process"));
+    match (root, failure) {
+        (Some(root), Some(failure)) => {
+            log.error(&format!("{failure}; the boot goes on"));
+            Outcome::Found(root)
+        }
+        (Some(root), None) => Outcome::Found(root),
+        (None, Some(failure)) => Outcome::Died(failure),
+        (None, None) => Outcome::Died(Error::absent("find", "the child told nothing").to("the root")),
+    }
+}
+
+impl Root {
+    /// What the child tells about the root: `root NODE TYPE`, the type empty when nothing was recognised.
+    fn parse(line: &str) -> Option<Self> {
+        let (node, kind) = line.strip_prefix("root ")?.split_once(' ')?;
+        Some(Self { node: node.into(), kind: kind.into() })
+    }
+
+    /// The line that [`Root::parse`] reads.
+    fn line(node: &str, kind: &str) -> String {
+        format!("root {node} {kind}")
+    }
+}
+
+/// Mounts what wisp needs; returns what did not work.
+fn mount_all() -> Vec<Error> {
+    let mut failures = Vec::new();
+    // A directory that cannot be made shows as a mount that does not work.
+    let _ = tree::make_directory(NEW_ROOT, 0o755);
+    for (kind, point, flags, options) in MOUNTS {
+        let _ = tree::make_directory(point, 0o755);
+        match mount::mount(kind, point, kind, flags, options) {
+            // The kernel mounts devtmpfs itself where it was built so.
+            Err(error) if error.kind != Kind::Os(EBUSY) => failures.push(error.to(point)),
+            _ => {}
+        }
+    }
+    // Where the initramfs has no /dev/console the kernel started wisp without descriptors.
+    console::adopt_if_closed("/dev/console");
+    failures
+}
+
+/// Leaves the initramfs as the kernel made it, for an init that expects that.
+fn unmount_all() {
+    for (_, point, ..) in MOUNTS.iter().rev() {
+        // One that resists is hidden by what the stock init mounts there.
+        let _ = mount::unmount(point, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_child_tells_is_understood() {
+        let root = Root { kind: "ext4".into(), node: "/dev/vda2".into() };
+        assert_eq!(Root::parse(&Root::line("/dev/vda2", "ext4")), Some(root));
+        assert_eq!(Root::parse(&Root::line("/dev/vda2", "")).unwrap().kind, "");
+        assert_eq!(Root::parse("anything else"), None);
+    }
+}

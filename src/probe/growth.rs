@@ -55,6 +55,16 @@ impl Subject {
         Ok(Self { block, layers, mount: Some(mount) })
     }
 
+    /// The device with this number, and where it is mounted if it is.
+    ///
+    /// # Errors
+    /// As [`Subject::device`].
+    pub fn of_node(sysfs: Sysfs<'_>, number: Number) -> Result<Self> {
+        let text = file::read("/proc/self/mountinfo", MOUNTINFO_LIMIT)?;
+        let mount = mountinfo::find_device(&String::from_utf8_lossy(&text), number);
+        Ok(Self { mount, ..Self::device(sysfs, number)? })
+    }
+
     /// The device with this number; where it is mounted is not looked up.
     ///
     /// # Errors

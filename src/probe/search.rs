@@ -55,9 +55,16 @@ fn first(found: Vec<Block>) -> Option<Found> {
 
 /// Devices whose superblock is wanted. One that cannot be read or understood is not the one.
 fn matching(sysfs: Sysfs<'_>, wanted: impl Fn(&Superblock) -> bool) -> Vec<Block> {
-    let mut all = sysfs.all();
-    all.retain(|block| matches!(growth::superblock(&block.node(), block.size), Ok(Some(found)) if wanted(&found)));
-    all
+    let mut found = bearers(sysfs.all());
+    found.retain(|block| matches!(growth::superblock(&block.node(), block.size), Ok(Some(found)) if wanted(&found)));
+    found
+}
+
+/// Those of `all` that may hold a filesystem: a disk with partitions does not, whatever the end of its last partition
+/// looks like from there (RAID metadata 0.90 does not say where its member begins).
+fn bearers(all: Vec<Block>) -> Vec<Block> {
+    let disks: Vec<String> = all.iter().filter_map(|block| Some(block.slice.as_ref()?.disk.clone())).collect();
+    all.into_iter().filter(|block| block.size.0 > 0 && !disks.contains(&block.name)).collect()
 }
 
 /// Partitions for which `wanted` holds of any entry of their table and themselves.
@@ -117,15 +124,12 @@ fn describe(block: &Block, all: &[Block]) -> String {
 }
 
 /// Disks of which the kernel sees no partition because their primary GPT needs to be written again
-/// ([`Table::repair_needed`]), with that table.
+/// ([`Table::repair_needed`]).
 #[must_use]
-pub fn broken_disks(sysfs: Sysfs<'_>) -> Vec<(Block, Table)> {
+pub fn broken_disks(sysfs: Sysfs<'_>) -> Vec<Block> {
     let all = sysfs.all();
-    let whole = all.iter().filter(|block| block.slice.is_none() && block.size.0 > 0);
-    let bare = whole.filter(|disk| !all.iter().any(|b| b.slice.as_ref().is_some_and(|s| s.disk == disk.name)));
-    bare.filter_map(|disk| match table_of(disk) {
-        Ok(Some(table)) if table.repair_needed() => Some((disk.clone(), table)),
-        _ => None,
-    })
-    .collect()
+    let has_slice = |disk: &Block| all.iter().any(|block| block.slice.as_ref().is_some_and(|it| it.disk == disk.name));
+    let mut broken: Vec<Block> = all.iter().filter(|disk| disk.size.0 > 0 && !has_slice(disk)).cloned().collect();
+    broken.retain(|disk| disk.slice.is_none() && matches!(table_of(disk), Ok(Some(table)) if table.repair_needed()));
+    broken
 }

@@ -11,3 +11,10 @@ pub fn adopt(path: &str) {
     let _ = rustix::stdio::dup2_stdout(&console);
     let _ = rustix::stdio::dup2_stderr(&console);
 }
+
+/// [`adopt`], if this program was started without open descriptors.
+pub fn adopt_if_closed(path: &str) {
+    if rustix::io::fcntl_getfd(super::stdio::output()).is_err() {
+        adopt(path);
+    }
+}

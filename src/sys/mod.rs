@@ -10,6 +10,7 @@ pub mod console;
 mod entry;
 pub mod file;
 mod ioctl;
+pub mod kernel;
 pub mod kmsg;
 pub mod module;
 pub mod mount;
@@ -18,6 +19,7 @@ pub mod power;
 pub mod process;
 pub mod resize;
 pub mod stdio;
+pub mod tree;
 pub mod uevent;
 
 use crate::error::Error;

@@ -141,8 +141,9 @@ impl Child {
     /// the kernel; there is no event to wait for, hence the short naps.
     fn reap(&self, deadline: Deadline) -> News {
         const NAP: Duration = Duration::from_millis(1);
+        let options = if deadline == Deadline::NEVER { WaitOptions::empty() } else { WaitOptions::NOHANG };
         loop {
-            match rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG) {
+            match rustix::process::waitpid(Some(self.pid), options) {
                 Ok(Some((_, status))) => return News::Ended(outcome(status)),
                 Ok(None) if deadline.has_passed(clock::now()) => return News::Silence,
                 Ok(None) => clock::pause(NAP),

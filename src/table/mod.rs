@@ -178,6 +178,18 @@ impl Table {
         }
     }
 
+    /// Plans how a damaged primary GPT becomes what its sound backup says, and nothing else; empty where nothing is
+    /// damaged.
+    ///
+    /// # Errors
+    /// `Refused` when the damage is none that an interrupted update of wisp explains and `rule.repair` is not given.
+    pub fn restore(&self, disk: &dyn ReadAt, rule: Rule) -> Result<Vec<Write>> {
+        match self {
+            Self::Gpt(gpt) => gpt.restore(disk, &rule),
+            Self::Mbr(_) => Ok(Vec::new()),
+        }
+    }
+
     const fn geometry(&self) -> Geometry {
         match self {
             Self::Gpt(gpt) => gpt.geometry(),

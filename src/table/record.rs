@@ -81,25 +81,24 @@ impl BootRecord {
         Fields::new(&self.sector, PARSE).u32_le(440)
     }
 
-    /// The first `sector bytes`, as they are or as they were edited.
+    /// The bytes of its sector, as they were read or as they were edited.
     pub fn sector(&self) -> &[u8] {
         &self.sector
     }
 
     /// Gives the entry at `index` this many sectors, and nothing else.
     pub fn set_sectors(&mut self, index: usize, sectors: u32) -> Result<()> {
-        let (Some(entry), Some(offset)) = (self.entries.get_mut(index), entry_offsets().nth(index)) else {
-            return Ok(());
-        };
-        entry.sectors = sectors;
-        put(&mut self.sector, offset.saturating_add(12), &sectors.to_le_bytes(), PARSE)
+        put(&mut self.sector, offset_in_entry(index, 12), &sectors.to_le_bytes(), PARSE)?;
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.sectors = sectors;
+        }
+        Ok(())
     }
 
     /// Gives the entry at `index` this many sectors, and an end that old tools do not misread.
     pub fn grow(&mut self, index: usize, sectors: u32) -> Result<()> {
         self.set_sectors(index, sectors)?;
-        let Some(offset) = entry_offsets().nth(index) else { return Ok(()) };
-        put(&mut self.sector, offset.saturating_add(5), &CHS_BEYOND, PARSE)
+        put(&mut self.sector, offset_in_entry(index, 5), &CHS_BEYOND, PARSE)
     }
 
     /// The write that puts this record at sector `at`.
@@ -134,4 +133,10 @@ impl Entry {
 /// Where the entries lie in the sector, whatever its size.
 fn entry_offsets() -> impl Iterator<Item = usize> {
     (446..510).step_by(16)
+}
+
+/// Where the byte `at` of the entry at `index` lies in the sector; behind its end where there is no such entry, so that
+/// a write there fails instead of going somewhere else.
+fn offset_in_entry(index: usize, at: usize) -> usize {
+    entry_offsets().nth(index).map_or(usize::MAX, |offset| offset.saturating_add(at))
 }

@@ -309,6 +309,12 @@ pub(crate) fn alias_of<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<(
     Some((words.next()?, words.next()?))
 }
 
+/// All names and aliases in a line `softdep NAME pre: … post: …` that should be loaded with NAME.
+#[cfg(feature = "full")]
+pub(crate) fn soft_wanted(line: &str) -> impl Iterator<Item = &str> {
+    words(line).skip(2).filter(|word| !word.ends_with(':'))
+}
+
 /// The words of a soft dependency that stand behind `list`, up to the next list.
 fn listed<'a>(line: &'a str, list: &'static str) -> impl Iterator<Item = &'a str> {
     let mut inside = false;

@@ -26,6 +26,12 @@ pub fn find(text: &str, point: &str) -> Option<Mount> {
     text.lines().filter_map(parse).rfind(|mount| mount.point == point)
 }
 
+/// The first mount of the block device with this major and minor number.
+#[must_use]
+pub fn find_device(text: &str, device: (u32, u32)) -> Option<Mount> {
+    text.lines().filter_map(parse).find(|mount| mount.device == device)
+}
+
 /// One line; `None` when it does not look like one.
 fn parse(line: &str) -> Option<Mount> {
     let (place, what) = line.split_once(" - ")?;

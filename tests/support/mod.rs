@@ -23,24 +23,6 @@ impl MemoryDisk {
         Self { geometry: Geometry { sector, sectors }, sectors: BTreeMap::new() }
     }
 
-    /// The sectors of a (sparse) file that are not zero.
-    pub fn load(path: &Path, sector: SectorSize) -> Self {
-        let file = File::open(path).unwrap();
-        let size = sector.bytes();
-        let mut disk = Self::new(sector, file.metadata().unwrap().len() / size);
-        // Tables lie in the first MiB, at the end, and (extended boot records) in between at sectors that a full scan finds.
-        let mut chunk = vec![0; 1 << 20];
-        let mut at = 0;
-        loop {
-            let read = file.read_at(&mut chunk, at).unwrap();
-            if read == 0 {
-                return disk;
-            }
-            disk.write(at, &chunk[..read]);
-            at += read as u64;
-        }
-    }
-
     /// Puts every sector that is held into the file, which must be as large as the disk.
     pub fn store(&self, path: &Path) {
         let file = File::options().write(true).create(true).truncate(true).open(path).unwrap();
@@ -99,15 +81,54 @@ impl MemoryDisk {
     }
 }
 
+/// A disk image in a file, which other people's tools can look at as well.
+#[derive(Debug)]
+pub struct FileDisk {
+    file: File,
+    geometry: Geometry,
+}
+
+impl FileDisk {
+    /// Opens the image at `path`.
+    pub fn open(path: &Path, sector: SectorSize) -> Self {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let sectors = file.metadata().unwrap().len() / sector.bytes();
+        Self { file, geometry: Geometry { sector, sectors } }
+    }
+
+    /// The whole disk in its own unit.
+    pub fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// Carries out `write`.
+    pub fn apply(&mut self, write: &Write) {
+        self.file.write_all_at(&write.bytes, write.at.0).unwrap();
+    }
+}
+
+impl ReadAt for FileDisk {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        self.file.read_exact_at(buffer, offset.0).map_err(|_| Error::corrupt("read", "the range lies behind the end"))
+    }
+}
+
 impl ReadAt for MemoryDisk {
     fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
         if offset.0 + buffer.len() as u64 > self.size() {
             return Err(Error::corrupt("read", "the range lies behind the end"));
         }
         let size = self.geometry.sector.bytes();
-        for (place, byte) in buffer.iter_mut().enumerate() {
-            let at = offset.0 + place as u64;
-            *byte = self.sectors.get(&(at / size)).map_or(0, |sector| sector[(at % size) as usize]);
+        let (mut at, mut rest) = (offset.0, buffer);
+        while !rest.is_empty() {
+            let start = (at % size) as usize;
+            let length = rest.len().min(size as usize - start);
+            let (part, behind) = rest.split_at_mut(length);
+            match self.sectors.get(&(at / size)) {
+                Some(sector) => part.copy_from_slice(&sector[start..start + length]),
+                None => part.fill(0),
+            }
+            (at, rest) = (at + length as u64, behind);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::replica::{Place, Replica};
+use super::replica::{Header, Place, Replica};
 use super::restore::Restored;
 use super::{Copies, Gpt, PRIMARY};
 use crate::error::{Error, Result};
@@ -56,7 +56,7 @@ pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> R
     };
     let header = primary.header.emit(place)?;
     let primary_changes = header != primary.header.sector();
-    wanted.header = super::Header::parse(header, PRIMARY)?;
+    wanted.header = Header::parse(header, PRIMARY)?;
 
     if primary_changes || gpt.copies == Copies::BackupDamaged {
         if primary.header.alternate != tail.header {

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 
 use super::record::BootRecord;
 use super::{Geometry, Growth, Partition, Rule};
-use crate::bytes::ReadAt;
+use crate::bytes::{Fields, ReadAt};
 use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, Guid, Lba};
 use replica::{Header, Replica, SIGNATURE};
@@ -91,7 +91,7 @@ impl Gpt {
         if torn.is_none() {
             refuse_other_sector_size(disk, geometry)?;
         }
-        let Some(backup) = find_backup(disk, geometry, &record, torn.as_ref().map(|primary| &primary.header))? else {
+        let Some(backup) = find_backup(disk, geometry, &record, torn.as_ref())? else {
             return Err(Error::corrupt(READ, alloc::format!("its primary is damaged ({why}), and so is its backup")));
         };
         let interrupted = torn.as_ref().is_some_and(|primary| primary.was_becoming(&backup));
@@ -104,7 +104,7 @@ impl Gpt {
     fn with_sound_primary(disk: &dyn ReadAt, geometry: Geometry, record: BootRecord, primary: Replica) -> Result<Self> {
         let backup = sound_replica(disk, geometry, primary.header.alternate)?;
         let copies = match backup {
-            Some(backup) if backup.agrees_with(&primary) => Copies::Both,
+            Some(backup) if backup.backs(&primary, geometry) => Copies::Both,
             _ => Copies::BackupDamaged,
         };
         let partitions = primary.partitions()?;
@@ -112,6 +112,10 @@ impl Gpt {
     }
 
     /// Plans the growth of partition `number`, after putting the primary right where it has to be.
+    pub(super) fn restore(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<Vec<super::Write>> {
+        Ok(restore::plan(self, disk, rule)?.writes)
+    }
+
     pub(super) fn grow(&self, disk: &dyn ReadAt, number: u32, rule: &Rule) -> Result<Growth> {
         let restored = restore::plan(self, disk, rule)?;
         grow::plan(self, restored, number, rule)
@@ -131,56 +135,50 @@ fn sound_replica(disk: &dyn ReadAt, geometry: Geometry, at: Lba) -> Result<Optio
 }
 
 /// The sound backup that belongs to a damaged primary. It is looked for at the end of the disk, where the primary says
-/// that it is (`torn` is its header, if that is sound), and where the protective MBR says that the disk ended when the
-/// image was made.
+/// that it is, and where the protective MBR says that the disk ended when the image was made. Of several, the one that
+/// `torn` (a primary whose header is sound and whose entries are not) was becoming is taken, else the first.
 fn find_backup(
     disk: &dyn ReadAt,
     geometry: Geometry,
     record: &BootRecord,
-    torn: Option<&Header>,
+    torn: Option<&Replica>,
 ) -> Result<Option<Replica>> {
     let claimed = match torn {
-        Some(header) => header.alternate,
+        Some(primary) => primary.header.alternate,
         None => field(disk, geometry, 32)?,
     };
     let protected = record.entries().iter().find(|entry| entry.protects_gpt());
     let places = [geometry.last(), claimed, protected.map_or(Lba(0), |entry| entry.span(Lba(0)).last)];
-    let mut found: Option<Replica> = None;
+    let mut found: Vec<Replica> = Vec::new();
     for at in places {
         let Some(backup) = sound_replica(disk, geometry, at)? else { continue };
-        let belongs = torn.is_none_or(|header| header.disk == backup.header.disk);
+        let belongs = torn.is_none_or(|primary| primary.header.disk == backup.header.disk);
         if !belongs || backup.header.alternate != PRIMARY {
             continue;
         }
-        match &found {
-            Some(first) if first.header.disk != backup.header.disk => {
-                return Err(Error::corrupt(
-                    READ,
-                    "its primary is damaged, and there are backups of two different disks",
-                ));
-            }
-            Some(_) => {}
-            None => found = Some(backup),
+        if found.iter().any(|other| other.header.disk != backup.header.disk) {
+            return Err(Error::corrupt(READ, "its primary is damaged, and there are backups of two different disks"));
         }
+        found.push(backup);
     }
-    Ok(found)
+    let best = found.iter().position(|backup| torn.is_some_and(|primary| primary.was_becoming(backup)));
+    Ok(found.into_iter().nth(best.unwrap_or(0)))
 }
 
 /// A number in the sector of the primary header, whatever that sector holds.
 fn field(disk: &dyn ReadAt, geometry: Geometry, offset: usize) -> Result<Lba> {
     let sector = geometry.read_sectors(disk, PRIMARY, 1)?;
-    Ok(Lba(crate::bytes::Fields::new(&sector, READ).u64_le(offset)?))
+    Ok(Lba(Fields::new(&sector, READ).u64_le(offset)?))
 }
 
 /// Fails when a primary header lies where a disk with another logical sector has it.
 fn refuse_other_sector_size(disk: &dyn ReadAt, geometry: Geometry) -> Result<()> {
     let own = geometry.sector.bytes();
     let disk_bytes = geometry.sector.offset_of(Lba(geometry.sectors)).0;
-    let mut start = [0; SIGNATURE.len()];
-    disk.read_at(geometry.sector.offset_of(PRIMARY), &mut start)?;
-    if start == *SIGNATURE {
+    if geometry.read_sectors(disk, PRIMARY, 1)?.starts_with(SIGNATURE) {
         return Ok(());
     }
+    let mut start = [0; SIGNATURE.len()];
     for other in SECTOR_POWERS.filter_map(|power| 1u64.checked_shl(power)) {
         if other == own || other.saturating_add(own) > disk_bytes {
             continue;

@@ -205,15 +205,11 @@ impl Replica {
     }
 
     /// Whether `self` is a backup of `primary` that needs no writing.
-    pub fn agrees_with(&self, primary: &Self) -> bool {
-        let (ours, theirs) = (&self.header, &primary.header);
-        let same = |header: &Header| (header.disk, header.usable, header.count, header.entry_size, header.entries_crc);
-        let ends_before = |entries_at: Lba| {
-            entries_at > theirs.usable.last
-                && entries_at.0.saturating_add(self.entries.len().checked_div(ours.sector.len()).unwrap_or(0) as u64)
-                    <= ours.at.0
-        };
-        same(ours) == same(theirs) && ours.alternate == theirs.at && ends_before(ours.entries_at)
+    pub fn backs(&self, primary: &Self, geometry: Geometry) -> bool {
+        let say = |header: &Header| (header.disk, header.usable, header.count, header.entry_size, header.entries_crc);
+        let (header, array) = (&self.header, self.header.entries_span(self.header.entries_at, geometry));
+        let in_the_tail = array.first > header.usable.last && array.last < header.at;
+        say(header) == say(&primary.header) && header.alternate == primary.header.at && in_the_tail
     }
 
     fn array(&self) -> &[u8] {

@@ -8,8 +8,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::grow::primary_writes;
-use super::replica::{Place, Replica, SIGNATURE};
-use super::{Copies, Gpt, PRIMARY};
+use super::replica::{Header, Place, Replica, SIGNATURE};
+use super::{Copies, Gpt, PRIMARY, field};
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
 use crate::table::{Rule, Write};
@@ -65,7 +65,7 @@ pub(super) fn plan(gpt: &Gpt, disk: &dyn ReadAt, rule: &Rule) -> Result<Restored
     let present = gpt.geometry.read_sectors(disk, entries_at, backup.header.entries_sectors(gpt.geometry))?;
     let through =
         present.chunks(sector).zip(backup.entries.chunks(sector)).rposition(|(present, wanted)| present != wanted);
-    let primary = Replica { header: super::Header::parse(header, PRIMARY)?, entries: backup.entries.clone() };
+    let primary = Replica { header: Header::parse(header, PRIMARY)?, entries: backup.entries.clone() };
     let writes = primary_writes(&primary, None, through, gpt.geometry);
     Ok(Restored { primary, writes, notes: alloc::vec![note.into()] })
 }
@@ -83,17 +83,17 @@ fn find_entries(gpt: &Gpt, disk: &dyn ReadAt) -> Result<Lba> {
     }
     let sectors = backup.entries_sectors(gpt.geometry);
     let sector = gpt.geometry.read_sectors(disk, PRIMARY, 1)?;
-    let claimed = if sector.starts_with(SIGNATURE) { super::field(disk, gpt.geometry, 72)? } else { USUAL_ENTRIES };
+    let claimed = if sector.starts_with(SIGNATURE) { field(disk, gpt.geometry, 72)? } else { USUAL_ENTRIES };
     let right_before_partitions = Lba(backup.usable.first.0.saturating_sub(sectors));
-    for at in [claimed, USUAL_ENTRIES, right_before_partitions] {
-        if !fits(at) {
-            continue;
-        }
+    let places = [claimed, USUAL_ENTRIES, right_before_partitions];
+    let mut empty = None;
+    for at in places.into_iter().filter(|&at| fits(at)) {
         let present = gpt.geometry.read_sectors(disk, at, sectors)?;
-        let only_place = at == USUAL_ENTRIES && at == right_before_partitions;
-        if only_place || present == gpt.spoken.entries || present.iter().all(|&byte| byte == 0) {
+        if present == gpt.spoken.entries {
             return Ok(at);
         }
+        let free = USUAL_ENTRIES == right_before_partitions || present.iter().all(|&byte| byte == 0);
+        empty = empty.or(free.then_some(at));
     }
-    Err(Error::refused(RESTORE, "nothing tells where its entries belong"))
+    empty.ok_or_else(|| Error::refused(RESTORE, "nothing tells where its entries belong"))
 }

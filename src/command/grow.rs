@@ -1,0 +1,79 @@
+//! `wisp grow`: the same growing on a running system.
+
+#![forbid(unsafe_code)]
+
+use super::{Command, Options, Piece, print, unknown};
+use crate::error::{Error, Result};
+use crate::grow::report::{Report, State};
+use crate::grow::{self, Private, Request};
+use crate::log::Log;
+use crate::probe::block::Sysfs;
+use crate::probe::growth::Subject;
+use crate::settings::Mode;
+use crate::sys::{file, node, tree};
+use alloc::format;
+
+pub(super) const COMMAND: Command = Command {
+    name: "grow",
+    usage: "[--dry-run] [--json] [--repair] [TARGET]",
+    summary: "Grow the partition and the filesystem at TARGET, a mount point (default /) or a block device",
+    help: "The partition grows to the next partition or the end of the disk, then the filesystem to the partition.\n\
+           Nothing moves, nothing shrinks; when both are full nothing is written.\n\
+           \n\
+           --dry-run   print what would be done and do nothing\n\
+           --json      print the report as one line of JSON: sizes in bytes, times in microseconds\n\
+           --repair    also rebuild a damaged primary GPT from its sound backup\n",
+    run,
+};
+
+/// Where a filesystem that is not mounted is mounted for the time of growing; only wisp sees it there.
+const PRIVATE_POINT: &str = "/run/wisp/root";
+
+const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
+
+fn run(arguments: &[&str]) -> Result<()> {
+    let (mut target, mut dry_run, mut json, mut mode) = (None, false, false, Mode::On);
+    let mut options = Options::new(arguments);
+    while let Some(piece) = options.next() {
+        match piece {
+            Piece::Option("--dry-run" | "-n", None) => dry_run = true,
+            Piece::Option("--json", None) => json = true,
+            Piece::Option("--repair", None) => mode = Mode::Repair,
+            Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand(operand) if target.is_none() => target = Some(operand),
+            Piece::Operand(operand) => {
+                return Err(Error::usage("understand the command line", "one TARGET is enough").to(operand));
+            }
+        }
+    }
+    let subject = subject(target.unwrap_or("/"))?;
+    if subject.mount.is_none() && !dry_run {
+        tree::make_directory("/run/wisp", 0o755).and_then(|()| tree::make_directory(PRIVATE_POINT, 0o700))?;
+    }
+    let private = Private { point: PRIVATE_POINT, options: "" };
+    let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private };
+    let report = grow::run(&request, &mut |line| Log::stderr().info(line));
+    tell(&report, json)
+}
+
+/// A block device by its node; anything else is a mount point.
+fn subject(target: &str) -> Result<Subject> {
+    if file::is_directory(target) {
+        return Subject::mounted_at(SYSFS, target);
+    }
+    Subject::of_node(SYSFS, node::block_number(target)?)
+}
+
+fn tell(report: &Report, json: bool) -> Result<()> {
+    if json {
+        print(&format!("{}\n", report.json()))?;
+    } else {
+        for line in report.lines() {
+            print(&format!("{line}\n"))?;
+        }
+    }
+    match report.error() {
+        Some(error) if report.state() >= State::Refused => Err(error.clone()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,34 @@
+//! `wisp init`: PID 1 before `switch_root`.
+
+#![forbid(unsafe_code)]
+
+use super::Command;
+use crate::error::{Error, Result};
+use crate::initramfs;
+use crate::log::Log;
+use alloc::format;
+use alloc::vec::Vec;
+
+pub(super) const COMMAND: Command = Command {
+    name: "init",
+    usage: "",
+    summary: "PID 1 of an initramfs: load drivers, grow the root, mount it, switch to it",
+    help: "Started by the kernel as /init. Words of the kernel command line that it heeds:\n\
+           root= rootfstype= rootflags= ro rw rootwait rootdelay= init= resume= noresume\n\
+           wisp.grow=on|off|repair         whether to grow; repair also rebuilds a damaged primary GPT\n\
+           wisp.grow.budget=SECONDS        longest time for growing before the boot goes on (20)\n\
+           wisp.init=PATH                  grow, then become this program of the initramfs\n\
+           wisp.onfail=shell|reboot|poweroff|halt   when the root cannot be mounted (halt)\n",
+    run,
+};
+
+fn run(_arguments: &[&str]) -> Result<()> {
+    Err(Error::refused("run init", "only the first process of a machine can; the kernel starts it"))
+}
+
+/// Is the first process. Comes back only where nothing is left to be done.
+pub(super) fn run_first(arguments: &[Vec<u8>]) -> u8 {
+    let error = initramfs::run(arguments);
+    Log::stderr().error(&format!("{error}"));
+    error.kind.exit_code()
+}

@@ -1,0 +1,144 @@
+//! `wisp initramfs`: takes the arguments apart, lets [`crate::initramfs::build`] do it, writes the file.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use super::{Command, Options, Piece, unknown};
+use crate::codec::Format;
+use crate::error::{Error, Result};
+use crate::initramfs::build::{Recipe, build};
+use crate::sys::{file, kernel, node};
+
+const DOING: &str = "read the command line";
+
+/// Where the program that fits an initramfs best may lie, from the directory of the running one: beside it as `make`
+/// leaves them, or as `make install` does.
+const PROGRAMS: [&str; 2] = ["wisp-initramfs", "../libexec/wisp/wisp-initramfs"];
+
+/// What the arguments say; what they leave open is found when it is needed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Arguments<'a> {
+    output: Option<&'a str>,
+    kernel: Option<&'a str>,
+    modules_dir: Option<&'a str>,
+    modules: Vec<&'a str>,
+    compress: Option<&'a str>,
+    init: Option<&'a str>,
+}
+
+pub(super) const COMMAND: Command = Command {
+    name: "initramfs",
+    usage: "-o FILE [--kernel VERSION] [--modules-dir DIR] [--module NAME]... [--compress KIND] [--init FILE]",
+    summary: "Build a stand-alone initramfs: wisp as /init and the modules that reach a root",
+    help: "The same input gives the same bytes.\n\
+           \n\
+           -o FILE             where to write it\n\
+           --kernel VERSION    for which kernel (the running one)\n\
+           --modules-dir DIR   its modules, with the modules.dep of depmod (/lib/modules/VERSION)\n\
+           --module NAME       also this module and what it needs; may be given again\n\
+           --compress KIND     zstd, gzip, xz or none (zstd)\n\
+           --init FILE         the program for /init (wisp-initramfs beside this program, else this program)\n",
+    run,
+};
+
+fn run(arguments: &[&str]) -> Result<()> {
+    let arguments = Arguments::parse(arguments)?;
+    let output = arguments.output.ok_or_else(|| Error::usage(DOING, "-o FILE is missing"))?;
+    let compression = compression(arguments.compress.unwrap_or("zstd"))?;
+    let kernel = arguments.kernel.map_or_else(kernel::release, String::from);
+    let modules_dir = arguments.modules_dir.map(|directory| directory.trim_end_matches('/').to_string());
+    let modules_dir = modules_dir.unwrap_or_else(|| format!("/lib/modules/{kernel}"));
+    let program = arguments.init.map_or_else(default_program, |init| Ok(init.to_string()))?;
+    let modules = arguments.modules.into_iter().map(String::from).collect();
+    let bytes = build(&Recipe { kernel, modules_dir, modules, compression, program })?;
+    // Nothing in it is secret, and QEMU may run as anybody.
+    file::write_atomically(output, &bytes, 0o644)
+}
+
+impl<'a> Arguments<'a> {
+    fn parse(arguments: &'a [&'a str]) -> Result<Self> {
+        let mut parsed = Self::default();
+        let mut options = Options::new(arguments);
+        while let Some(piece) = options.next() {
+            let (name, attached) = match piece {
+                Piece::Option(name, attached) => (name, attached),
+                Piece::Operand(operand) => return Err(Error::usage(DOING, "nothing like it is asked for").to(operand)),
+            };
+            match name {
+                "-o" | "--output" => parsed.output = Some(options.value(name, attached)?),
+                "--kernel" => parsed.kernel = Some(options.value(name, attached)?),
+                "--modules-dir" => parsed.modules_dir = Some(options.value(name, attached)?),
+                "--module" => parsed.modules.push(options.value(name, attached)?),
+                "--compress" => parsed.compress = Some(options.value(name, attached)?),
+                "--init" => parsed.init = Some(options.value(name, attached)?),
+                _ => return Err(unknown(name)),
+            }
+        }
+        Ok(parsed)
+    }
+}
+
+fn compression(name: &str) -> Result<Option<Format>> {
+    match name {
+        "zstd" => Ok(Some(Format::Zstd)),
+        "gzip" => Ok(Some(Format::Gzip)),
+        "xz" => Ok(Some(Format::Xz)),
+        "none" => Ok(None),
+        _ => Err(Error::usage(DOING, "--compress takes zstd, gzip, xz or none").to(name)),
+    }
+}
+
+fn default_program() -> Result<String> {
+    let running = node::link_target("/proc/self/exe")?;
+    let directory = running.rsplit_once('/').map_or("", |(directory, _)| directory);
+    let small = PROGRAMS.iter().map(|program| format!("{directory}/{program}")).find(|program| file::exists(program));
+    Ok(small.unwrap_or(running))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+
+    #[test]
+    fn arguments_come_in_both_spellings() {
+        let expected = Arguments {
+            output: Some("out"),
+            kernel: Some("6.1"),
+            modules_dir: Some("dir"),
+            modules: vec!["a", "b"],
+            compress: Some("xz"),
+            init: Some("prog"),
+        };
+        let apart = "-o out --kernel 6.1 --modules-dir dir --module a --module b --compress xz --init prog";
+        let joined = "--output=out --kernel=6.1 --modules-dir=dir --module=a --module=b --compress=xz --init=prog";
+        for line in [apart, joined] {
+            let arguments: Vec<&str> = line.split(' ').collect();
+            assert_eq!(Arguments::parse(&arguments).as_ref(), Ok(&expected));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        for (line, to) in [
+            ("-x", "-x"),
+            ("file", "file"),
+            ("--kernel", "--kernel"),
+            ("--kernel=", "--kernel"),
+            ("-o=x", "-o=x"),
+            ("-o x --compress lzma", "lzma"),
+            ("--kernel 6.1", ""),
+        ] {
+            let arguments: Vec<&str> = line.split(' ').collect();
+            let error = run(&arguments).unwrap_err();
+            assert_eq!((error.kind, error.to.as_str()), (Kind::Usage, to), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_running_kernel_has_a_version() {
+        assert!(running_kernel().unwrap().starts_with(|first: char| first.is_ascii_digit()));
+        assert!(file::exists(&default_program().unwrap()));
+    }
+}

@@ -1,0 +1,195 @@
+//! The modules of an initramfs: which ones, their files unpacked, and the lists that `/init` finds them by.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::{Recipe, drivers};
+use crate::codec::Format;
+use crate::container::cpio::Archive;
+use crate::error::{Error, Kind, Result};
+use crate::sys::file;
+use crate::text::modules::{FILE_LIMIT, Index, Name, alias_of, lines, soft_wanted};
+
+/// Bytes of one list: the largest, modules.alias, has 1 to 2 MB for Debian's and Fedora's full kernels.
+const LIST_LIMIT: usize = 32 << 20;
+
+/// Where an administrator and a distribution configure modules, below the root; of several files with one name, the
+/// first counts (modprobe.d(5)).
+const CONFIG_DIRECTORIES: [&str; 4] =
+    ["etc/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"];
+
+/// The texts that an [`Index`] of the whole kernel borrows from.
+struct Texts {
+    dep: Vec<u8>,
+    alias: Vec<u8>,
+    softdep: Vec<u8>,
+    builtin: Vec<u8>,
+    /// By file name, which is the order in which they count.
+    config: BTreeMap<String, Vec<u8>>,
+}
+
+/// Adds the modules of `recipe`, their lists and the configuration to `archive`.
+pub(super) fn add(recipe: &Recipe, archive: &mut Archive<'_>) -> Result<()> {
+    let texts = Texts::read(recipe)?;
+    let paths = choose(&texts.index(), recipe)?;
+    let target = format!("lib/modules/{}", recipe.kernel);
+    for path in &paths {
+        archive.add_file(&format!("{target}/{}", path_inside(path)), 0o644, read_module(recipe, path)?)?;
+    }
+    let names = paths.iter().map(|path| Name::of_path(path)).collect();
+    for (name, list) in [
+        ("modules.dep", trim_dep(&texts.dep, &names)),
+        ("modules.alias", trim_alias(&texts.alias, &names)),
+        ("modules.softdep", trim_softdep(&texts.softdep, &names)),
+        ("modules.builtin", trim_builtin(&texts, &names, recipe)),
+    ] {
+        archive.add_file(&format!("{target}/{name}"), 0o644, list.into_bytes())?;
+    }
+    for (name, text) in texts.config {
+        archive.add_file(&format!("etc/modprobe.d/{name}"), 0o644, text)?;
+    }
+    Ok(())
+}
+
+impl Texts {
+    fn read(recipe: &Recipe) -> Result<Self> {
+        let path = |name: &str| format!("{}/{name}", recipe.modules_dir);
+        let dep = read_if_there(&path("modules.dep"))?.ok_or_else(|| {
+            let why = format!("it is not there; `depmod {}` writes it", recipe.kernel);
+            Error::absent("read", why).to(path("modules.dep"))
+        })?;
+        // A kernel may have nothing to say in the others, and old depmods did not write them then.
+        let list = |name: &str| read_if_there(&path(name)).map(Option::unwrap_or_default);
+        Ok(Self {
+            dep,
+            alias: list("modules.alias")?,
+            softdep: list("modules.softdep")?,
+            builtin: list("modules.builtin")?,
+            config: read_config(recipe)?,
+        })
+    }
+
+    fn index(&self) -> Index<'_> {
+        let mut index = Index::new();
+        index.add_dep(&self.dep);
+        index.add_alias(&self.alias);
+        index.add_softdep(&self.softdep);
+        index.add_builtin(&self.builtin);
+        for text in self.config.values() {
+            index.add_config(text);
+        }
+        index
+    }
+}
+
+/// The paths of all modules that go in, as `modules.dep` writes them.
+fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<BTreeSet<&'a str>> {
+    if let Some(name) = recipe.modules.iter().find(|name| !index.contains(name)) {
+        let why = format!("kernel {} has no module of that name", recipe.kernel);
+        return Err(Error::absent("find", why).to(name.as_str()));
+    }
+    let loads = wanted(recipe).flat_map(|name| index.resolve(name));
+    Ok(loads.map(|load| load.path).collect())
+}
+
+/// All names that were asked for.
+fn wanted(recipe: &Recipe) -> impl Iterator<Item = &str> {
+    let default = drivers::DEFAULT.iter().map(|(name, _)| *name);
+    default.chain(recipe.modules.iter().map(String::as_str))
+}
+
+/// The module at `path`, unpacked.
+fn read_module(recipe: &Recipe, path: &str) -> Result<Vec<u8>> {
+    let path = if path.starts_with('/') {
+        format!("{}{path}", root(recipe).unwrap_or_default())
+    } else {
+        format!("{}/{path}", recipe.modules_dir)
+    };
+    let bytes = file::read(&path, FILE_LIMIT)?;
+    match Format::sniff(&bytes) {
+        Some(format) => format.decode(&bytes, FILE_LIMIT).map_err(|error| error.to(path)),
+        None => Ok(bytes),
+    }
+}
+
+/// Where the module at `path` lies in the archive: unpacked, and below the kernel's directory even where depmod was
+/// told of places outside of it.
+fn path_inside(path: &str) -> &str {
+    let path = path.trim_start_matches('/');
+    [".gz", ".xz", ".zst"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path)
+}
+
+/// The lines of `modules.dep` for `names`; whatever these depend on is one of them.
+fn trim_dep(text: &[u8], names: &BTreeSet<Name<'_>>) -> String {
+    let mut list = String::new();
+    for line in lines(text) {
+        let Some((path, needs)) = line.split_once(':') else { continue };
+        if names.contains(&Name::of_path(path)) {
+            list.push_str(path_inside(path));
+            list.push(':');
+            for path in needs.split_ascii_whitespace() {
+                list.push(' ');
+                list.push_str(path_inside(path));
+            }
+            list.push('\n');
+        }
+    }
+    list
+}
+
+fn trim_alias(text: &[u8], names: &BTreeSet<Name<'_>>) -> String {
+    keep(text, |line| alias_of(line.split_ascii_whitespace()).is_some_and(|(_, module)| names.contains(&Name(module))))
+}
+
+fn trim_softdep(text: &[u8], names: &BTreeSet<Name<'_>>) -> String {
+    keep(text, |line| line.split_ascii_whitespace().nth(1).is_some_and(|module| names.contains(&Name(module))))
+}
+
+/// What `/init` may be asked for and has not to look for: built-in modules that were wanted or are soft dependencies.
+fn trim_builtin(texts: &Texts, names: &BTreeSet<Name<'_>>, recipe: &Recipe) -> String {
+    let softdep = trim_softdep(&texts.softdep, names);
+    let soft = lines(softdep.as_bytes()).flat_map(soft_wanted);
+    let wanted: BTreeSet<Name<'_>> = wanted(recipe).chain(soft).map(Name).collect();
+    keep(&texts.builtin, |line| wanted.contains(&Name::of_path(line)))
+}
+
+/// The lines for which `is_kept` holds.
+fn keep(text: &[u8], is_kept: impl Fn(&str) -> bool) -> String {
+    lines(text).filter(|line| is_kept(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The root below which the modules lie, if they lie where a root has them.
+fn root(recipe: &Recipe) -> Option<&str> {
+    let root = recipe.modules_dir.strip_suffix(recipe.kernel.as_str())?.strip_suffix("/lib/modules/")?;
+    Some(root.strip_suffix("/usr").unwrap_or(root))
+}
+
+fn read_config(recipe: &Recipe) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut config = BTreeMap::new();
+    let Some(root) = root(recipe) else { return Ok(config) };
+    for directory in CONFIG_DIRECTORIES {
+        let directory = format!("{root}/{directory}");
+        if !file::is_directory(&directory) {
+            continue;
+        }
+        for name in file::list(&directory)? {
+            if name.ends_with(".conf") && !config.contains_key(&name) {
+                // A link to nowhere, such as one to /dev/null in another root, hides the later file of its name.
+                let text = read_if_there(&format!("{directory}/{name}"))?.unwrap_or_default();
+                config.insert(name, text);
+            }
+        }
+    }
+    Ok(config)
+}
+
+fn read_if_there(path: &str) -> Result<Option<Vec<u8>>> {
+    /// The kernel's number for a file that is not there.
+    const ENOENT: i32 = 2;
+    match file::read(path, LIST_LIMIT) {
+        Err(error) if error.kind == Kind::Os(ENOENT) => Ok(None),
+        other => other.map(Some),
+    }
+}

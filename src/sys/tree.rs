@@ -1,0 +1,120 @@
+//! Directory trees: walking one, making directories, and emptying the initramfs.
+
+use super::refused;
+use crate::error::{Error, Result};
+use alloc::string::String;
+use alloc::vec::Vec;
+use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name.
+    pub name: String,
+    /// Whether it is a directory itself; a link to one is not.
+    pub is_directory: bool,
+}
+
+/// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h: what an initramfs lives in.
+const MEMORY_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
+
+/// No initramfs has deeper trees than `lib/modules/VERSION/kernel/drivers/...`.
+const DEPTH_LIMIT: usize = 32;
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
+
+/// What is in the directory `path`, in the kernel's order.
+///
+/// # Errors
+/// `Os`.
+pub fn entries(path: &str) -> Result<Vec<Entry>> {
+    let failed = |errno| refused(errno, "list").to(path);
+    let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(failed)?;
+    let mut entries = Vec::new();
+    for entry in Dir::new(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        match entry.file_name().to_str() {
+            Ok("." | "..") | Err(_) => {}
+            Ok(name) => {
+                entries.push(Entry { name: name.into(), is_directory: entry.file_type() == FileType::Directory })
+            }
+        }
+    }
+    Ok(entries)
+}
+
+/// Makes the directory `path`, unless something is there already.
+///
+/// # Errors
+/// `Os`.
+pub fn make_directory(path: &str, mode: u32) -> Result<()> {
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(mode)) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(refused(errno, "make the directory").to(path)),
+    }
+}
+
+/// Whether something, be it a dangling link, is called `path`.
+#[must_use]
+pub fn is_there(path: &str) -> bool {
+    rustix::fs::lstat(path).is_ok()
+}
+
+/// Frees the memory of the initramfs: removes everything below `/` that is on the same filesystem as `/` itself.
+///
+/// # Errors
+/// `Refused` when `/` is not a filesystem in memory: emptying a disk is not what anybody meant.
+pub fn empty_initramfs() -> Result<()> {
+    const DOING: &str = "empty the initramfs in";
+    let failed = |errno| refused(errno, DOING).to("/");
+    let root = rustix::fs::open("/", FOLDER, Mode::empty()).map_err(failed)?;
+    let kind = rustix::fs::fstatfs(&root).map_err(failed)?.f_type;
+    if !MEMORY_FILESYSTEMS.contains(&i64::from(kind)) {
+        return Err(Error::refused(DOING, "it is not a filesystem in memory").to("/"));
+    }
+    let device = rustix::fs::fstat(&root).map_err(failed)?.st_dev;
+    empty(root.as_fd(), device, DEPTH_LIMIT);
+    Ok(())
+}
+
+/// Removes what is in `folder` as far as it is on `device`. What resists stays: it only costs memory.
+fn empty(folder: BorrowedFd<'_>, device: u64, depth: usize) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    let Ok(listing) = Dir::read_from(folder) else { return };
+    for entry in listing.flatten() {
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        if entry.file_type() != FileType::Directory {
+            let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
+            continue;
+        }
+        let Ok(inner) = rustix::fs::openat(folder, name, FOLDER, Mode::empty()) else { continue };
+        if rustix::fs::fstat(&inner).is_ok_and(|facts| facts.st_dev == device) {
+            empty(inner.as_fd(), device, depth);
+            let _ = rustix::fs::unlinkat(folder, name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_never_emptied() {
+        // The machine that runs the tests has its root on a disk or an overlay; where it has not, this must not run.
+        let memory = rustix::fs::statfs("/").is_ok_and(|facts| MEMORY_FILESYSTEMS.contains(&i64::from(facts.f_type)));
+        assert!(memory || empty_initramfs().is_err());
+    }
+
+    #[test]
+    fn directories_are_told_from_files() {
+        let entries = entries("/proc/self").unwrap();
+        let of = |name: &str| entries.iter().find(|entry| entry.name == name).map(|entry| entry.is_directory);
+        assert_eq!((of("fd"), of("stat"), of("none")), (Some(true), Some(false), None));
+    }
+}
