@@ -24,6 +24,9 @@ expect_no_log() { ! grep -aEq -- "$1" "$CONSOLE" || fail "boot $BOOT: the consol
 # expect_report FILTER: a jq filter that must be true of the report wisp left in /run/wisp/grow.json.
 expect_report() { fact report | jq -e "$1" >/dev/null 2>&1 || fail "boot $BOOT: not true of the report: $1; it is $(fact report)"; }
 
+# hand_over_time: seconds from the start of the kernel to the execve of the real init, as wisp told the kernel log.
+hand_over_time() { sed -n 's/.*wisp: \([0-9.]*\) s from kernel start to execve.*/\1/p' "$CONSOLE"; }
+
 # expect_hand_over: what every guest's init finds when wisp handed over as it must.
 expect_hand_over() {
     local directory

@@ -10,7 +10,7 @@ REACTIONS=()         # what `on` has collected: pattern, action, pattern, action
 
 kernel_dir() { echo "$BUILD/kernel/$KERNEL"; }
 kernel_version() { cat "$(kernel_dir)/version"; }
-kernel_modules() { echo "$(kernel_dir)/lib/modules"; }
+kernel_modules() { echo "$(kernel_dir)/lib/modules/$(kernel_version)"; }
 
 # attach FILE [virtio|nvme|scsi|mmc|later] [DRIVE-OPTION...]: the next disk of the machine. `later`: QEMU holds it, the
 # guest does not see it until `monitor "device_add ..."`.
@@ -81,7 +81,7 @@ run_machine() {
     REACTIONS=()
 }
 
-# watch_machine PID: until it is gone, looks at the console ten times a second for what `on` waits for, and at the clock.
+# watch_machine PID: until it is gone, looks at the console for what `on` waits for, and at the clock.
 watch_machine() {
     local pid=$1 next=0 deadline=$((SECONDS + LIMIT))
     while kill -0 "$pid" 2>/dev/null; do
