@@ -13,7 +13,7 @@ pub mod filesystem;
 pub mod report;
 
 use crate::disk::{self, WriteAt};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
@@ -82,7 +82,7 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
 /// `Refused` when the damage is not the trace of an interrupted update and `mode` is not [`Mode::Repair`]; `Os`.
 pub fn restore_table(disk: &Block, mode: Mode) -> Result<()> {
     let device = Device::open(&disk.node(), Access::Read)?;
-    lock(&device)?;
+    lock(&device, Deadline::after(clock::now(), LOCK_WAIT))?;
     let sector = device.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(device.size()?) };
     let rule = Rule { repair: mode == Mode::Repair, ..Rule::default() };
@@ -105,19 +105,19 @@ struct Look {
 fn look(request: &Request<'_>) -> Result<Look> {
     let disk = request.subject.disk().map(|path| Device::open(&path, Access::Read)).transpose()?;
     if let (Some(disk), false) = (&disk, request.dry_run) {
-        lock(disk)?;
+        lock(disk, Deadline::after(clock::now(), LOCK_WAIT))?;
     }
     let facts = request.subject.facts(disk.as_ref())?;
     let plan = plan::plan(&facts, disk.as_ref().map(|disk| disk as _), request.mode);
     Ok(Look { disk, facts, plan })
 }
 
-fn lock(disk: &Device) -> Result<()> {
-    let deadline = Deadline::after(clock::now(), LOCK_WAIT);
+/// Takes the lock on the whole disk, once whoever holds it lets go.
+fn lock(disk: &Device, deadline: Deadline) -> Result<()> {
     while !disk.try_lock()? {
         if deadline.has_passed(clock::now()) {
             let why = "another program keeps it locked";
-            return Err(Error::new(crate::error::Kind::TimedOut, "lock", why).to(disk.path()));
+            return Err(Error::new(Kind::TimedOut, "lock", why).to(disk.path()));
         }
         clock::pause(LOCK_PAUSE);
     }
@@ -230,7 +230,7 @@ impl Deed<'_> {
         timed(&mut self.steps, "tell the kernel", || {
             for _ in 1..KERNEL_TRIES {
                 match disk.resize_partition(number, start, length) {
-                    Err(error) if error.kind == crate::error::Kind::Os(EBUSY) => clock::pause(KERNEL_PAUSE),
+                    Err(error) if error.kind == Kind::Os(EBUSY) => clock::pause(KERNEL_PAUSE),
                     other => return other,
                 }
             }
@@ -243,8 +243,7 @@ impl Deed<'_> {
             return Ok(());
         }
         let why = format!("it took the new size {length} and still shows {seen}; it takes effect at the next boot");
-        Err(Error::new(crate::error::Kind::Unsupported, "tell the kernel the size of", why)
-            .to(&*self.look.facts.device))
+        Err(Error::new(Kind::Unsupported, "tell the kernel the size of", why).to(&*self.look.facts.device))
     }
 
     /// Grows the filesystem, on a read-only mount with a pause of its read-only state that nobody else can use:
@@ -313,4 +312,22 @@ fn timed<T>(steps: &mut Vec<Timed>, what: &str, work: impl FnOnce() -> Result<T>
     let outcome = work();
     steps.push(Timed { what: what.into(), took: clock::now().saturating_sub(start) });
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_another_program_keeps_locked_is_given_up_at_the_deadline() {
+        let path = std::env::temp_dir().join(format!("wisp-lock-{}", std::process::id()));
+        std::fs::write(&path, "a disk").unwrap();
+        let open = || Device::open(path.to_str().unwrap(), Access::Read).unwrap();
+        let (mine, theirs) = (open(), open());
+        lock(&theirs, Deadline::NEVER).unwrap();
+        assert_eq!(lock(&mine, Deadline::after(clock::now(), Duration::ZERO)).unwrap_err().kind, Kind::TimedOut);
+        drop(theirs);
+        lock(&mine, Deadline::after(clock::now(), Duration::ZERO)).unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
 }
