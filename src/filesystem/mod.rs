@@ -204,6 +204,18 @@ impl Superblock {
         Self { kind, uuid: None, label: None, extent: None, details: Details::Plain }
     }
 
+    /// The most blocks that fit into `room` and that the kernel would keep; `None` where the size is not known.
+    #[must_use]
+    pub fn largest_within(&self, room: crate::units::ByteCount) -> Option<u64> {
+        let extent = self.extent?;
+        let blocks = room.0.checked_div(u64::from(extent.block_size))?.min(extent.max_blocks);
+        Some(match self.details {
+            Details::Ext(ext) => ext.trim(blocks, extent.granule),
+            Details::Xfs(xfs) => xfs.trim(blocks),
+            _ => blocks,
+        })
+    }
+
     /// Why the kernel would refuse to grow this very filesystem although its kind can grow.
     #[must_use]
     pub const fn obstacle(&self) -> Option<&'static str> {

@@ -160,7 +160,6 @@ impl Report {
     /// One line of JSON.
     #[must_use]
     pub fn json(&self) -> String {
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         miniserde::json::to_string(&ReportJson {
             status: self.state().name(),
             device: &self.device,
@@ -170,7 +169,7 @@ impl Report {
             steps: self
                 .steps
                 .iter()
-                .map(|step| StepJson { what: &step.what, microseconds: micros(step.took) })
+                .map(|step| StepJson { what: &step.what, microseconds: microseconds(step.took) })
                 .collect(),
             notes: &self.notes,
         })
@@ -222,9 +221,13 @@ fn sentence(thing: &str, half: &Half) -> Option<String> {
     }
 }
 
+fn microseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// "12.345 ms".
 fn milliseconds(span: Duration) -> String {
-    let micros = span.as_micros();
+    let micros = microseconds(span);
     format!("{}.{:03} ms", micros / 1000, micros.checked_rem(1000).unwrap_or(0))
 }
 

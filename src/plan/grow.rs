@@ -9,7 +9,7 @@
 
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
-use crate::filesystem::{Details, Extent, Kind, Policy, Superblock};
+use crate::filesystem::{Details, Kind, Policy, Superblock};
 use crate::settings::Mode;
 use crate::table::{Geometry, Rule, Table, Write};
 use crate::units::{ByteCount, Lba, MIB};
@@ -246,12 +246,11 @@ pub fn refit(facts: &Facts, room: ByteCount) -> Half {
 }
 
 fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half {
-    let Some(extent) = &content.extent else {
+    let (Some(extent), Some(to)) = (&content.extent, content.largest_within(room)) else {
         return Half::Left(format!("wisp cannot tell the size of {}", content.kind.name()));
     };
     let block = u64::from(extent.block_size);
     let from = facts.live_blocks.unwrap_or(extent.blocks);
-    let to = largest_within(*extent, content.kind, room);
     let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(block));
     if to <= from {
         return Half::Full(bytes(from));
@@ -271,17 +270,4 @@ fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half
         },
     };
     Half::Change { before: bytes(from), after: bytes(to), steps: Vec::from([Step::GrowFilesystem(goal)]) }
-}
-
-/// The most blocks that fit into `room` and that the kernel would not trim again: of a last group that is too small
-/// to be of use nothing is kept (`ext4_resize_fs`, `xfs_growfs_data_private`), and a plan that asks for it would never
-/// come to rest.
-fn largest_within(extent: Extent, kind: Kind, room: ByteCount) -> u64 {
-    let blocks = room.0.checked_div(u64::from(extent.block_size)).unwrap_or(0).min(extent.max_blocks);
-    let rest = blocks.checked_rem(extent.granule).unwrap_or(0);
-    let least = match kind {
-        Kind::Xfs => extent.granule,
-        _ => 0,
-    };
-    if rest < least { blocks.saturating_sub(rest) } else { blocks }
 }
