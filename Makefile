@@ -103,10 +103,11 @@ endef
 
 check: ## formatting, clippy, documentation and house rules; warnings are errors
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features static -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) test --locked --test house
 	@echo "unsafe blocks: $$(grep -rE 'unsafe (\{|impl|extern)' --include='*.rs' src | wc -l)"
 

@@ -69,11 +69,11 @@ remember() { cp --sparse=always "$1" "$1.before"; }
 
 # table DISK: its partition table as text, one partition a line.
 table() {
-    rm -f table.dump
-    printf 'O\ntable.dump\nq\n' | fdisk -b "$SECTOR" "$1" >table.fdisk 2>&1 || true
-    [ -s table.dump ] || fail "fdisk sees no partition table on $1: see table.fdisk"
+    rm -f "$1.dump"
+    printf 'O\n%s\nq\n' "$1.dump" | fdisk -b "$SECTOR" "$1" >"$1.fdisk" 2>&1 || true
+    [ -s "$1.dump" ] || fail "fdisk sees no partition table on $1: see $1.fdisk"
     # What fdisk says of the disk itself moves with the disk's size; only the partitions are of interest.
-    sed -n '/^label\|^label-id/p; s/^[^ ]*[^0-9]\([0-9]\+\) : /\1: /p' table.dump
+    sed -n '/^label\|^label-id/p; s/^[^ ]*[^0-9]\([0-9]\+\) : /\1: /p' "$1.dump" | tr -s ' '
 }
 
 # partition_start DISK NUMBER, partition_size DISK NUMBER: bytes. NUMBER 0 is the whole disk.
@@ -107,8 +107,8 @@ extract() {
 # filesystem_bytes FILE: the size that the filesystem in FILE says it has, and its block size.
 filesystem_bytes() {
     case $(blkid -p -s TYPE -o value "$1") in
-        ext?) dumpe2fs -h "$1" 2>/dev/null | awk -F': *' '/^Block count/ { n = $2 } /^Block size/ { b = $2 } END { print n * b, b }' ;;
-        xfs) xfs_db -r -c 'sb 0' -c 'p dblocks' -c 'p blocksize' "$1" | awk '{ v[NR] = $3 } END { print v[1] * v[2], v[2] }' ;;
+        ext?) dumpe2fs -h "$1" 2>/dev/null | awk -F': *' '/^Block count/ { n = $2 } /^Block size/ { b = $2 } END { printf "%.0f %d\n", n * b, b }' ;;
+        xfs) xfs_db -r -c 'sb 0' -c 'p dblocks' -c 'p blocksize' "$1" | awk '{ v[NR] = $3 } END { printf "%.0f %d\n", v[1] * v[2], v[2] }' ;;
         btrfs) btrfs inspect-internal dump-super "$1" | awk '$1 == "dev_item.total_bytes" { n = $2 } $1 == "sectorsize" { b = $2 } END { print n, b }' ;;
         *) fail "no filesystem known to this test in $1" ;;
     esac
