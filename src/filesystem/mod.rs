@@ -204,6 +204,12 @@ impl Superblock {
         Self { kind, uuid: None, label: None, extent: None, details: Details::Plain }
     }
 
+    /// Whether other devices hold parts of the same filesystem, under the same names.
+    #[must_use]
+    pub const fn is_spread(&self) -> bool {
+        matches!(self.details, Details::Btrfs(btrfs) if btrfs.devices > 1)
+    }
+
     /// The most blocks that fit into `room` and that the kernel would keep; `None` where the size is not known.
     #[must_use]
     pub fn largest_within(&self, room: crate::units::ByteCount) -> Option<u64> {
