@@ -26,6 +26,6 @@ use crate::error::Error;
 use rustix::io::Errno;
 
 /// Turns the kernel's refusal into wisp's error.
-const fn refused(errno: Errno, doing: &'static str) -> Error {
+fn refused(errno: Errno, doing: &'static str) -> Error {
     Error::os(errno.raw_os_error(), doing)
 }
