@@ -70,8 +70,10 @@ pub struct Private<'a> {
 pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
     match look(request) {
-        Ok(look) if request.dry_run || look.plan.is_empty() => account(device, &look.facts, look.plan),
-        Ok(look) => Deed { request, look, steps: Vec::new(), notes: Vec::new() }.run(tell),
+        Ok(look) if request.dry_run || look.plan.is_empty() => account(&look.facts, &look.plan),
+        Ok(Look { disk, facts, plan }) => {
+            Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
+        }
         Err(error) => Report::refused(device, error),
     }
 }
@@ -125,21 +127,23 @@ fn lock(disk: &Device, deadline: Deadline) -> Result<()> {
 }
 
 /// The account of a plan that is not carried out: a dry run, or nothing to do.
-fn account(device: String, facts: &plan::Facts, plan: Plan) -> Report {
-    let half = |half: plan::Half| match half {
+fn account(facts: &plan::Facts, plan: &Plan) -> Report {
+    let half = |half: &plan::Half| match half {
         plan::Half::Absent => None,
-        plan::Half::Full(size) => Some(Half::still(State::Full, size)),
-        plan::Half::Change { before, after, .. } => Some(Half { after, ..Half::still(State::Planned, before) }),
-        plan::Half::Left(remark) => Some(Half { remark: Some(remark), ..Half::still(State::Left, facts.size) }),
-        plan::Half::Refused(error) => Some(Half::stopped(State::Refused, facts.size, error)),
+        plan::Half::Full(size) => Some(Half::still(State::Full, *size)),
+        plan::Half::Change { before, after, .. } => {
+            Some(Half { after: *after, ..Half::still(State::Planned, *before) })
+        }
+        plan::Half::Left(remark) => Some(Half { remark: Some(remark.clone()), ..Half::still(State::Left, facts.size) }),
+        plan::Half::Refused(error) => Some(Half::stopped(State::Refused, facts.size, error.clone())),
     };
     Report {
-        device,
+        device: facts.device.clone(),
         kind: kind_of(facts),
-        partition: half(plan.partition),
-        filesystem: half(plan.filesystem).unwrap_or_else(|| Half::still(State::Full, facts.size)),
+        partition: half(&plan.partition),
+        filesystem: half(&plan.filesystem).unwrap_or_else(|| Half::still(State::Full, facts.size)),
         steps: Vec::new(),
-        notes: plan.notes,
+        notes: plan.notes.clone(),
     }
 }
 
@@ -150,36 +154,35 @@ fn kind_of(facts: &plan::Facts) -> &'static str {
 /// A plan being carried out.
 struct Deed<'a> {
     request: &'a Request<'a>,
-    look: Look,
+    disk: Option<Device>,
+    facts: plan::Facts,
     steps: Vec<Timed>,
     notes: Vec<String>,
 }
 
 impl Deed<'_> {
-    fn run(mut self, tell: &mut dyn FnMut(&str)) -> Report {
+    fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Ok(place) = &place
             && file::exists(&format!("{}{MARKER}", place.point))
         {
             self.leave(&place.clone());
-            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.look.facts.device);
-            return Report { steps: self.steps, ..Report::refused(self.look.facts.device, error) };
+            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.facts.device);
+            return Report { steps: self.steps, ..Report::refused(self.facts.device, error) };
         }
-        let mut report = account(self.look.facts.device.clone(), &self.look.facts, self.look.plan.clone());
-        if let (plan::Half::Change { before, after, steps }, Some(half)) =
-            (self.look.plan.partition.clone(), report.partition.as_mut())
-        {
+        let mut report = account(&self.facts, plan);
+        if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {
             *half = match steps.iter().try_for_each(|step| self.partition_step(step)) {
-                Ok(()) => Half { after, ..Half::still(State::Grown, before) },
-                Err(error) => Half::stopped(State::Failed, before, error),
+                Ok(()) => Half { after: *after, ..Half::still(State::Grown, *before) },
+                Err(error) => Half::stopped(State::Failed, *before, error),
             };
         }
-        let room = report.partition.as_ref().map_or(self.look.facts.size, |half| half.after);
+        let room = report.partition.as_ref().map_or(self.facts.size, |half| half.after);
         // A filesystem larger than its partition (a table lost after an earlier growth) mounts only now.
         if place.is_err() {
             place = self.place();
         }
-        if let plan::Half::Change { before, .. } = self.look.plan.filesystem {
+        if let plan::Half::Change { before, .. } = plan.filesystem {
             let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, tell));
             report.filesystem = grown.unwrap_or_else(|error| Half::stopped(State::Failed, before, error));
         }
@@ -198,7 +201,7 @@ impl Deed<'_> {
         }
         let Private { point, options } = self.request.private;
         let (flags, options) = mount::flags_of(options);
-        let (facts, steps) = (&self.look.facts, &mut self.steps);
+        let (facts, steps) = (&self.facts, &mut self.steps);
         timed(steps, "mount it privately", || {
             mount::unshare()?;
             let writable = flags.difference(mount::Flags::RDONLY);
@@ -216,7 +219,7 @@ impl Deed<'_> {
     }
 
     fn write_table(&mut self, write: &Write) -> Result<()> {
-        let Some(disk) = &self.look.disk else { return Ok(()) };
+        let Some(disk) = &self.disk else { return Ok(()) };
         let what = format!("write {} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
         timed(&mut self.steps, &what, || {
             let writer = Device::open(disk.path(), Access::WriteDirect)?;
@@ -225,7 +228,7 @@ impl Deed<'_> {
     }
 
     fn tell_kernel(&mut self, number: u32, start: ByteCount, length: ByteCount) -> Result<()> {
-        let Some(disk) = &self.look.disk else { return Ok(()) };
+        let Some(disk) = &self.disk else { return Ok(()) };
         let (sysfs, name) = (self.request.sysfs, &self.request.subject.block.name);
         timed(&mut self.steps, "tell the kernel", || {
             for _ in 1..KERNEL_TRIES {
@@ -238,18 +241,18 @@ impl Deed<'_> {
         })?;
         // BLKPG sends no event of its own; without udev nobody hears this one either.
         let _ = node::set_attribute(&sysfs.path(name, "uevent"), "change");
-        let seen = sysfs.named(name)?.size;
+        let seen = sysfs.size(name)?;
         if seen == length {
             return Ok(());
         }
         let why = format!("it took the new size {length} and still shows {seen}; it takes effect at the next boot");
-        Err(Error::new(Kind::Unsupported, "tell the kernel the size of", why).to(&*self.look.facts.device))
+        Err(Error::new(Kind::Unsupported, "tell the kernel the size of", why).to(&*self.facts.device))
     }
 
     /// Grows the filesystem, on a read-only mount with a pause of its read-only state that nobody else can use:
     /// only this process's own copy of the mount becomes writable.
     fn grow_filesystem(&mut self, place: &Place, room: ByteCount, tell: &mut dyn FnMut(&str)) -> Result<Half> {
-        let (before, goal) = match plan::refit(&self.look.facts, room) {
+        let (before, goal) = match plan::refit(&self.facts, room) {
             plan::Half::Change { before, steps, .. } => match steps.into_iter().next() {
                 Some(Step::GrowFilesystem(goal)) => (before, goal),
                 _ => return Ok(Half::still(State::Full, before)),
@@ -287,8 +290,7 @@ impl Deed<'_> {
     /// What the filesystem says of itself afterwards: the kernel may keep less than was asked for.
     fn size_now(&self, goal: &Goal, reached: u64) -> ByteCount {
         let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(u64::from(goal.block_size)));
-        let again =
-            is_ext(goal).then(|| growth::superblock(&self.look.facts.device, self.look.facts.size).ok().flatten());
+        let again = is_ext(goal).then(|| growth::superblock(&self.facts.device, self.facts.size).ok().flatten());
         let told = again.flatten().and_then(|found| found.extent).map(|extent| extent.blocks);
         bytes(told.unwrap_or(reached))
     }

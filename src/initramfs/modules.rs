@@ -7,7 +7,7 @@
 
 use crate::codec::Format;
 use crate::error::{Error, Result};
-use crate::sys::{file, module, tree};
+use crate::sys::{file, module, node, tree};
 use crate::text::cmdline::Cmdline;
 use crate::text::modules::{Index, Load};
 use alloc::collections::BTreeSet;
@@ -140,9 +140,9 @@ fn collect_aliases(folder: &str, depth: usize, aliases: &mut Vec<String>) {
         if entry.is_directory {
             collect_aliases(&path, depth, aliases);
         } else if entry.name == "modalias"
-            && let Ok(text) = file::read(&path, 4096)
+            && let Ok(alias) = node::attribute(&path)
         {
-            aliases.push(String::from_utf8_lossy(&text).trim_end().into());
+            aliases.push(alias);
         }
     }
 }

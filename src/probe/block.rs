@@ -13,9 +13,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Attributes are a page at most.
-const ATTRIBUTE_LIMIT: usize = 4096;
-
 /// Stacks of device mapper are two or three high in practice; the kernel itself stops recursion well above.
 const STACK_LIMIT: usize = 8;
 
@@ -95,9 +92,17 @@ impl Sysfs<'_> {
         Ok(Block {
             name: name.into(),
             number: (parse(major, name)?, parse(minor, name)?),
-            size: ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "size")?, name)?),
+            size: self.size(name)?,
             slice,
         })
+    }
+
+    /// How large the kernel thinks that `name` is.
+    ///
+    /// # Errors
+    /// As [`Sysfs::named`].
+    pub fn size(&self, name: &str) -> Result<ByteCount> {
+        Ok(ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "size")?, name)?))
     }
 
     /// Every block device, sorted by name. One that vanishes meanwhile is left out.
@@ -143,8 +148,7 @@ impl Sysfs<'_> {
     }
 
     fn attribute(&self, name: &str, what: &str) -> Result<String> {
-        let bytes = file::read(&self.path(name, what), ATTRIBUTE_LIMIT)?;
-        Ok(String::from_utf8_lossy(&bytes).trim_end().into())
+        node::attribute(&self.path(name, what))
     }
 
     /// The disk of a partition: the folder above it in the device tree.

@@ -9,6 +9,8 @@ pub mod console;
 #[cfg(freestanding)]
 mod entry;
 pub mod file;
+#[cfg(any(freestanding, test))]
+mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
