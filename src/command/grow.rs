@@ -48,14 +48,20 @@ fn run(arguments: &[&str]) -> Result<()> {
             }
         }
     }
-    let subject = subject(target.unwrap_or("/"))?;
+    let target = target.unwrap_or("/");
+    let report = account(target, mode, dry_run).unwrap_or_else(|error| Report::refused(target.into(), error));
+    tell(&report, json)
+}
+
+/// Grows what is at `target`.
+fn account(target: &str, mode: Mode, dry_run: bool) -> Result<Report> {
+    let subject = subject(target)?;
     if subject.mount.is_none() && !dry_run {
         tree::make_directory("/run/wisp", 0o755).and_then(|()| tree::make_directory(PRIVATE_POINT, 0o700))?;
     }
     let private = Private { point: PRIVATE_POINT, options: "" };
     let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private };
-    let report = grow::run(&request, &mut |line| Log::stderr().info(line));
-    tell(&report, json)
+    Ok(grow::run(&request, &mut |line| Log::stderr().info(line)))
 }
 
 /// A block device by its node; anything else is a mount point.
