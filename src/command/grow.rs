@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, Options, Piece, print, unknown};
+use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Result};
 use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, Request};
@@ -42,9 +42,10 @@ fn run(arguments: &[&str]) -> Result<()> {
             Piece::Option("--json", None) => json = true,
             Piece::Option("--repair", None) => mode = Mode::Repair,
             Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand("") => return Err(Error::usage(DOING, "TARGET is empty")),
             Piece::Operand(operand) if target.is_none() => target = Some(operand),
             Piece::Operand(operand) => {
-                return Err(Error::usage("understand the command line", "one TARGET is enough").to(operand));
+                return Err(Error::usage(DOING, "one TARGET is enough").to(operand));
             }
         }
     }
@@ -67,7 +68,9 @@ fn account(target: &str, mode: Mode, dry_run: bool) -> Result<Report> {
 /// A block device by its node; anything else is a mount point.
 fn subject(target: &str) -> Result<Subject> {
     if file::is_directory(target) {
-        return Subject::mounted_at(SYSFS, target);
+        // mountinfo has no slash at the end of a path.
+        let point = Some(target.trim_end_matches('/')).filter(|point| !point.is_empty());
+        return Subject::mounted_at(SYSFS, point.unwrap_or("/"));
     }
     Subject::of_node(SYSFS, node::block_number(target)?)
 }
