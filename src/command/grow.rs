@@ -16,13 +16,15 @@ use alloc::format;
 pub(super) const COMMAND: Command = Command {
     name: "grow",
     usage: "[--dry-run] [--json] [--repair] [TARGET]",
-    summary: "Grow the partition and the filesystem at TARGET, a mount point (default /) or a block device",
-    help: "The partition grows to the next partition or the end of the disk, then the filesystem to the partition.\n\
-           Nothing moves, nothing shrinks; when both are full nothing is written.\n\
+    summary: "Grow the partition and the filesystem at TARGET",
+    help: "The partition grows to the next partition or the end of the disk, then the\n\
+           filesystem to the partition. Nothing moves, nothing shrinks; when both are full\n\
+           nothing is written.\n\
            \n\
-           --dry-run   print what would be done and do nothing\n\
-           --json      print the report as one line of JSON: sizes in bytes, times in microseconds\n\
-           --repair    also rebuild a damaged primary GPT from its sound backup\n",
+           TARGET          a mount point or a block device (/)\n\
+           --dry-run, -n   print what would be done and do nothing\n\
+           --json          print the report as one line of JSON, a refusal too\n\
+           --repair        also rebuild a damaged primary GPT from its sound backup\n",
     run,
 };
 

@@ -33,6 +33,14 @@ struct Command {
     run: fn(&[&str]) -> Result<()>,
 }
 
+impl Command {
+    /// How it is called.
+    fn line(&self) -> String {
+        let line = format!("wisp {} {}", self.name, self.usage);
+        line.trim_end().into()
+    }
+}
+
 /// All commands. A new one is a row here and a file beside this one.
 const COMMANDS: &[Command] = &[
     grow::COMMAND,
@@ -73,7 +81,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
             let command = command
                 .ok_or_else(|| Error::usage(DOING, "there is no such command; wisp --help lists them").to(name))?;
             if rest.iter().any(|word| matches!(*word, "--help" | "-h")) {
-                return print(&format!("wisp {} {}\n\n{}.\n\n{}", name, command.usage, command.summary, command.help));
+                return print(&format!("{}\n\n{}.\n\n{}", command.line(), command.summary, command.help));
             }
             (command.run)(rest)
         }
@@ -84,7 +92,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
 fn overview() -> String {
     let mut text = String::from("wisp brings a machine image to life.\n\n");
     for command in COMMANDS {
-        text.push_str(&format!("  wisp {} {}\n      {}\n", command.name, command.usage, command.summary));
+        text.push_str(&format!("  {}\n      {}\n", command.line(), command.summary));
     }
     text.push_str(
         "\n  --help, --version everywhere\n\nExit: 0 done or nothing to do, 2 usage, other numbers: what went wrong\n",

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::file;
 use crate::sys::node::{self, Number};
 use crate::units::ByteCount;
@@ -15,6 +15,9 @@ use alloc::vec::Vec;
 
 /// Stacks of device mapper are two or three high in practice; the kernel itself stops recursion well above.
 const STACK_LIMIT: usize = 8;
+
+/// What the kernel says of an attribute that a device does not have.
+const ENOENT: i32 = 2;
 
 /// sysfs, wherever it is mounted.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +88,8 @@ impl Sysfs<'_> {
                 number: parse(&number, name)?,
                 start: ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "start")?, name)?),
             }),
-            Err(_) => None,
+            Err(error) if error.kind == Kind::Os(ENOENT) => None,
+            Err(error) => return Err(error),
         };
         let number = self.attribute(name, "dev")?;
         let (major, minor) = number.split_once(':').unwrap_or_default();
