@@ -68,7 +68,8 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
 fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments.iter().skip(1) {
-        words.push(core::str::from_utf8(argument).map_err(|_| Error::usage(DOING, "an argument is no UTF-8"))?);
+        let strange = |_| Error::usage(DOING, "it is no UTF-8").to(String::from_utf8_lossy(argument));
+        words.push(core::str::from_utf8(argument).map_err(strange)?);
     }
     let Some((&name, rest)) = words.split_first() else {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));

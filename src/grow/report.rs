@@ -2,7 +2,9 @@
 //!
 //! JSON: sizes in bytes, times in microseconds. `state` of a half is one of `full` (it had its size), `grown`, `partly`
 //! (the budget ran out), `planned` (dry run), `left` (not wisp's to grow), `refused`, `failed`; `why` explains the last
-//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`.
+//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`. Where nothing
+//! could be looked at, `status` is `refused` and `device` is what the user named: whoever asks for JSON gets one line of
+//! it, whatever happens, unless the command line itself cannot be understood.
 
 #![forbid(unsafe_code)]
 
@@ -90,7 +92,7 @@ pub struct Timed {
 /// The whole account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The node that was to grow.
+    /// The node that was to grow; what the user named where no node was found for it.
     pub device: String,
     /// What it holds: `ext4`.
     pub kind: &'static str,
