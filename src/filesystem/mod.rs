@@ -132,6 +132,15 @@ impl Kind {
         self.row().1
     }
 
+    /// The word that `mount(2)` surely takes: ext4's driver mounts ext2 and ext3, which only some kernels know by name.
+    #[must_use]
+    pub const fn mount_type(self) -> &'static str {
+        match self {
+            Self::Ext2 | Self::Ext3 => Self::Ext4.name(),
+            other => other.name(),
+        }
+    }
+
     /// What growing means for it.
     #[must_use]
     pub const fn policy(self) -> Policy {

@@ -14,6 +14,7 @@ pub mod report;
 
 use crate::disk::{self, WriteAt};
 use crate::error::{Error, Kind, Result};
+use crate::filesystem::Policy;
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
@@ -199,13 +200,18 @@ impl Deed<'_> {
         if let Some(mounted) = &self.request.subject.mount {
             return Ok(Place { point: mounted.point.clone(), read_only: mounted.read_only, private: false });
         }
+        let Some(kind) =
+            self.facts.content.as_ref().map(|content| content.kind).filter(|kind| kind.policy() == Policy::Grow)
+        else {
+            return Err(Error::refused("mount", "it holds no filesystem itself").to(&*self.facts.device));
+        };
         let Private { point, options } = self.request.private;
         let (flags, options) = mount::flags_of(options);
         let (facts, steps) = (&self.facts, &mut self.steps);
         timed(steps, "mount it privately", || {
             mount::unshare()?;
             let writable = flags.difference(mount::Flags::RDONLY);
-            mount::mount(&facts.device, point, kind_of(facts), writable, &options)
+            mount::mount(&facts.device, point, kind.mount_type(), writable, &options)
         })?;
         Ok(Place { point: point.into(), read_only: false, private: true })
     }

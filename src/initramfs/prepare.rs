@@ -99,7 +99,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         found.twins.clear();
     }
     tell_failures(&mut drivers, log);
-    teller.tell(&Root::line(&node, kind.map_or("", Kind::name)));
+    teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
     log.info(&format!("root {wanted} is {node} ({}), {} modules loaded", found.block.size, drivers.count()));
     if task.grow {
         grow_root(task, &found, &mut drivers, log);

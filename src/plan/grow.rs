@@ -175,7 +175,30 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
         Some(content) if !is_layer => filesystem_half(facts, content, room),
         _ => Half::Left(format!("the {} on it was not grown", layer_name(facts))),
     };
+    notes.extend(facts.content.as_ref().zip(goal(&filesystem)).and_then(|(content, goal)| crowded(content, goal)));
     Plan { partition, filesystem, notes }
+}
+
+/// What the filesystem shall become, if it shall change.
+fn goal(filesystem: &Half) -> Option<&Goal> {
+    match filesystem {
+        Half::Change { steps, .. } => steps.iter().find_map(|step| match step {
+            Step::GrowFilesystem(goal) => Some(goal),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// XFS keeps the allocation groups that it was made with: an image of 512 MiB on a disk of a TiB has thousands of them,
+/// which works and is slow. Nothing but a new filesystem mends that, so the owner of the image should know.
+fn crowded(content: &Superblock, goal: &Goal) -> Option<String> {
+    /// mkfs.xfs makes four of a small disk and some dozens of a large one.
+    const MANY_GROUPS: u64 = 1000;
+    let Details::Xfs(xfs) = content.details else { return None };
+    let groups = goal.to.checked_div(u64::from(xfs.group_blocks))?;
+    (groups > MANY_GROUPS)
+        .then(|| format!("XFS has {groups} allocation groups then and will be slow; make the image with larger ones"))
 }
 
 /// The end is aligned to 1 MiB as sfdisk and growpart do; where LUKS or LVM may sit, the length is also a multiple of
