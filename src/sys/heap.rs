@@ -56,10 +56,11 @@ static HEAP: Heap = Heap::new();
 const fn class_of(size: usize) -> (usize, usize) {
     let size = if size < 4 * ALIGNMENT { 4 * ALIGNMENT } else { size };
     // A quarter of the power of two below, a multiple of ALIGNMENT.
-    let step = 1 << (size.ilog2() - 2);
+    let step = 1usize << size.ilog2().saturating_sub(2);
     let rounded = size.next_multiple_of(step);
     let top = rounded.ilog2();
-    ((4 * top as usize).saturating_add((rounded >> (top - 2)) & 3), rounded)
+    let quarter = (rounded >> top.saturating_sub(2)) & 3;
+    ((top as usize).saturating_mul(4).saturating_add(quarter), rounded)
 }
 
 /// Whether the area may hold a block of this layout.
