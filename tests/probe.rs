@@ -113,7 +113,7 @@ impl Tree {
     }
 }
 
-/// A whole disk has no slice.
+/// `block` is partition `number` of `disk` and starts there.
 #[track_caller]
 fn is_slice(block: &Block, disk: &str, number: u32, start_sectors: u64) {
     let wanted = Slice { disk: disk.into(), number, start: ByteCount(start_sectors * 512) };
