@@ -2,9 +2,10 @@
 //!
 //! JSON: sizes in bytes, times in microseconds. `state` of a half is one of `full` (it had its size), `grown`, `partly`
 //! (the budget ran out), `planned` (dry run), `left` (not wisp's to grow), `refused`, `failed`; `why` explains the last
-//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`. Where nothing
-//! could be looked at, `status` is `refused` and `device` is what the user named: whoever asks for JSON gets one line of
-//! it, whatever happens, unless the command line itself cannot be understood.
+//! three and `error` says of what kind it is (`crate::error::Kind::name`). `status` of the whole is the most serious of
+//! its halves. A half that does not exist is `null`. Where nothing could be looked at, `status` is `refused` and
+//! `device` is what the user named: whoever asks for JSON gets one line of it, whatever happens, unless the command
+//! line itself cannot be understood.
 
 #![forbid(unsafe_code)]
 
@@ -111,6 +112,7 @@ struct HalfJson {
     state: &'static str,
     before: u64,
     after: u64,
+    error: Option<&'static str>,
     why: Option<String>,
 }
 
@@ -134,7 +136,8 @@ struct ReportJson<'a> {
 impl Half {
     fn json(&self) -> HalfJson {
         let why = self.why.as_ref().map(ToString::to_string).or_else(|| self.remark.clone());
-        HalfJson { state: self.state.name(), before: self.before.0, after: self.after.0, why }
+        let error = self.why.as_ref().map(|error| error.kind.name());
+        HalfJson { state: self.state.name(), before: self.before.0, after: self.after.0, error, why }
     }
 }
 
@@ -386,7 +389,7 @@ mod tests {
             report.json(),
             concat!(
                 r#"{"status":"refused","device":"/srv","kind":"unknown","partition":null,"#,
-                r#""filesystem":{"state":"refused","before":0,"after":0,"#,
+                r#""filesystem":{"state":"refused","before":0,"after":0,"error":"absent","#,
                 r#""why":"find the device mounted at /srv: nothing"},"steps":[],"notes":[]}"#,
             )
         );

@@ -49,7 +49,8 @@ impl Subject {
                 let why = format!("it is {}, with no block device to grow", mount.kind);
                 return Err(Error::refused(DOING, why).to(point));
             }
-            number => number,
+            number if node::holding_device(point)? == number => number,
+            _ => return Err(Error::refused(DOING, "another mount further up hides it").to(point)),
         };
         let (block, layers) = sysfs.bottom(sysfs.block(number)?)?;
         Ok(Self { block, layers, mount: Some(mount) })
