@@ -3,12 +3,14 @@
 //! An [`Error`] says what was being done, to what, and why it did not work, in words an operator can act on:
 //! `read the backup GPT header of /dev/vda: checksum does not match`. Rooms return it; only `command` (and PID 1,
 //! which has nobody to return to) prints it. The [`Kind`] decides the exit code and whether trying again may help,
-//! in one table, [`Kind::row`].
+//! in one table, `Kind::row`.
 #![forbid(unsafe_code)]
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
+use core::ops::Deref;
 
 /// What went wrong, sorted by what the operator can do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +67,14 @@ impl Kind {
     }
 }
 
-/// Why something could not be done. Prints as `DOING TO: WHY`.
+/// Why something could not be done. Prints as `DOING TO: WHY`. Behind a pointer, because every `Result` is moved often
+/// and is an error hardly ever: by value it made the program a tenth larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Error(Box<Account>);
+
+/// What an [`Error`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
     /// What the operator can do about it.
     pub kind: Kind,
     /// What was being done, as an infinitive without subject: "read the backup GPT header of".
@@ -85,13 +92,13 @@ impl Error {
     /// An error of `kind` met while `doing` something, because of `why`. Name the thing with [`Error::to`].
     #[must_use]
     pub fn new(kind: Kind, doing: &'static str, why: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, doing, to: String::new(), why: why.into() }
+        Self(Box::new(Account { kind, doing, to: String::new(), why: why.into() }))
     }
 
     /// The kernel refused `doing` with `errno`.
     #[must_use]
-    pub const fn os(errno: i32, doing: &'static str) -> Self {
-        Self { kind: Kind::Os(errno), doing, to: String::new(), why: Cow::Borrowed("") }
+    pub fn os(errno: i32, doing: &'static str) -> Self {
+        Self::new(Kind::Os(errno), doing, "")
     }
 
     /// Bytes that contradict their specification.
@@ -127,10 +134,18 @@ impl Error {
     /// Names the thing, unless a deeper room already did.
     #[must_use]
     pub fn to(mut self, thing: impl Into<String>) -> Self {
-        if self.to.is_empty() {
-            self.to = thing.into();
+        if self.0.to.is_empty() {
+            self.0.to = thing.into();
         }
         self
+    }
+}
+
+impl Deref for Error {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.0
     }
 }
 
@@ -200,7 +215,7 @@ mod tests {
         let error = Error::corrupt("read the backup GPT header of", "checksum does not match").to("/dev/vda");
         assert_eq!(error.to_string(), "read the backup GPT header of /dev/vda: checksum does not match");
         assert_eq!(Error::os(30, "mount").to("/dev/vda1").to_string(), "mount /dev/vda1: read-only");
-        let error = Error { why: Cow::Borrowed("a resize is running"), ..Error::os(16, "grow").to("/") };
+        let error = Error::new(Kind::Os(16), "grow", "a resize is running").to("/");
         assert_eq!(error.to_string(), "grow /: device or resource busy (a resize is running)");
     }
 

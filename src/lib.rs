@@ -1,7 +1,53 @@
 //! wisp: one small static program that brings a machine image to life.
 //!
-//! This file is the map. Rooms are listed from the lowest to the highest; **a room uses only rooms above its line in
-//! this list** (`tests/house.rs` enforces it), so reading downwards never needs what comes later.
+//! This file is the map. The modules below are the rooms of the house, from the lowest to the highest; **a room uses
+//! only rooms above its line** (`tests/house/` enforces it), so reading downwards never needs what comes later.
+//!
+//! # One way through
+//!
+//! ```text
+//! kernel command line, arguments ─► settings ─┐
+//!                                             ├─► plan ─► [step, step, …] ─► grow ─► report ─► console, JSON, exit code
+//! /proc /sys /dev ────────────────► probe ────┘    │
+//!                                                  └─► --dry-run prints the plan and stops
+//! ```
+//!
+//! Rooms above `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
+//! value with its reason, so a dry run, the log of what is meant and "a second run changes nothing" come for free.
+//!
+//! # How the disk is changed
+//!
+//! [`initramfs`] (before `switch_root`, in a child process with a deadline) and `wisp grow` both call [`grow::run`]:
+//!
+//! 1. The whole disk is opened read-only and locked, so that udev stays away. [`probe`] reads the partition table, the
+//!    superblock, and where the kernel thinks the partition lies. Nothing is open for writing.
+//! 2. [`plan::grow`] judges both halves: the partition in its table, and the filesystem in its partition. On any doubt
+//!    it refuses, and nothing has been written. If both have their size, that is all: no write, no mount.
+//! 3. [`table`] has planned the writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
+//!    sector 0 to the one sector of the entry that changed, in one request (1.5 KiB); flush. For an MBR: one sector (with
+//!    logical partitions, container first). Each write bypasses the page cache and is read back; a device that answers
+//!    with other bytes gets the old ones back.
+//! 4. The kernel is told about this one partition (`BLKPG`), which works while it is mounted.
+//! 5. The filesystem is asked to grow by its own call, mounted where it is, or for a moment where only wisp sees it.
+//!
+//! # What happens when the power goes
+//!
+//! | cut | what is on the disk | next boot |
+//! |---|---|---|
+//! | before or while the backup is written | the old primary, untouched | boots, and grows |
+//! | while the primary is written | sectors are whole, so the header or the entry is old and the other new; the new backup is good | the kernel may see no partition; wisp recognises its own interrupted update, finishes it from the backup, and grows |
+//! | after the primary, before the filesystem | a larger partition, the old filesystem | boots, the filesystem grows |
+//! | while the filesystem grows | its own journal's business | boots, and grows on |
+//!
+//! A filesystem is never larger than a table that is already on the medium. Any other damage of a primary GPT with a
+//! good backup is repaired only on the user's word (`wisp.grow=repair`); with both copies damaged nothing is touched.
+//!
+//! # What is nowhere
+//!
+//! * Outside `sys` there is no `unsafe`, no `unwrap`, no unchecked arithmetic or index.
+//! * Nothing below `sys` in the order of rooms knows what time it is.
+//! * wisp starts no other program, except the init that takes its place and the shell that a user asked for.
+//! * No error below `command` (and the first process) is printed; it is returned.
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -17,38 +63,54 @@
 
 extern crate alloc;
 
-// Words.
+// Words: one error type, quantities with units, checked access to foreign bytes.
 pub mod error;
 pub mod units;
 
 pub mod bytes;
 
-// Pure rooms: bytes in, values out.
+// Pure rooms: bytes or text in, values out.
+
+// gzip, xz, zstd: whole files, checksums verified, output limited.
 pub mod codec;
 
+// GPT and MBR: what stands in them, and the writes that make one partition larger.
 pub mod table;
 
+// Superblocks: what a device holds, how it is called, how far it reaches.
 pub mod filesystem;
 
+// cpio, the archive an initramfs is.
 pub mod container;
 
+// The kernel command line, device names, mountinfo, the lists of kernel modules.
 pub mod text;
 
+// Every word of the kernel command line that wisp heeds.
 pub mod settings;
 
+// Facts and settings in, steps out.
 pub mod plan;
 
 // The world.
+
+// The only unsafe: system calls, typed.
 pub mod sys;
 
+// Lines for the operator.
 pub mod log;
 
+// Writes that are verified.
 pub mod disk;
 
+// Facts about this machine.
 pub mod probe;
 
+// Carries out a growing plan, and accounts for it.
 pub mod grow;
 
+// PID 1 before switch_root, and the builder of its initramfs.
 pub mod initramfs;
 
+// The command line: one table, one file a command.
 pub mod command;

@@ -41,6 +41,8 @@ impl Log {
 
     /// Writes one line. That it cannot be written is nothing anybody could be told.
     pub fn line(&self, level: Level, text: &str) {
+        // Labels and names from disks end up in lines: they must not steer a terminal or begin a record of their own.
+        let text = text.replace(char::is_control, "?");
         match &self.kernel {
             Some(kernel) => kernel.write(format!("<{}>wisp: {text}", level as u8).as_bytes()),
             None => stdio::write_all(stdio::error(), &Vec::from(format!("wisp: {text}\n"))),

@@ -161,10 +161,10 @@ fn seconds(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<D
 
 /// `rootwait` without a number has no end; a longer `rootdelay` than the usual wait lengthens it.
 fn wait(line: &Cmdline, complaints: &mut Vec<String>) -> Wait {
-    let asked = seconds(line, "rootwait", complaints);
-    if line.has("rootwait") && asked.is_none() {
+    if line.value("rootwait").is_some_and(str::is_empty) {
         return Wait::Forever;
     }
+    let asked = seconds(line, "rootwait", complaints);
     let delay = seconds(line, "rootdelay", complaints).map_or(ROOT_WAIT, |delay| delay.max(ROOT_WAIT));
     Wait::AtMost(asked.unwrap_or(delay))
 }
@@ -219,5 +219,75 @@ mod tests {
         assert_eq!(boot("rootdelay=3").wait, Wait::AtMost(ROOT_WAIT));
         assert_eq!(boot("wisp.grow.budget=99999999").budget, Duration::from_secs(3600));
         assert_eq!(boot("resume=/dev/vda3 noresume").resume, None);
+    }
+
+    #[test]
+    fn every_choice_has_its_words() {
+        for (words, mode) in [("on yes", Mode::On), ("off no 0", Mode::Off), ("repair", Mode::Repair)] {
+            for word in words.split(' ') {
+                let settings = boot(&format!("wisp.grow={word}"));
+                assert_eq!((settings.mode, settings.complaints.len()), (mode, 0), "{word}");
+            }
+        }
+        for (word, on_fail) in [
+            ("shell", OnFail::Shell),
+            ("reboot", OnFail::Reboot),
+            ("poweroff", OnFail::PowerOff),
+            ("halt", OnFail::Halt),
+        ] {
+            let settings = boot(&format!("wisp.onfail={word}"));
+            assert_eq!((settings.on_fail, settings.complaints.len()), (on_fail, 0), "{word}");
+        }
+        let settings = boot("wisp.grow=sometimes");
+        assert_eq!(
+            settings.complaints,
+            ["wisp.grow=sometimes: not one of on, off, repair, yes, no, 0; taken as if it were not there"]
+        );
+    }
+
+    #[test]
+    fn the_last_word_wins() {
+        assert!(boot("rw ro").read_only && !boot("ro rw").read_only && !boot("ro root=/dev/vda1 rw quiet").read_only);
+        assert_eq!(boot("wisp.grow=off wisp.grow=repair").mode, Mode::Repair);
+        assert_eq!(boot("root=/dev/vda1 root=/dev/vda2").root, Some(Name::Path("/dev/vda2".into())));
+        assert_eq!(boot("rootwait rootwait=5").wait, Wait::AtMost(Duration::from_secs(5)));
+        assert_eq!(boot("rootwait=5 rootwait").wait, Wait::Forever);
+        assert_eq!(boot("init=/bin/sh init=").init, None);
+    }
+
+    #[test]
+    fn words_for_init_are_not_heeded() {
+        assert_eq!(boot("root=/dev/vda1 -- root=/dev/vda2 wisp.grow=off"), boot("root=/dev/vda1"));
+    }
+
+    #[test]
+    fn a_list_of_filesystems_has_no_empty_items() {
+        assert_eq!(boot("rootfstype=,ext4,,auto,xfs,").filesystems, ["ext4", "xfs"]);
+        assert_eq!(boot("rootfstype=auto").filesystems, [""; 0]);
+        assert_eq!(boot("rootfstype").filesystems, [""; 0]);
+    }
+
+    #[test]
+    fn what_has_no_value_is_as_if_it_were_not_there() {
+        assert_eq!(boot("root= resume= rootflags= init= wisp.init= wisp.grow.budget= rootdelay="), boot(""));
+        assert_eq!(boot("root"), boot(""));
+    }
+
+    #[test]
+    fn a_complaint_says_what_was_typed() {
+        for (text, wanted) in [
+            ("root=nonsense", "root=: understand the device name nonsense: "),
+            ("root=LABEL=", "root=: understand the device name LABEL=: "),
+            ("resume=ZFS=tank", "resume=: understand the device name ZFS=tank: "),
+            ("rootwait=soon", "rootwait=soon: not a number of seconds; taken as if it were not there"),
+            ("rootdelay=5s", "rootdelay=5s: not a number"),
+            ("wisp.grow.budget=1.5", "wisp.grow.budget=1.5: not a number"),
+            ("wisp.onfail=panic", "wisp.onfail=panic: not one of shell, reboot, poweroff, halt"),
+        ] {
+            let settings = boot(text);
+            assert!(settings.complaints.len() == 1 && settings.complaints[0].starts_with(wanted), "{settings:?}");
+            assert_eq!(Boot { complaints: Vec::new(), ..settings }, boot(""), "{text}");
+        }
+        assert_eq!(boot("resume=nonsense noresume").complaints, [""; 0], "nobody wants to hear of what is not used");
     }
 }

@@ -51,10 +51,10 @@ impl fmt::Display for ByteCount {
         }
         let Some(unit) = unit else { return write!(out, "{} B", self.0) };
         let whole = self.0 >> scale.trailing_zeros();
-        // Hundredths, cut and never rounded up: a size must not look larger than it is. The widening keeps the
-        // product in range, and `scale` is a power of two, so both divisions are shifts.
-        let rest = u128::from(self.0 & scale.saturating_sub(1));
-        let hundredths = rest.saturating_mul(100) >> scale.trailing_zeros();
+        // Hundredths, cut and never rounded up: a size must not look larger than it is. Of the rest only the first ten
+        // bits behind the point matter, so the product stays small.
+        let rest = (self.0 & scale.saturating_sub(1)) >> scale.trailing_zeros().saturating_sub(10);
+        let hundredths = rest.saturating_mul(100) >> 10;
         match hundredths.checked_rem(10) {
             _ if hundredths == 0 => write!(out, "{whole} {unit}"),
             Some(0) => write!(out, "{whole}.{} {unit}", hundredths / 10),

@@ -56,7 +56,10 @@ pub(super) fn encode(input: &[u8]) -> Result<Vec<u8>> {
     const PRESET: u32 = 6;
     let failed = |error| match error {
         LzmaError::OutOfMemory(why) => Error::refused(PACKING, why),
-        other => Error { doing: PACKING, ..error_of(other) },
+        other => {
+            let error = error_of(other);
+            Error::new(error.kind, PACKING, error.why.clone())
+        }
     };
     let mut options = XzOptions::with_preset(PRESET);
     options.set_check_sum_type(CheckType::Crc32);

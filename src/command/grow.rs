@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, Options, Piece, print, unknown};
+use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Result};
 use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, Request};
@@ -16,13 +16,15 @@ use alloc::format;
 pub(super) const COMMAND: Command = Command {
     name: "grow",
     usage: "[--dry-run] [--json] [--repair] [TARGET]",
-    summary: "Grow the partition and the filesystem at TARGET, a mount point (default /) or a block device",
-    help: "The partition grows to the next partition or the end of the disk, then the filesystem to the partition.\n\
-           Nothing moves, nothing shrinks; when both are full nothing is written.\n\
+    summary: "Grow the partition and the filesystem at TARGET",
+    help: "The partition grows to the next partition or the end of the disk, then the\n\
+           filesystem to the partition. Nothing moves, nothing shrinks; when both are full\n\
+           nothing is written.\n\
            \n\
-           --dry-run   print what would be done and do nothing\n\
-           --json      print the report as one line of JSON: sizes in bytes, times in microseconds\n\
-           --repair    also rebuild a damaged primary GPT from its sound backup\n",
+           TARGET          a mount point or a block device (/)\n\
+           --dry-run, -n   print what would be done and do nothing\n\
+           --json          print the report as one line of JSON, a refusal too\n\
+           --repair        also rebuild a damaged primary GPT from its sound backup\n",
     run,
 };
 
@@ -40,26 +42,35 @@ fn run(arguments: &[&str]) -> Result<()> {
             Piece::Option("--json", None) => json = true,
             Piece::Option("--repair", None) => mode = Mode::Repair,
             Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand("") => return Err(Error::usage(DOING, "TARGET is empty")),
             Piece::Operand(operand) if target.is_none() => target = Some(operand),
             Piece::Operand(operand) => {
-                return Err(Error::usage("understand the command line", "one TARGET is enough").to(operand));
+                return Err(Error::usage(DOING, "one TARGET is enough").to(operand));
             }
         }
     }
-    let subject = subject(target.unwrap_or("/"))?;
+    let target = target.unwrap_or("/");
+    let report = account(target, mode, dry_run).unwrap_or_else(|error| Report::refused(target.into(), error));
+    tell(&report, json)
+}
+
+/// Grows what is at `target`.
+fn account(target: &str, mode: Mode, dry_run: bool) -> Result<Report> {
+    let subject = subject(target)?;
     if subject.mount.is_none() && !dry_run {
         tree::make_directory("/run/wisp", 0o755).and_then(|()| tree::make_directory(PRIVATE_POINT, 0o700))?;
     }
     let private = Private { point: PRIVATE_POINT, options: "" };
     let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private };
-    let report = grow::run(&request, &mut |line| Log::stderr().info(line));
-    tell(&report, json)
+    Ok(grow::run(&request, &mut |line| Log::stderr().info(line)))
 }
 
 /// A block device by its node; anything else is a mount point.
 fn subject(target: &str) -> Result<Subject> {
     if file::is_directory(target) {
-        return Subject::mounted_at(SYSFS, target);
+        // mountinfo has no slash at the end of a path.
+        let point = Some(target.trim_end_matches('/')).filter(|point| !point.is_empty());
+        return Subject::mounted_at(SYSFS, point.unwrap_or("/"));
     }
     Subject::of_node(SYSFS, node::block_number(target)?)
 }

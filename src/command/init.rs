@@ -15,9 +15,9 @@ pub(super) const COMMAND: Command = Command {
     summary: "PID 1 of an initramfs: load drivers, grow the root, mount it, switch to it",
     help: "Started by the kernel as /init. Words of the kernel command line that it heeds:\n\
            root= rootfstype= rootflags= ro rw rootwait rootdelay= init= resume= noresume\n\
-           wisp.grow=on|off|repair         whether to grow; repair also rebuilds a damaged primary GPT\n\
-           wisp.grow.budget=SECONDS        longest time for growing before the boot goes on (20)\n\
-           wisp.init=PATH                  grow, then become this program of the initramfs\n\
+           wisp.grow=on|off|repair                  repair also mends a damaged primary GPT\n\
+           wisp.grow.budget=SECONDS                 the boot goes on after this time (20)\n\
+           wisp.init=PATH                           grow, then become this program\n\
            wisp.onfail=shell|reboot|poweroff|halt   when the root cannot be mounted (halt)\n",
     run,
 };

@@ -29,16 +29,16 @@ struct Arguments<'a> {
 
 pub(super) const COMMAND: Command = Command {
     name: "initramfs",
-    usage: "-o FILE [--kernel VERSION] [--modules-dir DIR] [--module NAME]... [--compress KIND] [--init FILE]",
-    summary: "Build a stand-alone initramfs: wisp as /init and the modules that reach a root",
+    usage: "-o FILE [OPTION]...",
+    summary: "Build a stand-alone initramfs: wisp and the modules that reach a root",
     help: "The same input gives the same bytes.\n\
            \n\
-           -o FILE             where to write it\n\
+           -o, --output FILE   where to write it\n\
            --kernel VERSION    for which kernel (the running one)\n\
-           --modules-dir DIR   its modules, with the modules.dep of depmod (/lib/modules/VERSION)\n\
+           --modules-dir DIR   its modules and modules.dep (/lib/modules/VERSION)\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
-           --init FILE         the program for /init (wisp-initramfs beside this program, else this program)\n",
+           --init FILE         the program for /init (wisp-initramfs, else this program)\n",
     run,
 };
 

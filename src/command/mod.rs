@@ -33,6 +33,14 @@ struct Command {
     run: fn(&[&str]) -> Result<()>,
 }
 
+impl Command {
+    /// How it is called.
+    fn line(&self) -> String {
+        let line = format!("wisp {} {}", self.name, self.usage);
+        line.trim_end().into()
+    }
+}
+
 /// All commands. A new one is a row here and a file beside this one.
 const COMMANDS: &[Command] = &[
     grow::COMMAND,
@@ -60,7 +68,8 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
 fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments.iter().skip(1) {
-        words.push(core::str::from_utf8(argument).map_err(|_| Error::usage(DOING, "an argument is no UTF-8"))?);
+        let strange = |_| Error::usage(DOING, "it is no UTF-8").to(String::from_utf8_lossy(argument));
+        words.push(core::str::from_utf8(argument).map_err(strange)?);
     }
     let Some((&name, rest)) = words.split_first() else {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
@@ -73,7 +82,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
             let command = command
                 .ok_or_else(|| Error::usage(DOING, "there is no such command; wisp --help lists them").to(name))?;
             if rest.iter().any(|word| matches!(*word, "--help" | "-h")) {
-                return print(&format!("wisp {} {}\n\n{}.\n\n{}", name, command.usage, command.summary, command.help));
+                return print(&format!("{}\n\n{}.\n\n{}", command.line(), command.summary, command.help));
             }
             (command.run)(rest)
         }
@@ -84,7 +93,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
 fn overview() -> String {
     let mut text = String::from("wisp brings a machine image to life.\n\n");
     for command in COMMANDS {
-        text.push_str(&format!("  wisp {} {}\n      {}\n", command.name, command.usage, command.summary));
+        text.push_str(&format!("  {}\n      {}\n", command.line(), command.summary));
     }
     text.push_str(
         "\n  --help, --version everywhere\n\nExit: 0 done or nothing to do, 2 usage, other numbers: what went wrong\n",
@@ -134,6 +143,7 @@ impl<'a> Options<'a> {
     }
 
     /// The value of the option `name`: what stood behind its `=`, else the next word.
+    #[cfg(feature = "full")]
     fn value(&mut self, name: &str, attached: Option<&'a str>) -> Result<&'a str> {
         let value = attached.or_else(|| {
             let (&next, rest) = self.rest.split_first()?;

@@ -26,6 +26,22 @@ pub struct Ext {
     pub resize_inode: bool,
     /// The whole filesystem was marked read-only (`tune2fs -O read-only`).
     pub read_only: bool,
+    /// What the last group must hold to be worth keeping.
+    last_group: LastGroup,
+}
+
+/// The room that a group's own metadata takes. The kernel drops a last group that has no more than that
+/// (`ext4_resize_fs`; resize2fs does the same), and a plan that asks for such a group would never come to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LastGroup {
+    /// The block with which group 0 starts: 1 where blocks have 1 KiB, else 0.
+    first_data_block: u64,
+    /// Blocks of bitmaps and inode table, and one cluster.
+    tables: u64,
+    /// Blocks of superblock copy, group descriptors and the room reserved for more of them.
+    super_copy: u64,
+    /// Superblock copies only in groups 0, 1 and the powers of 3, 5 and 7.
+    sparse_super: bool,
 }
 
 // Feature bits, under the names of the kernel's `fs/ext4/ext4.h`.
@@ -38,6 +54,7 @@ const INCOMPAT_JOURNAL_DEV: u32 = 0x8;
 const INCOMPAT_META_BG: u32 = 0x10;
 const INCOMPAT_64BIT: u32 = 0x80;
 const RO_COMPAT_BIGALLOC: u32 = 0x200;
+const RO_COMPAT_SPARSE_SUPER: u32 = 0x1;
 const RO_COMPAT_READONLY: u32 = 0x1000;
 /// What ext2 knows; one more and it is ext4 (with a journal, `INCOMPAT_RECOVER` may be there too: ext3).
 const EXT2_INCOMPAT: u32 = INCOMPAT_FILETYPE | INCOMPAT_META_BG;
@@ -65,6 +82,56 @@ impl Ext {
             None
         }
     }
+
+    /// `blocks`, less a last group that the kernel would not keep; `granule` blocks make a group.
+    pub(super) fn trim(self, blocks: u64, granule: u64) -> u64 {
+        let last = self.last_group;
+        let counted = blocks.saturating_sub(last.first_data_block);
+        let (Some(group), Some(rest)) = (counted.checked_div(granule), counted.checked_rem(granule)) else {
+            return blocks;
+        };
+        let super_copy = if last.has_super(group) { last.super_copy } else { 0 };
+        if rest > last.tables.saturating_add(super_copy) { blocks } else { blocks.saturating_sub(rest) }
+    }
+}
+
+impl LastGroup {
+    fn parse(fields: Fields<'_>, extent: Extent, features: (u32, u32)) -> Result<Self> {
+        let (incompat, ro_compat) = features;
+        let s_log_block_size = fields.u32_le(0x18)?;
+        let s_log_cluster_size = fields.u32_le(0x1c)?;
+        let s_inodes_per_group = u64::from(fields.u32_le(0x28)?);
+        let s_rev_level = fields.u32_le(0x4c)?;
+        let s_inode_size = if s_rev_level == 0 { 128 } else { u64::from(fields.u16_le(0x58)?) };
+        let s_reserved_gdt_blocks = u64::from(fields.u16_le(0xce)?);
+        let s_desc_size = if incompat & INCOMPAT_64BIT == 0 { 32 } else { u64::from(fields.u16_le(0xfe)?) };
+        let block_size = u64::from(extent.block_size);
+        let in_blocks = |bytes: u64| bytes.div_ceil(block_size);
+        let cluster = 1u64.checked_shl(s_log_cluster_size.saturating_sub(s_log_block_size)).unwrap_or(1);
+        let groups = extent.blocks.div_ceil(extent.granule.max(1));
+        Ok(Self {
+            first_data_block: u64::from(fields.u32_le(0x14)?),
+            tables: in_blocks(s_inodes_per_group.saturating_mul(s_inode_size))
+                .saturating_add(2)
+                .saturating_add(cluster),
+            super_copy: in_blocks(groups.saturating_mul(s_desc_size))
+                .saturating_add(s_reserved_gdt_blocks)
+                .saturating_add(1),
+            sparse_super: ro_compat & RO_COMPAT_SPARSE_SUPER != 0,
+        })
+    }
+
+    /// Whether `group` has a copy of the superblock (`ext4_bg_has_super`).
+    fn has_super(self, group: u64) -> bool {
+        let power_of = |base: u64| {
+            let mut power = base;
+            while power < group {
+                power = power.saturating_mul(base);
+            }
+            power == group
+        };
+        !self.sparse_super || group <= 1 || [3, 5, 7].into_iter().any(power_of)
+    }
 }
 
 /// Reads the superblock, from its first byte.
@@ -73,15 +140,6 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     let s_feature_compat = fields.u32_le(0x5c)?;
     let s_feature_incompat = fields.u32_le(0x60)?;
     let s_feature_ro_compat = fields.u32_le(0x64)?;
-    let details = Ext {
-        has_errors: fields.u16_le(0x3a)? & STATE_ERROR != 0,
-        needs_recovery: s_feature_incompat & INCOMPAT_RECOVER != 0,
-        wide: s_feature_incompat & INCOMPAT_64BIT != 0,
-        sparse_super2: s_feature_compat & COMPAT_SPARSE_SUPER2 != 0,
-        meta_bg: s_feature_incompat & INCOMPAT_META_BG != 0,
-        resize_inode: s_feature_compat & COMPAT_RESIZE_INODE != 0,
-        read_only: s_feature_ro_compat & RO_COMPAT_READONLY != 0,
-    };
     let superblock = Superblock {
         uuid: identity::uuid(fields.array(0x68)?),
         label: identity::text(fields.slice(0x78, 16)?),
@@ -90,7 +148,18 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     if superblock.kind == Kind::ExtJournal {
         return Ok(Some(superblock));
     }
-    let extent = parse_extent(fields, details.wide, s_feature_ro_compat & RO_COMPAT_BIGALLOC != 0)?;
+    let wide = s_feature_incompat & INCOMPAT_64BIT != 0;
+    let extent = parse_extent(fields, wide, s_feature_ro_compat & RO_COMPAT_BIGALLOC != 0)?;
+    let details = Ext {
+        has_errors: fields.u16_le(0x3a)? & STATE_ERROR != 0,
+        needs_recovery: s_feature_incompat & INCOMPAT_RECOVER != 0,
+        wide,
+        sparse_super2: s_feature_compat & COMPAT_SPARSE_SUPER2 != 0,
+        meta_bg: s_feature_incompat & INCOMPAT_META_BG != 0,
+        resize_inode: s_feature_compat & COMPAT_RESIZE_INODE != 0,
+        read_only: s_feature_ro_compat & RO_COMPAT_READONLY != 0,
+        last_group: LastGroup::parse(fields, extent, (s_feature_incompat, s_feature_ro_compat))?,
+    };
     Ok(Some(Superblock { extent: Some(extent), details: Details::Ext(details), ..superblock }))
 }
 
@@ -144,4 +213,44 @@ fn parse_extent(fields: Fields<'_>, wide: bool, bigalloc: bool) -> Result<Extent
     let most_for_numbers = if wide { MAX_BLOCKS_WIDE } else { u64::from(u32::MAX) };
     let max_blocks = most_for_inodes.min(most_for_numbers);
     Ok(Extent { block_size, blocks: s_blocks_count, granule: s_blocks_per_group, max_blocks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_group_that_would_hold_only_its_own_tables_is_not_asked_for() {
+        let last_group = LastGroup { first_data_block: 1, tables: 250, super_copy: 300, sparse_super: true };
+        let ext = Ext {
+            has_errors: false,
+            needs_recovery: false,
+            wide: true,
+            sparse_super2: false,
+            meta_bg: false,
+            resize_inode: true,
+            read_only: false,
+            last_group,
+        };
+        let groups = |count: u64, more: u64| 1 + 8192 * count + more;
+        for (asked, kept) in [
+            (groups(10, 0), groups(10, 0)),
+            (groups(10, 250), groups(10, 0)),
+            (groups(10, 251), groups(10, 251)),
+            (groups(9, 251), groups(9, 0)),
+            (groups(9, 550), groups(9, 0)),
+            (groups(9, 551), groups(9, 551)),
+            (groups(0, 5), 1),
+        ] {
+            assert_eq!(ext.trim(asked, 8192), kept, "{asked}");
+        }
+    }
+
+    #[test]
+    fn superblock_copies_lie_in_powers_of_three_five_and_seven() {
+        let last_group = LastGroup { first_data_block: 0, tables: 0, super_copy: 0, sparse_super: true };
+        let with: Vec<u64> = (0..130).filter(|group| last_group.has_super(*group)).collect();
+        assert_eq!(with, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]);
+        assert!(LastGroup { sparse_super: false, ..last_group }.has_super(6));
+    }
 }

@@ -132,6 +132,15 @@ impl Kind {
         self.row().1
     }
 
+    /// The word that `mount(2)` surely takes: ext4's driver mounts ext2 and ext3, which only some kernels know by name.
+    #[must_use]
+    pub const fn mount_type(self) -> &'static str {
+        match self {
+            Self::Ext2 | Self::Ext3 => Self::Ext4.name(),
+            other => other.name(),
+        }
+    }
+
     /// What growing means for it.
     #[must_use]
     pub const fn policy(self) -> Policy {
@@ -202,6 +211,24 @@ impl Superblock {
     /// A superblock of `kind` about which nothing else is known yet.
     const fn bare(kind: Kind) -> Self {
         Self { kind, uuid: None, label: None, extent: None, details: Details::Plain }
+    }
+
+    /// Whether other devices hold parts of the same filesystem, under the same names.
+    #[must_use]
+    pub const fn is_spread(&self) -> bool {
+        matches!(self.details, Details::Btrfs(btrfs) if btrfs.devices > 1)
+    }
+
+    /// The most blocks that fit into `room` and that the kernel would keep; `None` where the size is not known.
+    #[must_use]
+    pub fn largest_within(&self, room: crate::units::ByteCount) -> Option<u64> {
+        let extent = self.extent?;
+        let blocks = room.0.checked_div(u64::from(extent.block_size))?.min(extent.max_blocks);
+        Some(match self.details {
+            Details::Ext(ext) => ext.trim(blocks, extent.granule),
+            Details::Xfs(xfs) => xfs.trim(blocks),
+            _ => blocks,
+        })
     }
 
     /// Why the kernel would refuse to grow this very filesystem although its kind can grow.

@@ -50,7 +50,7 @@ impl Device {
     }
 
     fn why(&self) -> alloc::borrow::Cow<'static, str> {
-        self.recognise().unwrap_err().why
+        self.recognise().unwrap_err().why.clone()
     }
 }
 

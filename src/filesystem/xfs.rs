@@ -34,6 +34,12 @@ impl Xfs {
     pub(super) const fn obstacle(self) -> Option<&'static str> {
         if self.needs_repair { Some("it is marked as needing xfs_repair") } else { None }
     }
+
+    /// `blocks`, less a last allocation group too small for the kernel to keep (`xfs_growfs_data_private`).
+    pub(super) fn trim(self, blocks: u64) -> u64 {
+        let rest = blocks.checked_rem(u64::from(self.group_blocks)).unwrap_or(0);
+        if rest < MIN_GROUP_BLOCKS { blocks.saturating_sub(rest) } else { blocks }
+    }
 }
 
 /// Reads the superblock, from its first byte.

@@ -2,7 +2,7 @@
 //!
 //! XFS and btrfs grow in one call that takes a moment whatever the size. ext initialises group after group inside an
 //! uninterruptible call, and with 1 KiB blocks (what `mke2fs` makes of small images) the cost per group rises with the
-//! number of groups, so a far target takes minutes. Each step is sized so that it should last [`STEP_AIM`].
+//! number of groups, so a far target takes minutes. Each step is sized so that it should last `STEP_AIM`.
 
 #![forbid(unsafe_code)]
 

@@ -13,7 +13,8 @@ pub mod filesystem;
 pub mod report;
 
 use crate::disk::{self, WriteAt};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::filesystem::Policy;
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
@@ -70,8 +71,10 @@ pub struct Private<'a> {
 pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
     match look(request) {
-        Ok(look) if request.dry_run || look.plan.is_empty() => account(device, &look.facts, look.plan),
-        Ok(look) => Deed { request, look, steps: Vec::new(), notes: Vec::new() }.run(tell),
+        Ok(look) if request.dry_run || look.plan.is_empty() => account(&look.facts, &look.plan),
+        Ok(Look { disk, facts, plan }) => {
+            Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
+        }
         Err(error) => Report::refused(device, error),
     }
 }
@@ -82,7 +85,7 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
 /// `Refused` when the damage is not the trace of an interrupted update and `mode` is not [`Mode::Repair`]; `Os`.
 pub fn restore_table(disk: &Block, mode: Mode) -> Result<()> {
     let device = Device::open(&disk.node(), Access::Read)?;
-    lock(&device)?;
+    lock(&device, Deadline::after(clock::now(), LOCK_WAIT))?;
     let sector = device.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(device.size()?) };
     let rule = Rule { repair: mode == Mode::Repair, ..Rule::default() };
@@ -105,19 +108,19 @@ struct Look {
 fn look(request: &Request<'_>) -> Result<Look> {
     let disk = request.subject.disk().map(|path| Device::open(&path, Access::Read)).transpose()?;
     if let (Some(disk), false) = (&disk, request.dry_run) {
-        lock(disk)?;
+        lock(disk, Deadline::after(clock::now(), LOCK_WAIT))?;
     }
     let facts = request.subject.facts(disk.as_ref())?;
     let plan = plan::plan(&facts, disk.as_ref().map(|disk| disk as _), request.mode);
     Ok(Look { disk, facts, plan })
 }
 
-fn lock(disk: &Device) -> Result<()> {
-    let deadline = Deadline::after(clock::now(), LOCK_WAIT);
+/// Takes the lock on the whole disk, once whoever holds it lets go.
+fn lock(disk: &Device, deadline: Deadline) -> Result<()> {
     while !disk.try_lock()? {
         if deadline.has_passed(clock::now()) {
             let why = "another program keeps it locked";
-            return Err(Error::new(crate::error::Kind::TimedOut, "lock", why).to(disk.path()));
+            return Err(Error::new(Kind::TimedOut, "lock", why).to(disk.path()));
         }
         clock::pause(LOCK_PAUSE);
     }
@@ -125,21 +128,23 @@ fn lock(disk: &Device) -> Result<()> {
 }
 
 /// The account of a plan that is not carried out: a dry run, or nothing to do.
-fn account(device: String, facts: &plan::Facts, plan: Plan) -> Report {
-    let half = |half: plan::Half| match half {
+fn account(facts: &plan::Facts, plan: &Plan) -> Report {
+    let half = |half: &plan::Half| match half {
         plan::Half::Absent => None,
-        plan::Half::Full(size) => Some(Half::still(State::Full, size)),
-        plan::Half::Change { before, after, .. } => Some(Half { after, ..Half::still(State::Planned, before) }),
-        plan::Half::Left(remark) => Some(Half { remark: Some(remark), ..Half::still(State::Left, facts.size) }),
-        plan::Half::Refused(error) => Some(Half::stopped(State::Refused, facts.size, error)),
+        plan::Half::Full(size) => Some(Half::still(State::Full, *size)),
+        plan::Half::Change { before, after, .. } => {
+            Some(Half { after: *after, ..Half::still(State::Planned, *before) })
+        }
+        plan::Half::Left(remark) => Some(Half { remark: Some(remark.clone()), ..Half::still(State::Left, facts.size) }),
+        plan::Half::Refused(error) => Some(Half::stopped(State::Refused, facts.size, error.clone())),
     };
     Report {
-        device,
+        device: facts.device.clone(),
         kind: kind_of(facts),
-        partition: half(plan.partition),
-        filesystem: half(plan.filesystem).unwrap_or_else(|| Half::still(State::Full, facts.size)),
+        partition: half(&plan.partition),
+        filesystem: half(&plan.filesystem).unwrap_or_else(|| Half::still(State::Full, facts.size)),
         steps: Vec::new(),
-        notes: plan.notes,
+        notes: plan.notes.clone(),
     }
 }
 
@@ -150,36 +155,35 @@ fn kind_of(facts: &plan::Facts) -> &'static str {
 /// A plan being carried out.
 struct Deed<'a> {
     request: &'a Request<'a>,
-    look: Look,
+    disk: Option<Device>,
+    facts: plan::Facts,
     steps: Vec<Timed>,
     notes: Vec<String>,
 }
 
 impl Deed<'_> {
-    fn run(mut self, tell: &mut dyn FnMut(&str)) -> Report {
+    fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Ok(place) = &place
             && file::exists(&format!("{}{MARKER}", place.point))
         {
             self.leave(&place.clone());
-            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.look.facts.device);
-            return Report { steps: self.steps, ..Report::refused(self.look.facts.device, error) };
+            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.facts.device);
+            return Report { steps: self.steps, ..Report::refused(self.facts.device, error) };
         }
-        let mut report = account(self.look.facts.device.clone(), &self.look.facts, self.look.plan.clone());
-        if let (plan::Half::Change { before, after, steps }, Some(half)) =
-            (self.look.plan.partition.clone(), report.partition.as_mut())
-        {
+        let mut report = account(&self.facts, plan);
+        if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {
             *half = match steps.iter().try_for_each(|step| self.partition_step(step)) {
-                Ok(()) => Half { after, ..Half::still(State::Grown, before) },
-                Err(error) => Half::stopped(State::Failed, before, error),
+                Ok(()) => Half { after: *after, ..Half::still(State::Grown, *before) },
+                Err(error) => Half::stopped(State::Failed, *before, error),
             };
         }
-        let room = report.partition.as_ref().map_or(self.look.facts.size, |half| half.after);
+        let room = report.partition.as_ref().map_or(self.facts.size, |half| half.after);
         // A filesystem larger than its partition (a table lost after an earlier growth) mounts only now.
         if place.is_err() {
             place = self.place();
         }
-        if let plan::Half::Change { before, .. } = self.look.plan.filesystem {
+        if let plan::Half::Change { before, .. } = plan.filesystem {
             let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, tell));
             report.filesystem = grown.unwrap_or_else(|error| Half::stopped(State::Failed, before, error));
         }
@@ -196,13 +200,18 @@ impl Deed<'_> {
         if let Some(mounted) = &self.request.subject.mount {
             return Ok(Place { point: mounted.point.clone(), read_only: mounted.read_only, private: false });
         }
+        let Some(kind) =
+            self.facts.content.as_ref().map(|content| content.kind).filter(|kind| kind.policy() == Policy::Grow)
+        else {
+            return Err(Error::refused("mount", "it holds no filesystem itself").to(&*self.facts.device));
+        };
         let Private { point, options } = self.request.private;
         let (flags, options) = mount::flags_of(options);
-        let (facts, steps) = (&self.look.facts, &mut self.steps);
+        let (facts, steps) = (&self.facts, &mut self.steps);
         timed(steps, "mount it privately", || {
             mount::unshare()?;
             let writable = flags.difference(mount::Flags::RDONLY);
-            mount::mount(&facts.device, point, kind_of(facts), writable, &options)
+            mount::mount(&facts.device, point, kind.mount_type(), writable, &options)
         })?;
         Ok(Place { point: point.into(), read_only: false, private: true })
     }
@@ -216,7 +225,7 @@ impl Deed<'_> {
     }
 
     fn write_table(&mut self, write: &Write) -> Result<()> {
-        let Some(disk) = &self.look.disk else { return Ok(()) };
+        let Some(disk) = &self.disk else { return Ok(()) };
         let what = format!("write {} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
         timed(&mut self.steps, &what, || {
             let writer = Device::open(disk.path(), Access::WriteDirect)?;
@@ -225,12 +234,12 @@ impl Deed<'_> {
     }
 
     fn tell_kernel(&mut self, number: u32, start: ByteCount, length: ByteCount) -> Result<()> {
-        let Some(disk) = &self.look.disk else { return Ok(()) };
+        let Some(disk) = &self.disk else { return Ok(()) };
         let (sysfs, name) = (self.request.sysfs, &self.request.subject.block.name);
         timed(&mut self.steps, "tell the kernel", || {
             for _ in 1..KERNEL_TRIES {
                 match disk.resize_partition(number, start, length) {
-                    Err(error) if error.kind == crate::error::Kind::Os(EBUSY) => clock::pause(KERNEL_PAUSE),
+                    Err(error) if error.kind == Kind::Os(EBUSY) => clock::pause(KERNEL_PAUSE),
                     other => return other,
                 }
             }
@@ -238,19 +247,18 @@ impl Deed<'_> {
         })?;
         // BLKPG sends no event of its own; without udev nobody hears this one either.
         let _ = node::set_attribute(&sysfs.path(name, "uevent"), "change");
-        let seen = sysfs.named(name)?.size;
+        let seen = sysfs.size(name)?;
         if seen == length {
             return Ok(());
         }
         let why = format!("it took the new size {length} and still shows {seen}; it takes effect at the next boot");
-        Err(Error::new(crate::error::Kind::Unsupported, "tell the kernel the size of", why)
-            .to(&*self.look.facts.device))
+        Err(Error::new(Kind::Unsupported, "tell the kernel the size of", why).to(&*self.facts.device))
     }
 
     /// Grows the filesystem, on a read-only mount with a pause of its read-only state that nobody else can use:
     /// only this process's own copy of the mount becomes writable.
     fn grow_filesystem(&mut self, place: &Place, room: ByteCount, tell: &mut dyn FnMut(&str)) -> Result<Half> {
-        let (before, goal) = match plan::refit(&self.look.facts, room) {
+        let (before, goal) = match plan::refit(&self.facts, room) {
             plan::Half::Change { before, steps, .. } => match steps.into_iter().next() {
                 Some(Step::GrowFilesystem(goal)) => (before, goal),
                 _ => return Ok(Half::still(State::Full, before)),
@@ -288,8 +296,7 @@ impl Deed<'_> {
     /// What the filesystem says of itself afterwards: the kernel may keep less than was asked for.
     fn size_now(&self, goal: &Goal, reached: u64) -> ByteCount {
         let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(u64::from(goal.block_size)));
-        let again =
-            is_ext(goal).then(|| growth::superblock(&self.look.facts.device, self.look.facts.size).ok().flatten());
+        let again = is_ext(goal).then(|| growth::superblock(&self.facts.device, self.facts.size).ok().flatten());
         let told = again.flatten().and_then(|found| found.extent).map(|extent| extent.blocks);
         bytes(told.unwrap_or(reached))
     }
@@ -313,4 +320,22 @@ fn timed<T>(steps: &mut Vec<Timed>, what: &str, work: impl FnOnce() -> Result<T>
     let outcome = work();
     steps.push(Timed { what: what.into(), took: clock::now().saturating_sub(start) });
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_another_program_keeps_locked_is_given_up_at_the_deadline() {
+        let path = std::env::temp_dir().join(format!("wisp-lock-{}", std::process::id()));
+        std::fs::write(&path, "a disk").unwrap();
+        let open = || Device::open(path.to_str().unwrap(), Access::Read).unwrap();
+        let (mine, theirs) = (open(), open());
+        lock(&theirs, Deadline::NEVER).unwrap();
+        assert_eq!(lock(&mine, Deadline::after(clock::now(), Duration::ZERO)).unwrap_err().kind, Kind::TimedOut);
+        drop(theirs);
+        lock(&mine, Deadline::after(clock::now(), Duration::ZERO)).unwrap();
+        std::fs::remove_file(path).unwrap();
+    }
 }

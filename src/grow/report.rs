@@ -2,7 +2,9 @@
 //!
 //! JSON: sizes in bytes, times in microseconds. `state` of a half is one of `full` (it had its size), `grown`, `partly`
 //! (the budget ran out), `planned` (dry run), `left` (not wisp's to grow), `refused`, `failed`; `why` explains the last
-//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`.
+//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`. Where nothing
+//! could be looked at, `status` is `refused` and `device` is what the user named: whoever asks for JSON gets one line of
+//! it, whatever happens, unless the command line itself cannot be understood.
 
 #![forbid(unsafe_code)]
 
@@ -90,7 +92,7 @@ pub struct Timed {
 /// The whole account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The node that was to grow.
+    /// The node that was to grow; what the user named where no node was found for it.
     pub device: String,
     /// What it holds: `ext4`.
     pub kind: &'static str,
@@ -160,7 +162,6 @@ impl Report {
     /// One line of JSON.
     #[must_use]
     pub fn json(&self) -> String {
-        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         miniserde::json::to_string(&ReportJson {
             status: self.state().name(),
             device: &self.device,
@@ -170,7 +171,7 @@ impl Report {
             steps: self
                 .steps
                 .iter()
-                .map(|step| StepJson { what: &step.what, microseconds: micros(step.took) })
+                .map(|step| StepJson { what: &step.what, microseconds: microseconds(step.took) })
                 .collect(),
             notes: &self.notes,
         })
@@ -222,9 +223,13 @@ fn sentence(thing: &str, half: &Half) -> Option<String> {
     }
 }
 
+fn microseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// "12.345 ms".
 fn milliseconds(span: Duration) -> String {
-    let micros = span.as_micros();
+    let micros = microseconds(span);
     format!("{}.{:03} ms", micros / 1000, micros.checked_rem(1000).unwrap_or(0))
 }
 
@@ -284,5 +289,116 @@ mod tests {
         );
         assert!(json.contains(r#""why":"grow the filesystem at /: no space left on device""#), "{json}");
         assert!(json.contains(r#""steps":[{"what":"write the primary GPT","microseconds":1500}]"#), "{json}");
+    }
+
+    fn half(state: State, before: u64, after: u64) -> Half {
+        Half { after: ByteCount(after), ..Half::still(state, ByteCount(before)) }
+    }
+
+    fn whole_disk(filesystem: Half) -> Report {
+        Report { partition: None, filesystem, steps: Vec::new(), notes: Vec::new(), ..sample() }
+    }
+
+    const STATES: [State; 7] =
+        [State::Full, State::Left, State::Planned, State::Grown, State::Partly, State::Refused, State::Failed];
+
+    #[test]
+    fn every_state_has_its_sentence() {
+        let sentences = [
+            Some("ext4 on /dev/vda2 has its full size, 1 GiB"),
+            None,
+            Some("ext4 on /dev/vda2 would grow from 1 GiB to 3 GiB"),
+            Some("ext4 on /dev/vda2 grown from 1 GiB to 3 GiB"),
+            Some("ext4 on /dev/vda2 grown from 1 GiB to 3 GiB within the time budget; the rest is left for later"),
+            None,
+            None,
+        ];
+        for (state, wanted) in STATES.into_iter().zip(sentences) {
+            let after = if state == State::Full { 1 } else { 3 };
+            let lines = whole_disk(half(state, 1 << 30, after << 30)).lines();
+            assert_eq!(lines, Vec::from_iter(wanted), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_is_mended_without_growing_is_told_apart() {
+        let mut report = sample();
+        for (state, wanted) in [
+            (State::Planned, "partition /dev/vda2 stays at 2 GiB, its table would be mended"),
+            (State::Grown, "partition /dev/vda2 stays at 2 GiB, its table was mended"),
+        ] {
+            report.partition = Some(half(state, 2 << 30, 2 << 30));
+            assert_eq!(report.lines()[0], wanted);
+        }
+    }
+
+    #[test]
+    fn the_line_of_a_layer_says_what_becomes_of_the_partition() {
+        let remark = Some("the LUKS volume on it was not grown".into());
+        let mut report = sample();
+        report.filesystem = Half { remark, ..half(State::Left, 7, 7) };
+        for (partition, wanted) in [
+            (
+                Some(half(State::Planned, 1 << 30, 3 << 30)),
+                "/dev/vda2 would grow to 3 GiB; the LUKS volume on it was not grown",
+            ),
+            (
+                Some(half(State::Full, 1 << 30, 1 << 30)),
+                "/dev/vda2 stays at 1 GiB; the LUKS volume on it was not grown",
+            ),
+            (None, "/dev/vda2 stays at 7 B; the LUKS volume on it was not grown"),
+        ] {
+            report.partition = partition;
+            assert!(report.lines().iter().any(|line| line == wanted), "{:?}", report.lines());
+        }
+        assert!(report.json().contains(r#""why":"the LUKS volume on it was not grown""#));
+    }
+
+    #[test]
+    fn the_status_is_the_most_serious_half_whichever_it_is() {
+        for (index, one) in STATES.into_iter().enumerate() {
+            for (other_index, other) in STATES.into_iter().enumerate() {
+                let mut report = sample();
+                report.partition = Some(half(one, 1, 1));
+                report.filesystem = half(other, 1, 1);
+                let wanted = STATES[index.max(other_index)];
+                assert_eq!(report.state(), wanted);
+                assert!(report.json().starts_with(&format!(r#"{{"status":"{}","#, wanted.name())));
+            }
+        }
+        assert_eq!(whole_disk(half(State::Full, 1, 1)).state(), State::Full);
+    }
+
+    #[test]
+    fn the_reason_of_the_partition_comes_first() {
+        let mut report = sample();
+        report.partition = Some(Half::stopped(State::Refused, ByteCount(1), Error::refused("one", "why")));
+        report.filesystem = Half::stopped(State::Failed, ByteCount(1), Error::refused("two", "why"));
+        assert_eq!(report.error().unwrap().doing, "one");
+        report.partition = Some(half(State::Grown, 1, 2));
+        assert_eq!(report.error().unwrap().doing, "two");
+    }
+
+    #[test]
+    fn the_json_of_a_refusal_has_every_member() {
+        let report = Report::refused("/srv".into(), Error::absent("find the device mounted at", "nothing").to("/srv"));
+        assert_eq!(
+            report.json(),
+            concat!(
+                r#"{"status":"refused","device":"/srv","kind":"unknown","partition":null,"#,
+                r#""filesystem":{"state":"refused","before":0,"after":0,"#,
+                r#""why":"find the device mounted at /srv: nothing"},"steps":[],"notes":[]}"#,
+            )
+        );
+        assert_eq!((report.lines(), report.state()), (Vec::new(), State::Refused));
+    }
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        for (micros, wanted) in [(0, "0.000 ms"), (7, "0.007 ms"), (12_345, "12.345 ms"), (60_000_000, "60000.000 ms")]
+        {
+            assert_eq!(milliseconds(Duration::from_micros(micros)), wanted);
+        }
+        assert_eq!(microseconds(Duration::MAX), u64::MAX);
     }
 }

@@ -37,6 +37,9 @@ const NEW_ROOT: &str = "/sysroot";
 /// The init that mkinitfs puts into an initramfs next to wisp; where it is, wisp grows and then becomes it.
 const STOCK_INIT: &str = "/usr/share/mkinitfs/initramfs-init";
 
+/// An init that comes after wisp waits for the root itself, and may have to assemble it first: wisp does not hold it up.
+const STOCK_WAIT: Duration = Duration::from_secs(10);
+
 /// Beyond the wait for the root, loading drivers may take this long: a hundred modules under emulation take a tenth.
 const DRIVER_TIME: Duration = Duration::from_secs(60);
 
@@ -81,7 +84,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     }
     let stock = settings.stock_init.clone().or_else(|| tree::is_there(STOCK_INIT).then(|| STOCK_INIT.into()));
     loop {
-        let root = prepare_root(&line, &settings, &log);
+        let root = prepare_root(&line, &settings, stock.is_some(), &log);
         let error = match (&stock, root) {
             // What the stock init does with a root that wisp did not find is its own affair.
             (Some(stock), _) => {
@@ -101,13 +104,14 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
 }
 
 /// Has a child find and grow the root; without growing a second time if the first child died too early.
-fn prepare_root(line: &Cmdline, settings: &Boot, log: &Log) -> Result<Root> {
+fn prepare_root(line: &Cmdline, settings: &Boot, stock: bool, log: &Log) -> Result<Root> {
     let kernel = kernel::release();
+    let wait = if stock { Wait::AtMost(STOCK_WAIT) } else { settings.wait };
     let mut error = Error::absent("find", "its child process told nothing").to("the root");
     for grow in [true, false] {
-        let task = Task { line, settings, kernel: &kernel, point: NEW_ROOT, grow };
+        let task = Task { line, settings, kernel: &kernel, point: NEW_ROOT, wait, stock, grow };
         let mut child = process::spawn(|teller| prepare::run(&task, log, teller))?;
-        match attend(&mut child, settings, log) {
+        match attend(&mut child, wait, settings.budget, log) {
             Outcome::Found(root) => return Ok(root),
             Outcome::Failed(failure) => return Err(failure),
             Outcome::Died(failure) => {
@@ -130,9 +134,9 @@ enum Outcome {
 }
 
 /// Listens to the child until it is done or its time is up.
-fn attend(child: &mut Child, settings: &Boot, log: &Log) -> Outcome {
+fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome {
     let mut root = None;
-    let mut deadline = match settings.wait {
+    let mut deadline = match wait {
         Wait::AtMost(span) => Deadline::after(clock::now(), span.saturating_add(DRIVER_TIME)),
         Wait::Forever => Deadline::NEVER,
     };
@@ -140,7 +144,7 @@ fn attend(child: &mut Child, settings: &Boot, log: &Log) -> Outcome {
         match child.listen(deadline) {
             News::Line(line) => {
                 root = Root::parse(&line).or(root);
-                deadline = Deadline::after(clock::now(), settings.budget.saturating_add(GROW_SLACK));
+                deadline = Deadline::after(clock::now(), budget.saturating_add(GROW_SLACK));
             }
             News::Ended(Ok(0)) => break None,
             News::Ended(Ok(_)) if root.is_none() => {

@@ -7,7 +7,7 @@
 
 use crate::codec::Format;
 use crate::error::{Error, Result};
-use crate::sys::{file, module, tree};
+use crate::sys::{file, module, node};
 use crate::text::cmdline::Cmdline;
 use crate::text::modules::{Index, Load};
 use alloc::collections::BTreeSet;
@@ -19,8 +19,6 @@ use alloc::vec::Vec;
 const MODULE_LIMIT: usize = 64 << 20;
 /// `modules.alias` of a whole distribution kernel is 1 to 3 MiB.
 const LIST_LIMIT: usize = 16 << 20;
-/// The device tree is six to ten levels deep on real machines; this ends a walk through a loop that nobody has seen.
-const DEPTH_LIMIT: usize = 24;
 
 /// The text files of one kernel's modules, read once.
 #[derive(Debug, Default)]
@@ -103,9 +101,7 @@ impl<'a> Loader<'a> {
 
     /// Loads for every device that is there.
     pub fn load_for_all(&mut self, sysfs: &str) {
-        let mut aliases = Vec::new();
-        collect_aliases(&format!("{sysfs}/devices"), DEPTH_LIMIT, &mut aliases);
-        for alias in aliases {
+        for alias in collect_aliases(sysfs) {
             self.load(&alias);
         }
     }
@@ -132,17 +128,16 @@ fn insert(folder: &str, load: &Load<'_>) -> Result<()> {
     module::load(&image, &load.options).map_err(|error| error.to(path))
 }
 
-/// The modaliases below `folder`. Links are not followed: the device tree holds every device once.
-fn collect_aliases(folder: &str, depth: usize, aliases: &mut Vec<String>) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    for entry in tree::entries(folder).unwrap_or_default() {
-        let path = format!("{folder}/{}", entry.name);
-        if entry.is_directory {
-            collect_aliases(&path, depth, aliases);
-        } else if entry.name == "modalias"
-            && let Ok(text) = file::read(&path, 4096)
-        {
-            aliases.push(String::from_utf8_lossy(&text).trim_end().into());
+/// The modaliases of all devices. Each device that a module could want is on a bus, and the buses list their devices
+/// flat: walking the device tree instead would open thousands of directories more.
+fn collect_aliases(sysfs: &str) -> Vec<String> {
+    let mut aliases = Vec::new();
+    for bus in file::list(&format!("{sysfs}/bus")).unwrap_or_default() {
+        let devices = format!("{sysfs}/bus/{bus}/devices");
+        for device in file::list(&devices).unwrap_or_default() {
+            // Devices without one are built into the kernel, or need no driver.
+            aliases.extend(node::attribute(&format!("{devices}/{device}/modalias")));
         }
     }
+    aliases
 }

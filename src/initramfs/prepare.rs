@@ -18,8 +18,9 @@ use crate::probe::search::{self, Found};
 use crate::settings::{Boot, Mode, Wait};
 use crate::sys::process::Teller;
 use crate::sys::uevent::Listener;
-use crate::sys::{clock, file, tree};
+use crate::sys::{clock, file, resize, tree};
 use crate::text::cmdline::Cmdline;
+use crate::text::device::Name;
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
@@ -46,6 +47,10 @@ pub struct Task<'a> {
     pub kernel: &'a str,
     /// Where the root may be mounted privately.
     pub point: &'a str,
+    /// How long to wait for the root.
+    pub wait: Wait,
+    /// Whether another init comes after wisp, which can assemble what wisp cannot.
+    pub stock: bool,
     /// Whether to grow: a second try after a crash does not.
     pub grow: bool,
 }
@@ -68,17 +73,33 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, "find", "the kernel command line has no root= that wisp understands")
             .to("the root"));
     };
+    if let (Name::Path(path), true) = (wanted, task.stock)
+        && path.starts_with("/dev/mapper/")
+    {
+        let why = "what comes after wisp assembles it; wisp grow in the running system grows what lies below";
+        return Err(Error::new(ErrorKind::Unsupported, "find the root", why).to(&**path));
+    }
     let lists = Lists::read(task.kernel);
     let mut drivers = Loader::new(&lists, task.line);
-    let found = wait_for(task, &mut drivers, log, |sysfs| search::find(sysfs, wanted))?;
+    let mut found = wait_for(task, &mut drivers, log, |sysfs| search::find(sysfs, wanted))?;
     let node = found.block.node();
-    let content = growth::superblock(&node, found.block.size);
-    let kind = content.as_ref().ok().and_then(|content| content.as_ref()).map(|content| content.kind);
+    // A superblock that cannot be understood is told by whoever needs it: growing, or the mount.
+    let content = growth::superblock(&node, found.block.size).ok().flatten();
+    let kind = content.as_ref().map(|content| content.kind);
     for name in task.settings.filesystems.iter().map(String::as_str).chain(kind.and_then(Kind::module)) {
         drivers.load(name);
     }
+    let spread = content.as_ref().filter(|content| content.is_spread());
+    if let Some(content) = spread {
+        for member in search::members(SYSFS, content) {
+            if let Err(error) = resize::register_btrfs(&member.node()) {
+                log.warning(&format!("{error}, continuing without it"));
+            }
+        }
+        found.twins.clear();
+    }
     tell_failures(&mut drivers, log);
-    teller.tell(&Root::line(&node, kind.map_or("", Kind::name)));
+    teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
     log.info(&format!("root {wanted} is {node} ({}), {} modules loaded", found.block.size, drivers.count()));
     if task.grow {
         grow_root(task, &found, &mut drivers, log);
@@ -148,7 +169,7 @@ fn wait_for(
     look: impl Fn(Sysfs<'_>) -> Option<Found>,
 ) -> Result<Found> {
     let begun = clock::now();
-    let deadline = match task.settings.wait {
+    let deadline = match task.wait {
         Wait::AtMost(span) => Deadline::after(begun, span),
         Wait::Forever => Deadline::NEVER,
     };

@@ -9,7 +9,7 @@
 
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
-use crate::filesystem::{Details, Extent, Kind, Policy, Superblock};
+use crate::filesystem::{Details, Kind, Policy, Superblock};
 use crate::settings::Mode;
 use crate::table::{Geometry, Rule, Table, Write};
 use crate::units::{ByteCount, Lba, MIB};
@@ -175,7 +175,30 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
         Some(content) if !is_layer => filesystem_half(facts, content, room),
         _ => Half::Left(format!("the {} on it was not grown", layer_name(facts))),
     };
+    notes.extend(facts.content.as_ref().zip(goal(&filesystem)).and_then(|(content, goal)| crowded(content, goal)));
     Plan { partition, filesystem, notes }
+}
+
+/// What the filesystem shall become, if it shall change.
+fn goal(filesystem: &Half) -> Option<&Goal> {
+    match filesystem {
+        Half::Change { steps, .. } => steps.iter().find_map(|step| match step {
+            Step::GrowFilesystem(goal) => Some(goal),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+/// XFS keeps the allocation groups that it was made with: an image of 512 MiB on a disk of a TiB has thousands of them,
+/// which works and is slow. Nothing but a new filesystem mends that, so the owner of the image should know.
+fn crowded(content: &Superblock, goal: &Goal) -> Option<String> {
+    /// mkfs.xfs makes four of a small disk and some dozens of a large one.
+    const MANY_GROUPS: u64 = 1000;
+    let Details::Xfs(xfs) = content.details else { return None };
+    let groups = goal.to.checked_div(u64::from(xfs.group_blocks))?;
+    (groups > MANY_GROUPS)
+        .then(|| format!("XFS has {groups} allocation groups then and will be slow; make the image with larger ones"))
 }
 
 /// The end is aligned to 1 MiB as sfdisk and growpart do; where LUKS or LVM may sit, the length is also a multiple of
@@ -246,12 +269,11 @@ pub fn refit(facts: &Facts, room: ByteCount) -> Half {
 }
 
 fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half {
-    let Some(extent) = &content.extent else {
+    let (Some(extent), Some(to)) = (&content.extent, content.largest_within(room)) else {
         return Half::Left(format!("wisp cannot tell the size of {}", content.kind.name()));
     };
     let block = u64::from(extent.block_size);
     let from = facts.live_blocks.unwrap_or(extent.blocks);
-    let to = largest_within(*extent, content.kind, room);
     let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(block));
     if to <= from {
         return Half::Full(bytes(from));
@@ -271,17 +293,4 @@ fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half
         },
     };
     Half::Change { before: bytes(from), after: bytes(to), steps: Vec::from([Step::GrowFilesystem(goal)]) }
-}
-
-/// The most blocks that fit into `room` and that the kernel would not trim again: of a last group that is too small
-/// to be of use nothing is kept (`ext4_resize_fs`, `xfs_growfs_data_private`), and a plan that asks for it would never
-/// come to rest.
-fn largest_within(extent: Extent, kind: Kind, room: ByteCount) -> u64 {
-    let blocks = room.0.checked_div(u64::from(extent.block_size)).unwrap_or(0).min(extent.max_blocks);
-    let rest = blocks.checked_rem(extent.granule).unwrap_or(0);
-    let least = match kind {
-        Kind::Xfs => extent.granule,
-        _ => 0,
-    };
-    if rest < least { blocks.saturating_sub(rest) } else { blocks }
 }

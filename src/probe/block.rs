@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::file;
 use crate::sys::node::{self, Number};
 use crate::units::ByteCount;
@@ -13,11 +13,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Attributes are a page at most.
-const ATTRIBUTE_LIMIT: usize = 4096;
-
 /// Stacks of device mapper are two or three high in practice; the kernel itself stops recursion well above.
 const STACK_LIMIT: usize = 8;
+
+/// What the kernel says of an attribute that a device does not have.
+const ENOENT: i32 = 2;
 
 /// sysfs, wherever it is mounted.
 #[derive(Clone, Copy, Debug)]
@@ -88,16 +88,25 @@ impl Sysfs<'_> {
                 number: parse(&number, name)?,
                 start: ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "start")?, name)?),
             }),
-            Err(_) => None,
+            Err(error) if error.kind == Kind::Os(ENOENT) => None,
+            Err(error) => return Err(error),
         };
         let number = self.attribute(name, "dev")?;
         let (major, minor) = number.split_once(':').unwrap_or_default();
         Ok(Block {
             name: name.into(),
             number: (parse(major, name)?, parse(minor, name)?),
-            size: ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "size")?, name)?),
+            size: self.size(name)?,
             slice,
         })
+    }
+
+    /// How large the kernel thinks that `name` is.
+    ///
+    /// # Errors
+    /// As [`Sysfs::named`].
+    pub fn size(&self, name: &str) -> Result<ByteCount> {
+        Ok(ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "size")?, name)?))
     }
 
     /// Every block device, sorted by name. One that vanishes meanwhile is left out.
@@ -143,8 +152,7 @@ impl Sysfs<'_> {
     }
 
     fn attribute(&self, name: &str, what: &str) -> Result<String> {
-        let bytes = file::read(&self.path(name, what), ATTRIBUTE_LIMIT)?;
-        Ok(String::from_utf8_lossy(&bytes).trim_end().into())
+        node::attribute(&self.path(name, what))
     }
 
     /// The disk of a partition: the folder above it in the device tree.

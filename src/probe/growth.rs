@@ -62,6 +62,8 @@ impl Subject {
     pub fn of_node(sysfs: Sysfs<'_>, number: Number) -> Result<Self> {
         let text = file::read("/proc/self/mountinfo", MOUNTINFO_LIMIT)?;
         let mount = mountinfo::find_device(&String::from_utf8_lossy(&text), number);
+        // A mount above may hide it, and what lies there then is not what is to grow.
+        let mount = mount.filter(|mount| node::holding_device(&mount.point) == Ok(number));
         Ok(Self { mount, ..Self::device(sysfs, number)? })
     }
 

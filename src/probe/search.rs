@@ -60,6 +60,12 @@ fn matching(sysfs: Sysfs<'_>, wanted: impl Fn(&Superblock) -> bool) -> Vec<Block
     found
 }
 
+/// All devices of the filesystem that `superblock` belongs to.
+#[must_use]
+pub fn members(sysfs: Sysfs<'_>, superblock: &Superblock) -> Vec<Block> {
+    matching(sysfs, |found| found.kind == superblock.kind && found.uuid == superblock.uuid)
+}
+
 /// Those of `all` that may hold a filesystem: a disk with partitions does not, whatever the end of its last partition
 /// looks like from there (RAID metadata 0.90 does not say where its member begins).
 fn bearers(all: Vec<Block>) -> Vec<Block> {

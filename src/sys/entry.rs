@@ -4,18 +4,11 @@
 #![expect(unsafe_code, reason = "the C entry point hands over raw pointers, and an allocator is unsafe by contract")]
 
 use alloc::vec::Vec;
-use core::alloc::{GlobalAlloc, Layout};
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int};
 use core::fmt::Write as _;
 use core::panic::PanicInfo;
-use core::ptr;
 
 unsafe extern "C" {
-    fn malloc(size: usize) -> *mut c_void;
-    fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void;
-    fn calloc(count: usize, size: usize) -> *mut c_void;
-    fn realloc(block: *mut c_void, size: usize) -> *mut c_void;
-    fn free(block: *mut c_void);
     fn abort() -> !;
 }
 
@@ -32,65 +25,6 @@ extern "C" fn main(count: c_int, vector: *const *const c_char) -> c_int {
     }
     c_int::from(crate::command::run(&arguments))
 }
-
-/// musl's allocator.
-struct Musl;
-
-/// What `malloc` guarantees on both supported CPUs (C11: `max_align_t`).
-const MALLOC_ALIGNMENT: usize = 16;
-
-// SAFETY: each method forwards to the C allocator, whose blocks have the size and alignment asked for.
-unsafe impl GlobalAlloc for Musl {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= MALLOC_ALIGNMENT {
-            // SAFETY: any size may be passed to malloc; GlobalAlloc never passes 0.
-            unsafe { malloc(layout.size()) }.cast()
-        } else {
-            // SAFETY: `Layout` guarantees a power-of-two alignment and a size that does not overflow when padded.
-            unsafe { aligned_alloc(layout.align(), layout.pad_to_align().size()) }.cast()
-        }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= MALLOC_ALIGNMENT {
-            // SAFETY: as for malloc; fresh pages from the kernel are not touched again to be zeroed.
-            return unsafe { calloc(1, layout.size()) }.cast();
-        }
-        // SAFETY: the caller's contract is the same.
-        let block = unsafe { self.alloc(layout) };
-        if !block.is_null() {
-            // SAFETY: the block was just allocated with this size.
-            unsafe { ptr::write_bytes(block, 0, layout.size()) };
-        }
-        block
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, _layout: Layout) {
-        // SAFETY: the caller passes a block that `alloc` returned, and every such block came from the C allocator.
-        unsafe { free(block.cast()) };
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if layout.align() <= MALLOC_ALIGNMENT {
-            // SAFETY: the block came from malloc or calloc, and `size` is not 0.
-            return unsafe { realloc(block.cast(), size) }.cast();
-        }
-        // SAFETY: the caller guarantees that `size` padded to the alignment does not overflow.
-        let layout_new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
-        // SAFETY: the caller's contract is the same.
-        let moved = unsafe { self.alloc(layout_new) };
-        if !moved.is_null() {
-            // SAFETY: both blocks hold at least the smaller size, and a new block never overlaps a live one.
-            unsafe { ptr::copy_nonoverlapping(block, moved, layout.size().min(size)) };
-            // SAFETY: the old block is not used again.
-            unsafe { self.dealloc(block, layout) };
-        }
-        moved
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Musl = Musl;
 
 /// A message cut to what fits, on the stack: the panic handler must not allocate.
 struct Fixed {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -69,7 +70,7 @@ pub fn list(path: &str) -> Result<Vec<String>> {
     const DOING: &str = "list";
     let failed = |errno| os(errno, DOING, path);
     let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for entry in fs::Dir::read_from(&directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let Ok(name) = entry.file_name().to_str() else { continue };
@@ -79,10 +80,9 @@ pub fn list(path: &str) -> Result<Vec<String>> {
         if names.len() >= NAMES_LIMIT {
             return Err(Error::refused(DOING, format!("it holds more than {NAMES_LIMIT} names")).to(path));
         }
-        names.push(name.to_string());
+        names.insert(name.to_string());
     }
-    names.sort_unstable();
-    Ok(names)
+    Ok(names.into_iter().collect())
 }
 
 /// Makes `path` a file that holds `content`, with exactly the permission bits `mode`: written beside it under a

@@ -9,6 +9,8 @@ pub mod console;
 #[cfg(freestanding)]
 mod entry;
 pub mod file;
+#[cfg(any(freestanding, test))]
+mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
@@ -26,6 +28,6 @@ use crate::error::Error;
 use rustix::io::Errno;
 
 /// Turns the kernel's refusal into wisp's error.
-const fn refused(errno: Errno, doing: &'static str) -> Error {
+fn refused(errno: Errno, doing: &'static str) -> Error {
     Error::os(errno.raw_os_error(), doing)
 }

@@ -40,6 +40,21 @@ pub fn link_target(path: &str) -> Result<String> {
     target.into_string().map_err(|_| Error::unsupported(DOING, "it is no UTF-8").to(path))
 }
 
+/// What the attribute of sysfs at `path` says, without its newline. One read gets it whole: it is a page at most.
+///
+/// # Errors
+/// `Os`; `Unsupported` when it is no UTF-8.
+pub fn attribute(path: &str) -> Result<String> {
+    use rustix::fs::{Mode, OFlags};
+    const DOING: &str = "read";
+    let failed = |errno| refused(errno, DOING).to(path);
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(failed)?;
+    let mut page = [0; 4096];
+    let count = rustix::io::read(&file, &mut page).map_err(failed)?;
+    let text = core::str::from_utf8(page.get(..count).unwrap_or_default());
+    text.map(|text| text.trim_end().into()).map_err(|_| Error::unsupported(DOING, "it is no UTF-8").to(path))
+}
+
 /// Puts `text` into an attribute of sysfs or procfs with one write.
 ///
 /// # Errors

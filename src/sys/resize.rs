@@ -8,8 +8,8 @@
 use super::{ioctl, refused};
 use crate::error::{Error, Kind, Result};
 use crate::units::ByteCount;
+use alloc::format;
 use alloc::string::String;
-use core::fmt::Write as _;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
@@ -17,6 +17,7 @@ const EXT4_IOC_RESIZE_FS: u32 = 0x4008_6610;
 const XFS_IOC_FSGEOMETRY_V1: u32 = 0x8070_5864;
 const XFS_IOC_FSGROWFSDATA: u32 = 0x4010_586e;
 const BTRFS_IOC_RESIZE: u32 = 0x5000_9403;
+const BTRFS_IOC_SCAN_DEV: u32 = 0x5000_9404;
 const BTRFS_IOC_DEV_INFO: u32 = 0xd000_941e;
 
 /// An open directory of a mounted filesystem.
@@ -44,6 +45,17 @@ struct XfsGrow {
 struct BtrfsVolume {
     fd: i64,
     name: [u8; 4088],
+}
+
+impl BtrfsVolume {
+    /// A name that is too long is cut, and then is the name of nothing.
+    fn named(text: &str) -> Self {
+        let mut name = [0; 4088];
+        for (place, byte) in name.iter_mut().zip(text.bytes().take(4087)) {
+            *place = byte;
+        }
+        Self { fd: 0, name }
+    }
 }
 
 /// `struct btrfs_ioctl_dev_info_args`: 0 devid, 8 uuid, 24 bytes used, 32 total bytes.
@@ -143,15 +155,9 @@ impl Mounted {
     /// `Os`; EROFS; `Refused` while another exclusive operation (balance, replace) runs.
     pub fn resize_btrfs(&self, devid: u64) -> Result<()> {
         const DOING: &str = "grow the filesystem at";
-        let mut words = String::new();
-        // Writing to a String cannot fail.
-        let _ = write!(words, "{devid}:max");
-        let mut name = [0; 4088];
-        for (place, byte) in name.iter_mut().zip(words.bytes()) {
-            *place = byte;
-        }
+        let volume = BtrfsVolume::named(&format!("{devid}:max"));
         // SAFETY: btrfs.h: BTRFS_IOC_RESIZE reads this structure; the name is NUL-terminated.
-        let done = unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_RESIZE, BtrfsVolume { fd: 0, name }, DOING) };
+        let done = unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_RESIZE, volume, DOING) };
         let (returned, _) = done.map_err(|error| error.to(&*self.path))?;
         if returned > 0 {
             let why = "another exclusive btrfs operation is running";
@@ -159,4 +165,19 @@ impl Mounted {
         }
         Ok(())
     }
+}
+
+/// Tells btrfs that the device `node` belongs to one of its filesystems; one that spreads over several devices can only
+/// be mounted when it has heard of all of them.
+///
+/// # Errors
+/// `Os`.
+pub fn register_btrfs(node: &str) -> Result<()> {
+    const DOING: &str = "tell btrfs of";
+    let failed = |errno| refused(errno, DOING).to(node);
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let control = rustix::fs::open("/dev/btrfs-control", flags, Mode::empty()).map_err(failed)?;
+    // SAFETY: btrfs.h: BTRFS_IOC_SCAN_DEV reads this structure; the name is NUL-terminated.
+    let done = unsafe { ioctl::run(control.as_fd(), BTRFS_IOC_SCAN_DEV, BtrfsVolume::named(node), DOING) };
+    done.map(|_| ()).map_err(|error| error.to(node))
 }

@@ -1,21 +1,10 @@
-//! Directory trees: walking one, making directories, and emptying the initramfs.
+//! Directories: making them, and emptying the initramfs.
 
 use super::refused;
 use crate::error::{Error, Result};
-use alloc::string::String;
-use alloc::vec::Vec;
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
-
-/// A name in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The name.
-    pub name: String,
-    /// Whether it is a directory itself; a link to one is not.
-    pub is_directory: bool,
-}
 
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h: what an initramfs lives in.
 const MEMORY_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
@@ -24,26 +13,6 @@ const MEMORY_FILESYSTEMS: [i64; 2] = [0x8584_58f6, 0x0102_1994];
 const DEPTH_LIMIT: usize = 32;
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// What is in the directory `path`, in the kernel's order.
-///
-/// # Errors
-/// `Os`.
-pub fn entries(path: &str) -> Result<Vec<Entry>> {
-    let failed = |errno| refused(errno, "list").to(path);
-    let folder = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(failed)?;
-    let mut entries = Vec::new();
-    for entry in Dir::new(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        match entry.file_name().to_str() {
-            Ok("." | "..") | Err(_) => {}
-            Ok(name) => {
-                entries.push(Entry { name: name.into(), is_directory: entry.file_type() == FileType::Directory })
-            }
-        }
-    }
-    Ok(entries)
-}
 
 /// Makes the directory `path`, unless something is there already.
 ///
@@ -109,12 +78,5 @@ mod tests {
         // The machine that runs the tests has its root on a disk or an overlay; where it has not, this must not run.
         let memory = rustix::fs::statfs("/").is_ok_and(|facts| MEMORY_FILESYSTEMS.contains(&facts.f_type));
         assert!(memory || empty_initramfs().is_err());
-    }
-
-    #[test]
-    fn directories_are_told_from_files() {
-        let entries = entries("/proc/self").unwrap();
-        let of = |name: &str| entries.iter().find(|entry| entry.name == name).map(|entry| entry.is_directory);
-        assert_eq!((of("fd"), of("stat"), of("none")), (Some(true), Some(false), None));
     }
 }

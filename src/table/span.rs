@@ -59,7 +59,7 @@ impl Span {
 
 /// The first two of `named` that share a sector, by the name each span comes with.
 pub(super) fn find_overlap<N: Copy>(mut named: alloc::vec::Vec<(Span, N)>) -> Option<(N, N)> {
-    named.sort_by_key(|(span, _)| *span);
+    named.sort_unstable_by_key(|(span, _)| *span);
     named.windows(2).find_map(|pair| match pair {
         [(left, one), (right, other)] if left.overlaps(*right) => Some((*one, *other)),
         _ => None,

@@ -90,10 +90,8 @@ struct Module<'a> {
 /// Everything known about the modules of one kernel. Borrows from the texts it was given.
 #[derive(Debug, Default)]
 pub struct Index<'a> {
-    /// Sorted by name.
-    modules: Vec<Module<'a>>,
-    /// Sorted.
-    builtin: Vec<Name<'a>>,
+    modules: BTreeMap<Name<'a>, Module<'a>>,
+    builtin: BTreeMap<Name<'a>, Module<'a>>,
     aliases: Table<'a>,
     /// Aliases of `modprobe.d`, which win over everything else.
     aliases_configured: Table<'a>,
@@ -116,16 +114,18 @@ impl<'a> Index<'a> {
             let Some((path, needs)) = line.split_once(':') else { continue };
             let path = path.trim_ascii();
             if !path.is_empty() {
-                self.modules.push(Module { name: Name::of_path(path), path, needs });
+                let name = Name::of_path(path);
+                self.modules.insert(name, Module { name, path, needs });
             }
         }
-        self.modules.sort_by_key(|module| module.name);
     }
 
     /// Adds the text of `modules.builtin`.
     pub fn add_builtin(&mut self, text: &'a [u8]) {
-        self.builtin.extend(lines(text).map(Name::of_path));
-        self.builtin.sort_unstable();
+        for path in lines(text) {
+            let name = Name::of_path(path);
+            self.builtin.insert(name, Module { name, path, needs: "" });
+        }
     }
 
     /// Adds the text of `modules.alias`.
@@ -218,13 +218,11 @@ impl<'a> Index<'a> {
     }
 
     fn module(&self, name: Name<'_>) -> Option<Module<'a>> {
-        let place = self.modules.binary_search_by(|module| module.name.cmp(&name)).ok()?;
-        self.modules.get(place).copied()
+        self.modules.get(&name).copied()
     }
 
     fn builtin(&self, name: Name<'_>) -> Option<Name<'a>> {
-        let place = self.builtin.binary_search_by(|builtin| builtin.cmp(&name)).ok()?;
-        self.builtin.get(place).copied()
+        self.builtin.get(&name).map(|module| module.name)
     }
 
     fn without_blacklisted(&self, modules: Vec<&'a str>) -> Vec<Name<'a>> {

@@ -26,10 +26,11 @@ pub fn find(text: &str, point: &str) -> Option<Mount> {
     text.lines().filter_map(parse).rfind(|mount| mount.point == point)
 }
 
-/// The first mount of the block device with this major and minor number.
+/// The first mount of the block device with this major and minor number that no later mount on its point hides.
 #[must_use]
 pub fn find_device(text: &str, device: (u32, u32)) -> Option<Mount> {
-    text.lines().filter_map(parse).find(|mount| mount.device == device)
+    let mut mounts = text.lines().filter_map(parse).filter(|mount| mount.device == device);
+    mounts.find(|mount| find(text, &mount.point).as_ref() == Some(mount))
 }
 
 /// One line; `None` when it does not look like one.
@@ -101,5 +102,18 @@ garbage
         for end in 0..SAMPLE.len() {
             let _ = find(&SAMPLE[..end], "/");
         }
+    }
+
+    #[test]
+    fn a_device_is_found_where_it_was_mounted_first() {
+        let text = format!(
+            "{SAMPLE}\n26 22 254:2 /srv /srv ro - ext4 /dev/root rw\n27 22 253:0 / /home rw - xfs /dev/dm-0 rw"
+        );
+        let root = find_device(&text, (254, 2)).unwrap();
+        assert_eq!((root.point.as_str(), root.read_only), ("/", false), "and not through a bind mount of a part of it");
+        assert_eq!(find_device(&text, (253, 0)).unwrap().point, "/home");
+        assert_eq!(find_device(&text, (254, 0)), None);
+        assert_eq!(find_device(&text, (0, 2)), None, "the root hides what it was mounted on");
+        assert_eq!(find_device("", (254, 2)), None);
     }
 }

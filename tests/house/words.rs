@@ -61,6 +61,22 @@ pub fn unexplained_dependencies(path: &str, manifest: &str) -> Vec<String> {
     out
 }
 
+/// The dialect of a shell script: what its first line says; a file that scripts read in has none, and is bash.
+pub fn shell(path: &str, text: &str) -> Option<&'static str> {
+    match text.lines().next().unwrap_or_default() {
+        "#!/bin/sh" | "#!/bin/busybox sh" => Some("sh"),
+        line if line.starts_with("#!") && line.contains("sh") => Some("bash"),
+        _ if path.ends_with(".sh") || path.ends_with("/scenario") => Some("bash"),
+        _ => None,
+    }
+}
+
+/// A script that is not POSIX sh outside the folders of `allowed`, which are (folder, why).
+pub fn bash_outside(path: &str, text: &str, allowed: &[(&str, &str)]) -> Option<String> {
+    let is_allowed = allowed.iter().any(|(folder, _)| path.starts_with(folder));
+    (shell(path, text) == Some("bash") && !is_allowed).then(|| format!("{path}: is not #!/bin/sh"))
+}
+
 /// Tests that sleep, tests that are switched off.
 pub fn lazy_tests(source: &Source) -> Vec<String> {
     let lines = source.test_code.lines().enumerate();
@@ -126,6 +142,17 @@ mod tests {
         ] {
             assert_eq!(unexplained_dependencies("Cargo.toml", bad).len(), 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn shell_is_known_by_its_first_line_or_its_name() {
+        assert_eq!(shell("openrc/wisp", "#!/bin/sh\nset -e"), Some("sh"));
+        assert_eq!(shell("qemu/run", "#!/usr/bin/env bash"), Some("bash"));
+        assert_eq!(shell("qemu/disk.sh", "# Disks."), Some("bash"));
+        assert_eq!(shell("README.md", "# wisp"), None);
+        assert_eq!(bash_outside("qemu/run", "#!/bin/bash", &[("qemu/", "arrays")]), None);
+        assert_eq!(bash_outside("openrc/wisp", "#!/bin/sh", &[]), None);
+        assert!(bash_outside("openrc/wisp", "#!/bin/bash", &[("qemu/", "arrays")]).is_some());
     }
 
     #[test]

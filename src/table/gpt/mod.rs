@@ -85,7 +85,7 @@ impl Gpt {
         let (why, torn) = match Replica::read(disk, geometry, PRIMARY) {
             Ok(primary) if primary.is_sound() => return Self::with_sound_primary(disk, geometry, record, primary),
             Ok(primary) => ("the checksum of its entries does not match".into(), Some(primary)),
-            Err(error) if error.kind == Kind::Corrupt => (error.why, None),
+            Err(error) if error.kind == Kind::Corrupt => (error.why.clone(), None),
             Err(error) => return Err(error),
         };
         if torn.is_none() {

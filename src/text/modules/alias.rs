@@ -41,7 +41,7 @@ impl<'a> Table<'a> {
             let literal_length = pattern.bytes().take_while(|byte| !b"*?[\\".contains(byte)).count();
             self.rows.push(Row { pattern, module, literal_length, line: self.rows.len() });
         }
-        self.rows.sort_by(|one, other| one.literal().cmp(other.literal()));
+        self.rows.sort_unstable_by(|one, other| one.literal().cmp(other.literal()));
     }
 
     /// The modules of all patterns that match `name`, in the order in which the rows were added.
@@ -60,8 +60,14 @@ impl<'a> Table<'a> {
                 break;
             }
         }
-        found.sort_unstable_by_key(|row| row.line);
-        found.iter().map(|row| row.module).collect()
+        // Hardly ever more than two, so the next one is looked for each time rather than sorted before.
+        let mut next = found.iter().min_by_key(|row| row.line);
+        let mut modules = Vec::with_capacity(found.len());
+        while let Some(row) = next {
+            modules.push(row.module);
+            next = found.iter().filter(|other| other.line > row.line).min_by_key(|other| other.line);
+        }
+        modules
     }
 }
 

@@ -1,0 +1,239 @@
+//! The command line as a user meets it: what is printed where, and the exit codes.
+//!
+//! `WISP_UNDER_TEST` names the program; without it, it is the hosted one that cargo just built. `make test` runs these
+//! tests against that one and against both shipped ones, so nothing here may need a command that only one of them has.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use miniserde::json::{self, Value};
+
+/// What one run of the program ended with.
+#[derive(Debug)]
+struct Outcome {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn program() -> Command {
+    let path = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
+    let mut command = Command::new(path);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn wisp<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Outcome {
+    let output = program().args(arguments).output().expect("the program starts");
+    let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
+    Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// One sentence on standard error, nothing on standard output, and this exit code.
+#[track_caller]
+fn fails(arguments: &str, code: i32, because: &str) {
+    let outcome = wisp(arguments.split_whitespace());
+    assert_eq!((outcome.code, outcome.out.as_str()), (Some(code), ""), "wisp {arguments}: {outcome:?}");
+    assert_eq!(outcome.err.lines().count(), 1, "wisp {arguments}: {outcome:?}");
+    assert!(outcome.err.contains(because), "wisp {arguments}: {outcome:?}");
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    for option in ["--version", "-V"] {
+        let outcome = wisp([option]);
+        assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""));
+        assert_eq!(outcome.out, format!("wisp {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}
+
+/// The commands that the overview lists. The small program has fewer.
+fn commands() -> Vec<String> {
+    let overview = wisp(["--help"]);
+    assert_eq!((overview.code, overview.err.as_str()), (Some(0), ""));
+    let lines = overview.out.lines().filter_map(|line| line.strip_prefix("  wisp "));
+    let names: Vec<String> = lines.filter_map(|line| Some(line.split(' ').next()?.to_owned())).collect();
+    assert!(names.iter().any(|name| name == "grow") && names.iter().any(|name| name == "init"), "{names:?}");
+    names
+}
+
+/// What `wisp COMMAND --help` prints.
+fn help(command: &str) -> String {
+    let outcome = wisp([command, "--help"]);
+    assert_eq!((outcome.code, outcome.err.as_str()), (Some(0), ""), "{command}");
+    outcome.out
+}
+
+/// The words of `text` that are options: `-n`, `--dry-run`.
+fn options(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+    let is_name = |name: &str| name.starts_with(|letter: char| letter.is_ascii_alphabetic());
+    words.filter(|word| word.strip_prefix("--").or(word.strip_prefix('-')).is_some_and(is_name)).collect()
+}
+
+#[test]
+fn every_command_that_help_lists_explains_itself() {
+    for name in commands() {
+        let text = help(&name);
+        assert!(text.starts_with(&format!("wisp {name}")), "{text}");
+        assert_eq!(wisp([&name, "-h"]).out, text);
+        assert_eq!(wisp([&name, "--there-is-none", "--help"]).out, text, "whoever asks for help gets it");
+    }
+    assert_eq!(wisp(["-h"]).out, wisp(["help"]).out);
+}
+
+#[test]
+fn help_fits_a_terminal_of_80_columns() {
+    for text in commands().iter().map(|name| help(name)).chain([wisp(["--help"]).out]) {
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80 && line.trim_end() == line, "{line:?}");
+        }
+    }
+}
+
+/// The options that a command accepts are the strings in its source that look like one.
+#[test]
+fn help_tells_every_option_and_no_other() {
+    for name in commands() {
+        let text = help(&name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/command/{name}.rs"));
+        let source = fs::read_to_string(&path).expect("every command has a file of its name");
+        let code = source.split("#[cfg(test)]").next().expect("a first part");
+        let strings = code.split('"').skip(1).step_by(2);
+        let accepted: BTreeSet<&str> = strings.filter(|text| options(text) == BTreeSet::from([*text])).collect();
+        assert_eq!(options(&text), accepted, "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_ends_with_2_and_is_named() {
+    fails("", 2, "--help");
+    fails("fly", 2, "fly");
+    fails("--fly", 2, "--fly");
+    fails("grow --fast", 2, "--fast");
+    fails("grow -j", 2, "-j");
+    fails("grow --json=yes", 2, "--json");
+    fails("grow --dry-run --json --fast /proc", 2, "--fast");
+    fails("grow / /home", 2, "/home");
+    fails("grow -- --fast --faster", 2, "--faster");
+    fails("initramfs", 2, "wisp: ");
+    let empty = wisp(["grow", ""]);
+    assert_eq!((empty.code, empty.err.lines().count()), (Some(2), 1), "{empty:?}");
+}
+
+#[test]
+fn an_argument_that_is_no_utf8_ends_with_2_and_is_named() {
+    let strange = OsStr::from_bytes(b"/srv/\xff\xfe");
+    for arguments in [vec![strange], vec![OsStr::new("grow"), OsStr::new("--json"), strange]] {
+        let outcome = wisp(arguments);
+        assert_eq!((outcome.code, outcome.out.as_str()), (Some(2), ""), "{outcome:?}");
+        assert_eq!(outcome.err, "wisp: understand the command line /srv/\u{fffd}\u{fffd}: it is no UTF-8\n");
+    }
+}
+
+#[test]
+fn what_cannot_be_grown_is_refused_by_name() {
+    fails("grow /proc", 6, "find the device mounted at /proc: it is proc, with no block device to grow");
+    fails("grow /proc/", 6, "it is proc");
+    fails("grow /proc/self", 3, "find the device mounted at /proc/self: nothing is mounted there");
+    fails("grow --dry-run /dev/null", 6, "/dev/null");
+    fails("grow -n -- /dev/null", 6, "no block device");
+    fails("grow --dry-run /nowhere/at/all", 1, "/nowhere/at/all: no such file or directory");
+}
+
+/// The members of a JSON object.
+#[track_caller]
+fn members(value: &Value) -> &json::Object {
+    match value {
+        Value::Object(members) => members,
+        other => panic!("no object: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn word<'a>(value: &'a Value, name: &str) -> &'a str {
+    match members(value).get(name) {
+        Some(Value::String(text)) => text,
+        other => panic!("{name} is no string: {other:?}"),
+    }
+}
+
+/// The report of a run: one line of JSON on standard output, whose status agrees with the exit code.
+#[track_caller]
+fn report(arguments: &[&str]) -> (Value, Outcome) {
+    let outcome = wisp(arguments);
+    assert_eq!((outcome.out.lines().count(), outcome.out.ends_with('\n')), (1, true), "{arguments:?}: {outcome:?}");
+    let report = json::from_str(&outcome.out).expect("JSON");
+    let is_failure = ["refused", "failed"].contains(&word(&report, "status"));
+    assert_eq!(outcome.code != Some(0), is_failure, "{arguments:?}: {outcome:?}");
+    assert_eq!(outcome.err.lines().count(), usize::from(is_failure), "{arguments:?}: {outcome:?}");
+    (report, outcome)
+}
+
+#[test]
+fn a_script_that_asked_for_json_gets_it_for_a_refusal_too() {
+    for (target, code) in [
+        ("/proc", 6),
+        ("/proc/self", 3),
+        ("/dev/null", 6),
+        ("/nowhere/at/all", 1),
+        ("/a \"quoted\" \\ name with \u{1} and \u{e4}", 1),
+    ] {
+        let (report, outcome) = report(&["grow", "--json", target]);
+        assert_eq!(outcome.code, Some(code), "{outcome:?}");
+        assert_eq!((word(&report, "status"), word(&report, "device")), ("refused", target));
+        assert!(matches!(members(&report)["partition"], Value::Null), "{outcome:?}");
+        let filesystem = &members(&report)["filesystem"];
+        assert_eq!(word(filesystem, "state"), "refused");
+        let why = word(filesystem, "why").replace(char::is_control, "?");
+        assert_eq!(outcome.err, format!("wisp: {why}\n"), "both say the same, and nothing steers the terminal");
+    }
+}
+
+/// Whatever this machine's root is and whether it may be read: one line, and a status that fits the exit code.
+#[test]
+fn a_dry_run_of_the_root_ends_in_a_report() {
+    let (named, outcome) = report(&["grow", "--json", "--dry-run", "/"]);
+    assert_eq!(report(&["grow", "--json", "-n"]).1.out, outcome.out, "the root is the default");
+    for member in ["status", "device", "kind", "partition", "filesystem", "steps", "notes"] {
+        assert!(members(&named).contains_key(member), "{named:?}");
+    }
+    assert!(matches!(&members(&named)["steps"], Value::Array(steps) if steps.is_empty()), "a dry run does nothing");
+}
+
+#[test]
+fn only_the_first_process_may_be_init() {
+    fails("init", 6, "first process");
+}
+
+/// Written before the reader left, or stopped by SIGPIPE as any program is: never an abort.
+#[test]
+fn a_reader_that_left_is_no_crash() {
+    const SIGPIPE: i32 = 13;
+    for arguments in [&["--help"][..], &["grow", "--json", "/proc"]] {
+        let mut command = program();
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the program starts");
+        drop(child.stdout.take());
+        let status = child.wait().expect("the program ends");
+        let stopped = std::os::unix::process::ExitStatusExt::signal(&status);
+        assert!(status.code().is_some() || stopped == Some(SIGPIPE), "{arguments:?}: {status}");
+    }
+}
+
+/// What a full disk under a redirection, or a service without any descriptor, gives the program.
+#[test]
+fn output_that_cannot_be_written_changes_no_exit_code() {
+    let path = program().get_program().to_owned();
+    for redirection in [">&-", ">&- 2>&-", "<&- >&- 2>&-", ">/dev/full", ">/dev/full 2>&1"] {
+        for (arguments, code) in [("--help", 0), ("grow --json /proc", 6), ("fly", 2)] {
+            let script = format!("exec \"$0\" {arguments} {redirection}");
+            let status = Command::new("sh").arg("-c").arg(script).arg(&path).stderr(Stdio::null()).status();
+            assert_eq!(status.expect("there is a shell").code(), Some(code), "{arguments} {redirection}");
+        }
+    }
+}
