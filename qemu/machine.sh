@@ -29,6 +29,17 @@ attach() {
     esac
 }
 
+# attach_remote FILE: as `attach`, but another process serves the disk, as network storage is served: `stall` stops it,
+# so that no request is answered any more, until `recover`.
+attach_remote() {
+    setpriv --pdeathsig KILL qemu-nbd --format raw --persistent --socket "$PWD/server.sock" --pid-file server.pid "$1" &
+    until [ -s server.pid ]; do sleep 0.05; done
+    DEVICES+=(-drive "if=none,id=remote,file=nbd+unix:///?socket=$PWD/server.sock,format=raw" -device "virtio-blk-pci,drive=remote")
+}
+stall() { kill -STOP "$(cat server.pid)"; }
+recover() { kill -CONT "$(cat server.pid)"; }
+stop_server() { kill "$(cat server.pid)"; }
+
 # detach_all: takes all disks out of the machine.
 detach_all() { DEVICES=(); }
 
