@@ -213,6 +213,12 @@ impl Superblock {
         Self { kind, uuid: None, label: None, extent: None, details: Details::Plain }
     }
 
+    /// Whether an ext journal holds changes that the next mount replays, to the superblock too.
+    #[must_use]
+    pub const fn needs_recovery(&self) -> bool {
+        matches!(self.details, Details::Ext(ext) if ext.needs_recovery)
+    }
+
     /// Whether other devices hold parts of the same filesystem, under the same names.
     #[must_use]
     pub const fn is_spread(&self) -> bool {

@@ -9,12 +9,12 @@
 
 #![forbid(unsafe_code)]
 
-pub mod filesystem;
+pub mod online;
 pub mod report;
 
 use crate::disk::{self, WriteAt};
 use crate::error::{Error, Kind, Result};
-use crate::filesystem::Policy;
+use crate::filesystem::{self, Policy, Superblock};
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
@@ -205,15 +205,32 @@ impl Deed<'_> {
         else {
             return Err(Error::refused("mount", "it holds no filesystem itself").to(&*self.facts.device));
         };
+        if self.facts.content.as_ref().is_some_and(Superblock::needs_recovery) {
+            self.replay_journal(kind)?;
+        }
+        self.mount_privately(kind)?;
+        Ok(Place { point: self.request.private.point.into(), read_only: false, private: true })
+    }
+
+    /// Has the kernel replay the journal by a mount of its own. ext4 counts its groups before the replay: if power went
+    /// while the filesystem grew, the replay makes it larger than the count, and growing it on the same mount stops the
+    /// kernel with a BUG (seen with 6.1, `fs/ext4/resize.c`, `setup_new_flex_group_blocks`).
+    fn replay_journal(&mut self, kind: filesystem::Kind) -> Result<()> {
+        self.mount_privately(kind)?;
+        mount::unmount(self.request.private.point, false)?;
+        self.facts.content = growth::superblock(&self.facts.device, self.facts.size)?;
+        Ok(())
+    }
+
+    fn mount_privately(&mut self, kind: filesystem::Kind) -> Result<()> {
         let Private { point, options } = self.request.private;
         let (flags, options) = mount::flags_of(options);
-        let (facts, steps) = (&self.facts, &mut self.steps);
-        timed(steps, "mount it privately", || {
+        let device = &self.facts.device;
+        timed(&mut self.steps, "mount it privately", || {
             mount::unshare()?;
             let writable = flags.difference(mount::Flags::RDONLY);
-            mount::mount(&facts.device, point, kind.mount_type(), writable, &options)
-        })?;
-        Ok(Place { point: point.into(), read_only: false, private: true })
+            mount::mount(device, point, kind.mount_type(), writable, &options)
+        })
     }
 
     fn partition_step(&mut self, step: &Step) -> Result<()> {
@@ -274,7 +291,7 @@ impl Deed<'_> {
         }
         let deadline = self.request.budget.map_or(Deadline::NEVER, |budget| Deadline::after(clock::now(), budget));
         let what = format!("grow {}", goal.kind.name());
-        let grown = timed(&mut self.steps, &what, || filesystem::grow(&place.point, &goal, deadline, tell));
+        let grown = timed(&mut self.steps, &what, || online::grow(&place.point, &goal, deadline, tell));
         if place.read_only {
             let what = "remount it read-only";
             let left = timed(&mut self.steps, what, || mount::remount(&place.point, mount::Flags::RDONLY));
