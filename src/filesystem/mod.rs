@@ -94,7 +94,7 @@ impl Kind {
     const fn row(self) -> (&'static str, Option<&'static str>, Policy) {
         const IMAGE: Policy = Policy::Refuse("it is read-only by design");
         const FOREIGN: Policy = Policy::Refuse("the kernel cannot grow it");
-        const NO_SPACE: Policy = Policy::Refuse("it holds no filesystem");
+        const NO_SPACE: Policy = Policy::Refuse("that is no filesystem");
         match self {
             Self::Ext2 => ("ext2", Some("ext4"), Policy::Grow),
             Self::Ext3 => ("ext3", Some("ext4"), Policy::Grow),

@@ -71,11 +71,15 @@ pub struct Private<'a> {
 pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
     match look(request) {
-        Ok(look) if request.dry_run || look.plan.is_empty() => account(&look.facts, &look.plan),
+        Ok(look) if look.plan.is_empty() => account(&look.facts, &look.plan),
+        Ok(look) if request.subject.mount.as_ref().is_some_and(|mount| is_switched_off(&mount.point)) => {
+            switched_off(&look.facts, &look.plan)
+        }
+        Ok(look) if request.dry_run => account(&look.facts, &look.plan),
         Ok(Look { disk, facts, plan }) => {
             Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
         }
-        Err(error) => Report::refused(device, error),
+        Err(error) => Report::stopped(device, error),
     }
 }
 
@@ -148,6 +152,21 @@ fn account(facts: &plan::Facts, plan: &Plan) -> Report {
     }
 }
 
+/// Whether the owner of the root mounted at `point` wants it left alone.
+fn is_switched_off(point: &str) -> bool {
+    file::exists(&format!("{point}{MARKER}"))
+}
+
+/// The account of a plan that the owner does not want to be carried out.
+fn switched_off(facts: &plan::Facts, plan: &Plan) -> Report {
+    let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*facts.device);
+    let mut report = account(facts, plan);
+    for half in report.partition.iter_mut().chain([&mut report.filesystem]) {
+        *half = Half::stopped(State::Refused, half.before, error.clone());
+    }
+    report
+}
+
 fn kind_of(facts: &plan::Facts) -> &'static str {
     facts.content.as_ref().map_or("unknown", |content| content.kind.name())
 }
@@ -165,11 +184,10 @@ impl Deed<'_> {
     fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Ok(place) = &place
-            && file::exists(&format!("{}{MARKER}", place.point))
+            && is_switched_off(&place.point)
         {
-            self.leave(&place.clone());
-            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.facts.device);
-            return Report { steps: self.steps, ..Report::refused(self.facts.device, error) };
+            self.leave(place);
+            return Report { steps: self.steps, ..switched_off(&self.facts, plan) };
         }
         let mut report = account(&self.facts, plan);
         if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {
@@ -283,6 +301,9 @@ impl Deed<'_> {
             plan::Half::Refused(error) => return Err(error),
             _ => return Ok(Half::still(State::Full, room)),
         };
+        if is_ext(&goal) {
+            online::check_groups(self.request.sysfs.root, &self.request.subject.block.name, &goal)?;
+        }
         if place.read_only {
             timed(&mut self.steps, "remount it writable", || {
                 mount::unshare()?;
@@ -291,7 +312,8 @@ impl Deed<'_> {
         }
         let deadline = self.request.budget.map_or(Deadline::NEVER, |budget| Deadline::after(clock::now(), budget));
         let what = format!("grow {}", goal.kind.name());
-        let grown = timed(&mut self.steps, &what, || online::grow(&place.point, &goal, deadline, tell));
+        let grown =
+            timed(&mut self.steps, &what, || online::grow(&place.point, &self.facts.device, &goal, deadline, tell));
         if place.read_only {
             let what = "remount it read-only";
             let left = timed(&mut self.steps, what, || mount::remount(&place.point, mount::Flags::RDONLY));
@@ -335,7 +357,8 @@ struct Place {
 fn timed<T>(steps: &mut Vec<Timed>, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = clock::now();
     let outcome = work();
-    steps.push(Timed { what: what.into(), took: clock::now().saturating_sub(start) });
+    let took = clock::now().saturating_sub(start);
+    steps.push(Timed { what: what.into(), took, worked: outcome.is_ok() });
     outcome
 }
 
