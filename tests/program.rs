@@ -142,7 +142,7 @@ fn what_cannot_be_grown_is_refused_by_name() {
     fails("grow /proc/self", 3, "find the device mounted at /proc/self: nothing is mounted there");
     fails("grow --dry-run /dev/null", 6, "/dev/null");
     fails("grow -n -- /dev/null", 6, "no block device");
-    fails("grow --dry-run /nowhere/at/all", 1, "/nowhere/at/all: no such file or directory");
+    fails("grow --dry-run /nowhere/at/all", 3, "grow /nowhere/at/all: there is nothing of that name");
 }
 
 /// The members of a JSON object.
@@ -180,8 +180,8 @@ fn a_script_that_asked_for_json_gets_it_for_a_refusal_too() {
         ("/proc", 6),
         ("/proc/self", 3),
         ("/dev/null", 6),
-        ("/nowhere/at/all", 1),
-        ("/a \"quoted\" \\ name with \u{1} and \u{e4}", 1),
+        ("/nowhere/at/all", 3),
+        ("/a \"quoted\" \\ name with \u{1} and \u{e4}", 3),
     ] {
         let (report, outcome) = report(&["grow", "--json", target]);
         assert_eq!(outcome.code, Some(code), "{outcome:?}");
@@ -236,4 +236,27 @@ fn output_that_cannot_be_written_changes_no_exit_code() {
             assert_eq!(status.expect("there is a shell").code(), Some(code), "{arguments} {redirection}");
         }
     }
+}
+
+/// The first process of a container must never take the machine for its own. Where user namespaces are forbidden this
+/// says so and tests nothing; `make test` runs as root, who needs none.
+#[test]
+fn the_first_process_of_a_container_is_no_init() {
+    let unshared = |arguments: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--pid", "--fork", "--"]).arg(program().get_program()).args(arguments);
+        command.output().expect("util-linux is there")
+    };
+    if !Command::new("unshare")
+        .args(["--map-root-user", "--pid", "--fork", "true"])
+        .status()
+        .expect("unshare")
+        .success()
+    {
+        eprintln!("no user namespaces here, nothing tested");
+        return;
+    }
+    assert!(unshared(&["--version"]).stdout.starts_with(b"wisp "));
+    let refused = unshared(&["init"]);
+    assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(6), b"".as_slice()), "{refused:?}");
 }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Command, DOING, Options, Piece, print, unknown};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
@@ -30,6 +30,9 @@ pub(super) const COMMAND: Command = Command {
 
 /// Where a filesystem that is not mounted is mounted for the time of growing; only wisp sees it there.
 const PRIVATE_POINT: &str = "/run/wisp/root";
+
+/// No such file or directory.
+const ENOENT: i32 = 2;
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
@@ -62,7 +65,10 @@ fn account(target: &str, mode: Mode, dry_run: bool) -> Result<Report> {
     }
     let private = Private { point: PRIVATE_POINT, options: "" };
     let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private };
-    Ok(grow::run(&request, &mut |line| Log::stderr().info(line)))
+    let report = grow::run(&request, &mut |line| Log::stderr().info(line));
+    // It is empty again; in use by another wisp, it stays for that one to remove.
+    let _ = tree::remove_directory(PRIVATE_POINT);
+    Ok(report)
 }
 
 /// A block device by its node; anything else is a mount point.
@@ -72,7 +78,13 @@ fn subject(target: &str) -> Result<Subject> {
         let point = Some(target.trim_end_matches('/')).filter(|point| !point.is_empty());
         return Subject::mounted_at(SYSFS, point.unwrap_or("/"));
     }
-    Subject::of_node(SYSFS, node::block_number(target)?)
+    Subject::of_node(
+        SYSFS,
+        node::block_number(target).map_err(|error| match error.kind {
+            Kind::Os(ENOENT) => Error::absent("grow", "there is nothing of that name").to(target),
+            _ => error,
+        })?,
+    )
 }
 
 fn tell(report: &Report, json: bool) -> Result<()> {

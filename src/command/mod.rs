@@ -12,7 +12,7 @@ mod initramfs;
 
 use crate::error::{Error, Result};
 use crate::log::Log;
-use crate::sys::{process, stdio};
+use crate::sys::{process, stdio, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,6 +39,11 @@ impl Command {
         let line = format!("wisp {} {}", self.name, self.usage);
         line.trim_end().into()
     }
+
+    /// All there is to know about it.
+    fn page(&self) -> String {
+        format!("{}\n\n{}.\n\n{}", self.line(), self.summary, self.help)
+    }
 }
 
 /// All commands. A new one is a row here and a file beside this one.
@@ -52,8 +57,7 @@ const COMMANDS: &[Command] = &[
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.
 #[must_use]
 pub fn run(arguments: &[Vec<u8>]) -> u8 {
-    // The kernel starts an initramfs's /init as the first process, with arguments that are meant for the real init.
-    if process::is_first() {
+    if is_init_of_initramfs(arguments) {
         return init::run_first(arguments);
     }
     match dispatch(arguments) {
@@ -63,6 +67,19 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
             error.kind.exit_code()
         }
     }
+}
+
+/// Whether the kernel started this as `/init`, with arguments that are meant for the real init. The first process of a
+/// container is the first of its own world too, and must never take the machine for its own: its root is on some
+/// filesystem, or it was called by a name and with words that an initramfs does not use.
+fn is_init_of_initramfs(arguments: &[Vec<u8>]) -> bool {
+    let named_init = arguments.first().is_some_and(|name| name.rsplit(|byte| *byte == b'/').next() == Some(b"init"));
+    let is_command = |word: &&[u8]| {
+        let known = |command: &Command| command.name != init::COMMAND.name && command.name.as_bytes() == *word;
+        matches!(*word, b"--help" | b"--version") || COMMANDS.iter().any(known)
+    };
+    let asks_for_command = arguments.get(1).map(Vec::as_slice).filter(is_command).is_some();
+    process::is_first() && tree::root_is_in_memory() && (named_init || !asks_for_command)
 }
 
 fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
@@ -75,18 +92,24 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
     };
     match name {
-        "--help" | "-h" | "help" => print(&overview()),
+        "--help" | "-h" | "help" => match rest.first().and_then(|name| find(name)) {
+            Some(command) => print(&command.page()),
+            None => print(&overview()),
+        },
         "--version" | "-V" => print(concat!("wisp ", env!("CARGO_PKG_VERSION"), "\n")),
         _ => {
-            let command = COMMANDS.iter().find(|command| command.name == name);
-            let command = command
-                .ok_or_else(|| Error::usage(DOING, "there is no such command; wisp --help lists them").to(name))?;
+            let missing = || Error::usage(DOING, "this program has no such command; --help lists them").to(name);
+            let command = find(name).ok_or_else(missing)?;
             if rest.iter().any(|word| matches!(*word, "--help" | "-h")) {
-                return print(&format!("{}\n\n{}.\n\n{}", command.line(), command.summary, command.help));
+                return print(&command.page());
             }
             (command.run)(rest)
         }
     }
+}
+
+fn find(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
 }
 
 /// Every command with its line.
@@ -96,7 +119,9 @@ fn overview() -> String {
         text.push_str(&format!("  {}\n      {}\n", command.line(), command.summary));
     }
     text.push_str(
-        "\n  --help, --version everywhere\n\nExit: 0 done or nothing to do, 2 usage, other numbers: what went wrong\n",
+        "\n  --help, --version everywhere\n\n\
+         Exit: 0 done or nothing to do, 1 the kernel said no, 2 usage, 3 absent,\n\
+         4 unsupported, 5 corrupt, 6 refused, 7 a server said no, 8 timed out\n",
     );
     text
 }
@@ -155,7 +180,8 @@ impl<'a> Options<'a> {
     }
 }
 
-/// An option that the command does not know.
+/// An option that the command does not know, or not with a value.
 fn unknown(option: &str) -> Error {
-    Error::usage("understand the option", "there is none of that name").to(option)
+    Error::usage("understand the option", "there is none of that name, or it takes no value; --help lists them")
+        .to(option)
 }

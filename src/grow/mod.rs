@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod online;
+mod place;
 pub mod report;
 
 use crate::disk::{self, WriteAt};
@@ -20,13 +21,14 @@ use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
 use crate::settings::Mode;
 use crate::sys::block::{Access, Device};
-use crate::sys::{clock, file, mount, node};
+use crate::sys::{clock, file, node};
 use crate::table::{self, Geometry, Rule, Write};
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
+use place::Place;
 use report::{Half, Report, State, Timed};
 
 /// Whoever else holds the lock (udev looking at the disk, systemd-repart) is done within moments.
@@ -40,6 +42,9 @@ const EBUSY: i32 = 16;
 
 /// The file that switches growing off, as cloud-initramfs-growroot and cloud-init know it.
 const MARKER: &str = "/etc/growroot-disabled";
+
+/// How the steps begin that change the disk.
+const WRITE: &str = "write ";
 
 /// What to grow and how.
 #[derive(Debug)]
@@ -195,6 +200,9 @@ impl Deed<'_> {
                 Ok(()) => Half { after: *after, ..Half::still(State::Grown, *before) },
                 Err(error) => Half::stopped(State::Failed, *before, error),
             };
+            if half.state == State::Failed {
+                self.notes.push(self.what_was_written().into());
+            }
         }
         let room = report.partition.as_ref().map_or(self.facts.size, |half| half.after);
         // A filesystem larger than its partition (a table lost after an earlier growth) mounts only now.
@@ -213,42 +221,37 @@ impl Deed<'_> {
         report
     }
 
+    /// For an operator whose partition did not grow.
+    fn what_was_written(&self) -> &'static str {
+        match self.steps.iter().any(|step| step.worked && step.what.starts_with(WRITE)) {
+            true => "the table on the disk was changed before that; the next run or boot goes on from there",
+            false => "the table on the disk is the old one",
+        }
+    }
+
     /// The mount through which the filesystem is reached: where it is mounted, or a private one.
     fn place(&mut self) -> Result<Place> {
         if let Some(mounted) = &self.request.subject.mount {
-            return Ok(Place { point: mounted.point.clone(), read_only: mounted.read_only, private: false });
+            return Ok(Place::of(mounted));
         }
-        let Some(kind) =
-            self.facts.content.as_ref().map(|content| content.kind).filter(|kind| kind.policy() == Policy::Grow)
-        else {
+        let kind = self.facts.content.as_ref().map(|content| content.kind);
+        let Some(kind) = kind.filter(|kind| kind.policy() == Policy::Grow) else {
             return Err(Error::refused("mount", "it holds no filesystem itself").to(&*self.facts.device));
         };
         if self.facts.content.as_ref().is_some_and(Superblock::needs_recovery) {
-            self.replay_journal(kind)?;
+            self.mount_privately(kind)?.leave()?;
+            self.facts.content = growth::superblock(&self.facts.device, self.facts.size)?;
         }
-        self.mount_privately(kind)?;
-        Ok(Place { point: self.request.private.point.into(), read_only: false, private: true })
+        self.mount_privately(kind)
     }
 
-    /// Has the kernel replay the journal by a mount of its own. ext4 counts its groups before the replay: if power went
-    /// while the filesystem grew, the replay makes it larger than the count, and growing it on the same mount stops the
-    /// kernel with a BUG (seen with 6.1, `fs/ext4/resize.c`, `setup_new_flex_group_blocks`).
-    fn replay_journal(&mut self, kind: filesystem::Kind) -> Result<()> {
-        self.mount_privately(kind)?;
-        mount::unmount(self.request.private.point, false)?;
-        self.facts.content = growth::superblock(&self.facts.device, self.facts.size)?;
-        Ok(())
-    }
-
-    fn mount_privately(&mut self, kind: filesystem::Kind) -> Result<()> {
+    /// Also has the kernel replay the journal. With a dirty one that takes a mount of its own: ext4 counts its groups
+    /// before the replay, and if power went while it grew, it has more of them behind it; growing it on that same mount
+    /// stops the kernel with a BUG (seen with 6.1, `fs/ext4/resize.c`, `setup_new_flex_group_blocks`).
+    fn mount_privately(&mut self, kind: filesystem::Kind) -> Result<Place> {
         let Private { point, options } = self.request.private;
-        let (flags, options) = mount::flags_of(options);
         let device = &self.facts.device;
-        timed(&mut self.steps, "mount it privately", || {
-            mount::unshare()?;
-            let writable = flags.difference(mount::Flags::RDONLY);
-            mount::mount(device, point, kind.mount_type(), writable, &options)
-        })
+        timed(&mut self.steps, "mount it privately", || Place::mount(device, point, kind.mount_type(), options))
     }
 
     fn partition_step(&mut self, step: &Step) -> Result<()> {
@@ -261,7 +264,7 @@ impl Deed<'_> {
 
     fn write_table(&mut self, write: &Write) -> Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        let what = format!("write {} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
+        let what = format!("{WRITE}{} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
         timed(&mut self.steps, &what, || {
             let writer = Device::open(disk.path(), Access::WriteDirect)?;
             disk::write_verified(&writer as &dyn WriteAt, write.at, &write.bytes)
@@ -290,8 +293,6 @@ impl Deed<'_> {
         Err(Error::new(Kind::Unsupported, "tell the kernel the size of", why).to(&*self.facts.device))
     }
 
-    /// Grows the filesystem, on a read-only mount with a pause of its read-only state that nobody else can use:
-    /// only this process's own copy of the mount becomes writable.
     fn grow_filesystem(&mut self, place: &Place, room: ByteCount, tell: &mut dyn FnMut(&str)) -> Result<Half> {
         let (before, goal) = match plan::refit(&self.facts, room) {
             plan::Half::Change { before, steps, .. } => match steps.into_iter().next() {
@@ -304,31 +305,29 @@ impl Deed<'_> {
         if is_ext(&goal) {
             online::check_groups(self.request.sysfs.root, &self.request.subject.block.name, &goal)?;
         }
-        if place.read_only {
-            timed(&mut self.steps, "remount it writable", || {
-                mount::unshare()?;
-                mount::remount(&place.point, mount::Flags::empty())
-            })?;
+        if !place.is_writable() {
+            timed(&mut self.steps, "make its mount writable", || place.make_writable())?;
         }
         let deadline = self.request.budget.map_or(Deadline::NEVER, |budget| Deadline::after(clock::now(), budget));
-        let what = format!("grow {}", goal.kind.name());
-        let grown =
-            timed(&mut self.steps, &what, || online::grow(&place.point, &self.facts.device, &goal, deadline, tell));
-        if place.read_only {
-            let what = "remount it read-only";
-            let left = timed(&mut self.steps, what, || mount::remount(&place.point, mount::Flags::RDONLY));
-            self.notes.extend(left.err().map(|error| format!("{error}, continuing with it writable")));
-        }
-        let reached = grown?;
-        let state = if is_ext(&goal) && reached < goal.to { State::Partly } else { State::Grown };
-        Ok(Half { after: self.size_now(&goal, reached), ..Half::still(state, before) })
+        let (what, device) = (format!("grow {}", goal.kind.name()), &self.facts.device);
+        let grown = timed(&mut self.steps, &what, || online::grow(&place.point, device, &goal, deadline, tell));
+        Ok(match grown {
+            Ok(reached) => {
+                let state = if is_ext(&goal) && reached < goal.to { State::Partly } else { State::Grown };
+                Half { after: self.size_now(&goal, reached), ..Half::still(state, before) }
+            }
+            Err(error) => {
+                let after = self.size_now(&goal, goal.from);
+                Half { after, ..Half::stopped(State::Failed, before, error) }
+            }
+        })
     }
 
-    /// Takes the private mount away. What had to be done is done by now; failing here is a note, not a failure.
+    /// Puts the mount back. What had to be done is done by now; failing here is a note, not a failure.
     fn leave(&mut self, place: &Place) {
-        if place.private {
-            let left = timed(&mut self.steps, "unmount it", || mount::unmount(&place.point, false));
-            self.notes.extend(left.err().map(|error| format!("{error}, continuing with it mounted")));
+        if !place.is_writable() {
+            let left = timed(&mut self.steps, "put its mount back", || place.leave());
+            self.notes.extend(left.err().map(|error| format!("{error}, continuing with it as it is")));
         }
     }
 
@@ -344,14 +343,6 @@ impl Deed<'_> {
 /// Whether its superblock on the device is up to date while it is mounted.
 fn is_ext(goal: &Goal) -> bool {
     goal.kind.module() == Some("ext4")
-}
-
-/// Where the filesystem can be reached.
-#[derive(Clone)]
-struct Place {
-    point: String,
-    read_only: bool,
-    private: bool,
 }
 
 fn timed<T>(steps: &mut Vec<Timed>, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {

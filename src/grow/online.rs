@@ -29,7 +29,10 @@ const LEAST_STEP_GROUPS: u64 = 64;
 /// Another exclusive btrfs operation, or another resize, ends in its own time; until then nothing tells us.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
-/// `EBUSY` and `EWOULDBLOCK`, with which ext and XFS say that another resize is running.
+/// A resize is done within this; a btrfs balance may take hours, and nobody waits for that.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `EBUSY` and `EWOULDBLOCK`, with which they say that another resize is running.
 const BUSY: [ErrorKind; 2] = [ErrorKind::Os(16), ErrorKind::Os(11)];
 
 /// Whether the kernel's own count of the groups of a mounted ext4 agrees with its superblock. It does not when this very
@@ -88,8 +91,9 @@ pub fn grow(point: &str, device: &str, goal: &Goal, deadline: Deadline, tell: &m
     }
 }
 
-/// Repeats a call while somebody else's resize is in the way, until the deadline.
+/// Repeats a call while somebody else's resize is in the way, until the deadline or [`PATIENCE`] has passed.
 fn patiently(deadline: Deadline, mut call: impl FnMut() -> Result<()>) -> Result<()> {
+    let deadline = deadline.sooner(Deadline::after(clock::now(), PATIENCE));
     loop {
         match call() {
             Err(error) if BUSY.contains(&error.kind) && !deadline.has_passed(clock::now()) => clock::pause(BUSY_PAUSE),

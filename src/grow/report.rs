@@ -288,7 +288,7 @@ mod tests {
         let mut report = sample();
         report.filesystem = Half::still(State::Left, ByteCount(0));
         report.filesystem.remark = Some("the LVM physical volume on it was not grown".into());
-        assert_eq!(report.lines()[1], "/dev/vda2 grown to 10 GiB; the LVM physical volume on it was not grown");
+        assert_eq!(report.lines()[2], "/dev/vda2 grown to 10 GiB; the LVM physical volume on it was not grown");
         assert_eq!(report.state(), State::Grown);
         assert_eq!(report.error(), None);
     }
@@ -348,7 +348,7 @@ mod tests {
             (State::Grown, "partition /dev/vda2 stays at 2 GiB, its table was mended"),
         ] {
             report.partition = Some(half(state, 2 << 30, 2 << 30));
-            assert_eq!(report.lines()[0], wanted);
+            assert_eq!(report.lines()[1], wanted);
         }
     }
 

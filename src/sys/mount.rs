@@ -26,6 +26,15 @@ pub fn remount(target: &str, flags: Flags) -> Result<()> {
     rustix::mount::mount_remount(target, flags, "").map_err(|errno| refused(errno, "remount").to(target))
 }
 
+/// Changes flags and options of the whole filesystem mounted at `target`; options that are not given may fall back to
+/// their defaults.
+///
+/// # Errors
+/// `Os`: EBUSY when files are open for writing and read-only is asked for, EINVAL for options it does not change.
+pub fn reconfigure(target: &str, flags: Flags, options: &str) -> Result<()> {
+    rustix::mount::mount_remount(target, flags, options).map_err(|errno| refused(errno, "remount").to(target))
+}
+
 /// Moves the mount at `source` to `target`.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
 const EPERM: i32 = 1;
+const EBUSY: i32 = 16;
 
 const EXT4_IOC_RESIZE_FS: u32 = 0x4008_6610;
 const XFS_IOC_FSGEOMETRY_V1: u32 = 0x8070_5864;
@@ -164,7 +165,7 @@ impl Mounted {
     /// Grows device `devid` of btrfs to all of its block device.
     ///
     /// # Errors
-    /// `Os`; EROFS; `Refused` while another exclusive operation (balance, replace) runs.
+    /// `Os`: EROFS, EBUSY while another exclusive operation (balance, replace) runs.
     pub fn resize_btrfs(&self, devid: u64) -> Result<()> {
         const DOING: &str = "grow the filesystem on";
         let volume = BtrfsVolume::named(&format!("{devid}:max"));
@@ -173,7 +174,7 @@ impl Mounted {
         let (returned, _) = done.map_err(|error| error.to(&*self.device))?;
         if returned > 0 {
             let why = "another exclusive btrfs operation is running";
-            return Err(Error::new(Kind::Refused, DOING, why).to(&*self.device));
+            return Err(Error::new(Kind::Os(EBUSY), DOING, why).to(&*self.device));
         }
         Ok(())
     }

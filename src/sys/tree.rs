@@ -25,10 +25,24 @@ pub fn make_directory(path: &str, mode: u32) -> Result<()> {
     }
 }
 
+/// Removes the empty directory `path`.
+///
+/// # Errors
+/// `Os`: EBUSY when something is mounted there in this process's view.
+pub fn remove_directory(path: &str) -> Result<()> {
+    rustix::fs::rmdir(path).map_err(|errno| refused(errno, "remove the directory").to(path))
+}
+
 /// Whether something, be it a dangling link, is called `path`.
 #[must_use]
 pub fn is_there(path: &str) -> bool {
     rustix::fs::lstat(path).is_ok()
+}
+
+/// Whether `/` is a filesystem in memory, as an initramfs is and the root of a container hardly ever.
+#[must_use]
+pub fn root_is_in_memory() -> bool {
+    rustix::fs::statfs("/").is_ok_and(|facts| MEMORY_FILESYSTEMS.contains(&facts.f_type))
 }
 
 /// Frees the memory of the initramfs: removes everything below `/` that is on the same filesystem as `/` itself.
@@ -76,7 +90,6 @@ mod tests {
     #[test]
     fn a_disk_is_never_emptied() {
         // The machine that runs the tests has its root on a disk or an overlay; where it has not, this must not run.
-        let memory = rustix::fs::statfs("/").is_ok_and(|facts| MEMORY_FILESYSTEMS.contains(&facts.f_type));
-        assert!(memory || empty_initramfs().is_err());
+        assert!(root_is_in_memory() || empty_initramfs().is_err());
     }
 }

@@ -16,8 +16,10 @@ pub struct Mount {
     pub kind: String,
     /// What, as it was given: a node, `/dev/root`, or no device at all.
     pub source: String,
-    /// Whether the mount point or the whole filesystem is read-only.
+    /// Whether this mount is read-only; others of the same filesystem may be writable.
     pub read_only: bool,
+    /// The options of the filesystem itself, which hold for all its mounts: "rw,errors=remount-ro".
+    pub options: String,
 }
 
 /// The topmost mount at `point`: of several on one point the last hides the others.
@@ -43,14 +45,27 @@ fn parse(line: &str) -> Option<Mount> {
     let mut what = what.split(' ');
     let kind = what.next()?;
     let source = what.next()?;
-    let read_only = |options: &str| options.split(',').any(|option| option == "ro");
     Some(Mount {
         device: (major.parse().ok()?, minor.parse().ok()?),
         point: unescape(point),
         kind: kind.into(),
         source: unescape(source),
-        read_only: read_only(options) || what.next().is_some_and(read_only),
+        read_only: has(options, "ro"),
+        options: what.next().unwrap_or_default().into(),
     })
+}
+
+impl Mount {
+    /// Whether the whole filesystem is read-only, whatever this mount says.
+    #[must_use]
+    pub fn filesystem_is_read_only(&self) -> bool {
+        has(&self.options, "ro")
+    }
+}
+
+/// Whether `option` is in a comma-separated list.
+fn has(options: &str, option: &str) -> bool {
+    options.split(',').any(|word| word == option)
 }
 
 /// Blanks, tabs, newlines and backslashes are written as three octal digits.
@@ -92,7 +107,8 @@ garbage
     fn escapes_and_both_kinds_of_read_only_are_understood() {
         let disk = find(SAMPLE, "/mnt/my disk").unwrap();
         assert_eq!((disk.device, disk.source.as_str(), disk.read_only), ((0, 20), "/dev/vdb1", true));
-        assert!(find(SAMPLE, "/ro").unwrap().read_only, "the filesystem is read-only though the mount is not");
+        let mount = find(SAMPLE, "/ro").unwrap();
+        assert!(mount.filesystem_is_read_only() && !mount.read_only, "the filesystem is read-only, the mount is not");
     }
 
     #[test]
