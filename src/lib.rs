@@ -12,7 +12,7 @@
 //!                                                  └─► --dry-run prints the plan and stops
 //! ```
 //!
-//! Rooms above `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
+//! The rooms listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
 //! value with its reason, so a dry run, the log of what is meant and "a second run changes nothing" come for free.
 //!
 //! # How the disk is changed
@@ -23,31 +23,36 @@
 //!    superblock, and where the kernel thinks the partition lies. Nothing is open for writing.
 //! 2. [`plan::grow`] judges both halves: the partition in its table, and the filesystem in its partition. On any doubt
 //!    it refuses, and nothing has been written. If both have their size, that is all: no write, no mount.
-//! 3. [`table`] has planned the writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
-//!    sector 0 to the one sector of the entry that changed, in one request (1.5 KiB); flush. For an MBR: one sector (with
-//!    logical partitions, container first). Each write bypasses the page cache and is read back; a device that answers
-//!    with other bytes gets the old ones back.
-//! 4. The kernel is told about this one partition (`BLKPG`), which works while it is mounted.
-//! 5. The filesystem is asked to grow by its own call, mounted where it is, or for a moment where only wisp sees it.
+//! 3. A filesystem that is not mounted is mounted read-only where only wisp sees it, to look for the owner's word
+//!    against growing. (A dirty journal is replayed by that, as by any mount.)
+//! 4. [`table`] has planned the writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
+//!    sector 0 to the one sector of the entry that changed, in one request (1.5 KiB for the first four partitions of a
+//!    disk with 512-byte sectors); flush. For an MBR: one sector (with logical partitions, container first). Each write
+//!    bypasses the page cache and is read back; a device that answers with other bytes gets the old ones back.
+//! 5. The kernel is told about this one partition (`BLKPG`), which works while it is mounted.
+//! 6. The filesystem is asked to grow by its own call, on a mount that is writable for that long.
 //!
 //! # What happens when the power goes
+//!
+//! Disks write whole physical sectors; on this wisp relies, on nothing more.
 //!
 //! | cut | what is on the disk | next boot |
 //! |---|---|---|
 //! | before or while the backup is written | the old primary, untouched | boots, and grows |
-//! | while the primary is written | sectors are whole, so the header or the entry is old and the other new; the new backup is good | the kernel may see no partition; wisp recognises its own interrupted update, finishes it from the backup, and grows |
-//! | after the primary, before the filesystem | a larger partition, the old filesystem | boots, the filesystem grows |
-//! | while the filesystem grows | its own journal's business | boots, and grows on |
+//! | while the primary is written | header or entry is old and the other new; the new backup is sound | the kernel may see no partition; wisp recognises its own trace (the sound backup differs in the end of one partition and in nothing else), completes the primary, and grows |
+//! | between the sectors of an MBR with logical partitions | a container larger than it need be | boots, and grows on |
+//! | after the table, before the filesystem | a larger partition, the old filesystem | boots, the filesystem grows |
+//! | while the filesystem grows | the business of its journal or copy-on-write | boots, and grows on |
 //!
 //! A filesystem is never larger than a table that is already on the medium. Any other damage of a primary GPT with a
-//! good backup is repaired only on the user's word (`wisp.grow=repair`); with both copies damaged nothing is touched.
+//! sound backup is repaired only on the user's word (`wisp.grow=repair`); with both copies damaged nothing is touched.
 //!
 //! # What is nowhere
 //!
 //! * Outside `sys` there is no `unsafe`, no `unwrap`, no unchecked arithmetic or index.
-//! * Nothing below `sys` in the order of rooms knows what time it is.
+//! * No room listed before `sys` knows what time it is.
 //! * wisp starts no other program, except the init that takes its place and the shell that a user asked for.
-//! * No error below `command` (and the first process) is printed; it is returned.
+//! * No room but `command` (and the first process) prints an error; it is returned.
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
