@@ -355,6 +355,21 @@ fn the_command_writes_the_file() {
     assert_eq!(Format::sniff(&fs::read(&output).unwrap()), Some(Format::Zstd));
 }
 
+/// The machine that builds an image for others runs another kernel.
+#[test]
+fn the_directory_of_the_modules_names_the_kernel() {
+    let tree = Tree::new("version");
+    let (output, init) = (tree.path("out.img"), tree.path("wisp"));
+    let wisp = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_string());
+    for end in ["", "/"] {
+        let modules_dir = tree.path(&format!("lib/modules/{KERNEL}{end}"));
+        let mut command = Command::new(&wisp);
+        command.args(["initramfs", "-o", &output, "--modules-dir", &modules_dir, "--init", &init, "--compress=none"]);
+        assert_eq!(command.status().unwrap().code(), Some(0));
+        assert!(fs::read(&output).unwrap() == build(&tree.recipe()).unwrap());
+    }
+}
+
 #[test]
 fn cpio_reads_every_kind_of_entry() {
     let tree = Tree::new("kinds");

@@ -190,7 +190,12 @@ fn all_devices_come_by_name_without_those_that_cannot_be_opened() {
 
 #[test]
 fn below_a_layer_lies_the_partition() {
-    for (case, uuid, layer) in [("crypt", CRYPT, "LUKS volume"), ("lvm", LVM, "LVM physical volume")] {
+    let first_version = CRYPT.replace("LUKS2", "LUKS1");
+    for (case, uuid, layer) in [
+        ("crypt", CRYPT, "LUKS volume"),
+        ("crypt-1", &first_version, "LUKS volume"),
+        ("lvm", LVM, "LVM physical volume"),
+    ] {
         let tree = Tree::virtio(case);
         tree.made_of("dm-0", "253:0", Some(uuid), &["vda2"]);
         assert_eq!(tree.sysfs().parts_of("dm-0"), ["vda2"]);
@@ -225,7 +230,7 @@ fn a_partition_of_an_array_is_a_partition() {
 fn below_what_spreads_or_is_not_known_nothing_grows() {
     let tree = Tree::virtio("refused");
     tree.disk("pci0000:00/0000:00:08.0/virtio2/block/vdb", "254:16", 20_971_520);
-    let rows: [(&str, Option<&str>, &[&str], &str); 8] = [
+    let rows: [(&str, Option<&str>, &[&str], &str); 14] = [
         ("md0", None, &["vda2"], "a RAID array"),
         ("md1", None, &["vda2", "vdb"], "several devices: vda2, vdb"),
         ("dm-0", Some(MULTIPATH), &["vdb"], "a multipath device"),
@@ -233,6 +238,12 @@ fn below_what_spreads_or_is_not_known_nothing_grows() {
         ("dm-2", Some(LVM), &["vda2", "vdb"], "several devices: vda2, vdb"),
         ("dm-3", Some("Stratis-1-private"), &["vda2"], "neither LUKS nor LVM"),
         ("dm-4", Some(""), &["vda2"], "without a name"),
+        ("dm-5", Some("CRYPT-VERITY-0123456789abcdef0123456789abcdef-root"), &["vda2"], "a verity device"),
+        ("dm-6", Some("CRYPT-INTEGRITY-root"), &["vda2"], "an integrity device"),
+        ("dm-7", Some("CRYPT-TCRYPT-root"), &["vda2"], "a TrueCrypt or VeraCrypt volume"),
+        ("dm-8", Some("CRYPT-BITLK-0123456789abcdef0123456789abcdef-root"), &["vda2"], "a BitLocker volume"),
+        ("dm-10", Some("CRYPT-PLAIN-root"), &["vda2"], "a plain dm-crypt device"),
+        ("dm-11", Some("CRYPT-SUBDEV-root"), &["vda2"], "neither LUKS nor LVM"),
         ("bcache0", None, &["vda2"], "without a name"),
     ];
     for (index, (name, uuid, parts, why)) in rows.into_iter().enumerate() {
@@ -242,7 +253,7 @@ fn below_what_spreads_or_is_not_known_nothing_grows() {
         assert!(error.why.contains(why), "{error}");
     }
     // The device that is refused is the one in the middle, whatever lies on it.
-    tree.made_of("dm-9", "253:9", Some(LVM), &["md0"]);
+    tree.made_of("dm-9", "253:99", Some(LVM), &["md0"]);
     assert_eq!(tree.refusal("dm-9").to, "/dev/md0");
 }
 

@@ -34,7 +34,7 @@ pub(super) const COMMAND: Command = Command {
     help: "The same input gives the same bytes.\n\
            \n\
            -o, --output FILE   where to write it\n\
-           --kernel VERSION    for which kernel (the running one)\n\
+           --kernel VERSION    for which kernel (the last part of DIR, else the running one)\n\
            --modules-dir DIR   its modules and modules.dep (/lib/modules/VERSION)\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
@@ -46,8 +46,12 @@ fn run(arguments: &[&str]) -> Result<()> {
     let arguments = Arguments::parse(arguments)?;
     let output = arguments.output.ok_or_else(|| Error::usage(DOING, "-o FILE is missing"))?;
     let compression = compression(arguments.compress.unwrap_or("zstd"))?;
-    let kernel = arguments.kernel.map_or_else(kernel::release, String::from);
     let modules_dir = arguments.modules_dir.map(|directory| directory.trim_end_matches('/').to_string());
+    let kernel = match (arguments.kernel, &modules_dir) {
+        (Some(kernel), _) => kernel.into(),
+        (None, Some(directory)) => version_of(directory)?.into(),
+        (None, None) => kernel::release(),
+    };
     let modules_dir = modules_dir.unwrap_or_else(|| format!("/lib/modules/{kernel}"));
     let program = arguments.init.map_or_else(default_program, |init| Ok(init.to_string()))?;
     let modules = arguments.modules.into_iter().map(String::from).collect();
@@ -77,6 +81,16 @@ impl<'a> Arguments<'a> {
         }
         Ok(parsed)
     }
+}
+
+/// The version of the kernel whose modules lie in `directory`, which `make modules_install` names after it. Versions
+/// begin with a digit; a directory of another name says nothing, and a guess would make an image without modules.
+fn version_of(directory: &str) -> Result<&str> {
+    let name = directory.rsplit('/').next().unwrap_or_default();
+    Some(name).filter(|name| name.starts_with(|first: char| first.is_ascii_digit())).ok_or_else(|| {
+        Error::usage(DOING, "its modules are not in a directory named after a kernel; add --kernel VERSION")
+            .to(directory)
+    })
 }
 
 fn compression(name: &str) -> Result<Option<Format>> {
@@ -128,6 +142,8 @@ mod tests {
             ("-o=x", "-o=x"),
             ("-o x --compress lzma", "lzma"),
             ("--kernel 6.1", ""),
+            ("-o x --modules-dir /opt/modules/", "/opt/modules"),
+            ("-o x --modules-dir ..", ".."),
         ] {
             let arguments: Vec<&str> = line.split(' ').collect();
             let error = run(&arguments).unwrap_err();

@@ -7,7 +7,8 @@
 //! `blkid` calls two filesystems ambivalent and names neither; wisp names the first in this order, which is the one
 //! that the kernel would mount.
 //!
-//! A magic whose superblock contradicts itself is an error only when nothing sound is found behind it.
+//! A magic whose superblock contradicts itself, or an end of the device that cannot be read, is an error only when
+//! nothing sound is found elsewhere.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -41,6 +42,13 @@ enum Region {
     Raid090,
     /// The description in the last label of a ZFS pool member.
     LastZfsLabel,
+}
+
+impl Region {
+    /// Whether it lies at the end of the device, where no filesystem that wisp mounts or grows has its superblock.
+    const fn is_tail(self) -> bool {
+        matches!(self, Self::Raid10 | Self::Raid090 | Self::LastZfsLabel)
+    }
 }
 
 /// How many regions there are.
@@ -112,12 +120,19 @@ const FORMATS: &[Format] = &[
 ///
 /// # Errors
 /// `Corrupt` when a magic matches, its superblock contradicts itself, and nothing else is found; whatever `device`
-/// returns when it cannot be read.
+/// returns when its start cannot be read, or its end cannot and nothing else is found.
 pub fn recognise(device: &dyn ReadAt, size: ByteCount) -> Result<Option<Superblock>> {
     let ranges = Ranges { device, size: size.0, read: [const { OnceCell::new() }; REGIONS] };
     let mut complaint = None;
     for format in FORMATS {
-        let (start, bytes) = ranges.region(format.region)?;
+        let (start, bytes) = match ranges.region(format.region) {
+            Ok(range) => range,
+            Err(error) if format.region.is_tail() => {
+                complaint = complaint.or(Some(error));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         for &(superblock_at, magic_at) in format.places {
             let (Some(bytes), Some(behind)) = (bytes.get(superblock_at..), bytes.get(magic_at..)) else { continue };
             let Some(magic) = format.magics.iter().find(|magic| behind.starts_with(magic)) else { continue };

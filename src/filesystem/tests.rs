@@ -455,6 +455,20 @@ fn a_device_that_cannot_be_read_is_an_error() {
     assert_eq!(recognise(&Broken, ByteCount(SIZE)), Err(Error::os(5, "read")));
 }
 
+#[test]
+fn an_end_that_cannot_be_read_does_not_hide_a_sound_start() {
+    struct BadEnd(Device);
+    impl ReadAt for BadEnd {
+        fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+            if offset.0 >= SIZE / 2 { Err(Error::os(5, "read")) } else { self.0.read_at(offset, buffer) }
+        }
+    }
+    let recognise = |device: Device| recognise(&BadEnd(device), ByteCount(SIZE)).map(|found| found.map(|it| it.kind));
+    assert_eq!(recognise(Device::new(SIZE).with(1024, ext4())), Ok(Some(Kind::Ext4)));
+    assert_eq!(recognise(Device::new(SIZE).with(65536, btrfs())), Ok(Some(Kind::Btrfs)));
+    assert_eq!(recognise(Device::new(SIZE)), Err(Error::os(5, "read")), "what may lie there is not known");
+}
+
 /// The ext superblock with one field changed.
 fn ext_with(at: usize, value: &[u8]) -> Device {
     Device::new(SIZE).with(1024, ext4()).with(1024 + at as u64, value)

@@ -167,21 +167,35 @@ impl Sysfs<'_> {
     }
 }
 
-/// What lies on the partition, by the prefix that its maker gave the device mapper UUID.
+/// What lies on the partition, by the prefix that its maker gave the device mapper UUID. Everything that cryptsetup
+/// makes begins with `CRYPT-`; only of LUKS it is known that the filesystem within may grow with the partition.
 fn layer(uuid: &str) -> Option<&'static str> {
-    const LAYERS: [(&str, &str); 2] = [("CRYPT-", "LUKS volume"), ("LVM-", "LVM physical volume")];
-    LAYERS.iter().find(|(prefix, _)| uuid.starts_with(prefix)).map(|(_, words)| *words)
+    const LAYERS: [(&str, &str); 3] =
+        [("CRYPT-LUKS1-", "LUKS volume"), ("CRYPT-LUKS2-", "LUKS volume"), ("LVM-", "LVM physical volume")];
+    find_prefix(&LAYERS, uuid)
 }
 
 /// Why wisp does not grow below this layer.
 fn no_layer(name: &str, uuid: &str) -> String {
+    const OTHERS: [(&str, &str); 5] = [
+        ("CRYPT-VERITY-", "a verity device"),
+        ("CRYPT-INTEGRITY-", "an integrity device"),
+        ("CRYPT-TCRYPT-", "a TrueCrypt or VeraCrypt volume"),
+        ("CRYPT-BITLK-", "a BitLocker volume"),
+        ("CRYPT-PLAIN-", "a plain dm-crypt device"),
+    ];
     let what = match uuid {
         _ if name.starts_with("md") => "a RAID array",
         _ if uuid.contains("mpath-") => "a multipath device",
         "" => "a layer without a name",
-        _ => "a device mapper target that is neither LUKS nor LVM",
+        _ => find_prefix(&OTHERS, uuid).unwrap_or("a device mapper target that is neither LUKS nor LVM"),
     };
     format!("it is {what}, below which wisp does not grow")
+}
+
+/// The words beside the prefix that `uuid` has.
+fn find_prefix(rows: &[(&str, &'static str)], uuid: &str) -> Option<&'static str> {
+    rows.iter().find(|(prefix, _)| uuid.starts_with(prefix)).map(|(_, words)| *words)
 }
 
 fn last_part(path: &str) -> &str {

@@ -77,10 +77,19 @@ pub fn make_root(new: &str) -> Result<()> {
     step(process::chdir("/"))
 }
 
-/// Flags and remaining options of an option list as in `rootflags=` or fstab ("noatime,data=ordered").
+/// Words for mount(8) and the programs around it; a filesystem that is told one fails with EINVAL. `user=NAME` is not
+/// among them: that is an option of network filesystems.
+const FOR_PROGRAMS: [&str; 11] =
+    ["defaults", "nofail", "_netdev", "auto", "noauto", "user", "nouser", "users", "nousers", "group", "owner"];
+
+/// Comments for programs begin so.
+const COMMENTS: [&str; 3] = ["x-", "X-", "comment="];
+
+/// Flags and remaining options of an option list as in `rootflags=` or fstab ("noatime,data=ordered"). What only
+/// programs heed is in neither.
 #[must_use]
 pub fn flags_of(options: &str) -> (Flags, alloc::string::String) {
-    const WORDS: [(&str, Flags, bool); 16] = [
+    const WORDS: [(&str, Flags, bool); 27] = [
         ("ro", MountFlags::RDONLY, true),
         ("rw", MountFlags::RDONLY, false),
         ("nosuid", MountFlags::NOSUID, true),
@@ -91,16 +100,29 @@ pub fn flags_of(options: &str) -> (Flags, alloc::string::String) {
         ("exec", MountFlags::NOEXEC, false),
         ("sync", MountFlags::SYNCHRONOUS, true),
         ("async", MountFlags::SYNCHRONOUS, false),
+        ("dirsync", MountFlags::DIRSYNC, true),
         ("noatime", MountFlags::NOATIME, true),
+        ("atime", MountFlags::NOATIME, false),
         ("nodiratime", MountFlags::NODIRATIME, true),
+        ("diratime", MountFlags::NODIRATIME, false),
         ("relatime", MountFlags::RELATIME, true),
+        ("norelatime", MountFlags::RELATIME, false),
         ("strictatime", MountFlags::STRICTATIME, true),
+        ("nostrictatime", MountFlags::STRICTATIME, false),
         ("lazytime", MountFlags::LAZYTIME, true),
-        ("defaults", MountFlags::empty(), true),
+        ("nolazytime", MountFlags::LAZYTIME, false),
+        ("nosymfollow", MountFlags::NOSYMFOLLOW, true),
+        ("symfollow", MountFlags::NOSYMFOLLOW, false),
+        ("mand", MountFlags::PERMIT_MANDATORY_FILE_LOCKING, true),
+        ("nomand", MountFlags::PERMIT_MANDATORY_FILE_LOCKING, false),
+        ("silent", MountFlags::SILENT, true),
+        ("loud", MountFlags::SILENT, false),
     ];
     let mut flags = MountFlags::empty();
     let mut rest = alloc::string::String::new();
-    for word in options.split(',').filter(|word| !word.is_empty()) {
+    let for_programs =
+        |word: &str| FOR_PROGRAMS.contains(&word) || COMMENTS.iter().any(|start| word.starts_with(start));
+    for word in options.split(',').filter(|word| !word.is_empty() && !for_programs(word)) {
         match WORDS.iter().find(|(name, ..)| *name == word) {
             Some((_, flag, on)) => flags.set(*flag, *on),
             None => {
@@ -125,5 +147,22 @@ mod tests {
         assert_eq!(rest, "data=ordered,commit=5");
         assert_eq!(flags_of("ro,rw").0, MountFlags::empty(), "the last one wins");
         assert_eq!(flags_of("defaults").1, "");
+    }
+
+    #[test]
+    fn every_generic_option_and_its_opposite_stay_out_of_the_rest() {
+        let on =
+            "ro,nosuid,nodev,noexec,sync,dirsync,noatime,nodiratime,relatime,strictatime,lazytime,nosymfollow,mand";
+        let (flags, rest) = flags_of(on);
+        assert_eq!((flags.bits().count_ones(), rest.as_str()), (13, ""));
+        let off = "rw,suid,dev,exec,async,atime,diratime,norelatime,nostrictatime,nolazytime,symfollow,nomand";
+        assert_eq!(flags_of(&alloc::format!("{on},{off}")), (MountFlags::DIRSYNC, "".into()));
+    }
+
+    #[test]
+    fn words_for_mount_and_systemd_do_not_reach_the_filesystem() {
+        let words = "nofail,_netdev,auto,noauto,user,nouser,group,owner,x-systemd.growfs,x-initrd.mount,X-mount.mkdir";
+        assert_eq!(flags_of(words), (MountFlags::empty(), "".into()));
+        assert_eq!(flags_of("nofail,subvol=@,user=me,x-,extra").1, "subvol=@,user=me,extra");
     }
 }

@@ -83,10 +83,17 @@ pub fn spawn(work: impl FnOnce(&Teller) -> u8) -> Result<Child> {
         // SAFETY: _exit takes any number and does not return; nothing of the parent's is flushed or dropped twice.
         unsafe { _exit(c_int::from(status)) }
     }
-    match Pid::from_raw(pid) {
-        Some(pid) if !pid.is_init() => Ok(Child { pid, pipe: reader, pending: Vec::new() }),
-        _ => Err(Error::os(Errno::AGAIN.raw_os_error(), DOING).to(CHILD)),
+    let pid = forked(pid).map_err(|errno| refused(errno, DOING).to(CHILD))?;
+    Ok(Child { pid, pipe: reader, pending: Vec::new() })
+}
+
+/// The child that `fork` answered its parent with. -1, which says that there is none, must never become a [`Pid`]: a
+/// signal to it goes to every process.
+fn forked(answer: c_int) -> rustix::io::Result<Pid> {
+    if answer < 0 {
+        return Err(last_errno());
     }
+    Pid::from_raw(answer).ok_or(Errno::CHILD)
 }
 
 impl Child {
@@ -284,6 +291,14 @@ mod tests {
         .unwrap();
         assert_eq!(child.listen(Deadline::after(clock::now(), Duration::from_millis(20))), News::Silence);
         child.kill();
+    }
+
+    #[test]
+    fn a_fork_that_failed_is_an_error_and_no_process() {
+        // Only failing calls set errno, and this one sets it to ENOENT.
+        become_program("/nonexistent/init", []);
+        assert_eq!(forked(-1), Err(Errno::NOENT));
+        assert_eq!(forked(4321).map(Pid::as_raw_pid), Ok(4321));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::make::{self, Gpt, MIB};
 use crate::support::MemoryDisk;
 use crate::{grow, grow_by, read, refusal};
-use wisp::error::Kind;
+use wisp::bytes::ReadAt;
+use wisp::error::{Error, Kind, Result};
 use wisp::table::{self, Copies, PartitionType, Rule, Span, Table};
 use wisp::units::{ByteCount, Guid, Lba, SectorSize};
 
@@ -197,7 +198,7 @@ fn sectors_of_4096_bytes_have_a_shorter_tail() {
 fn a_table_for_another_sector_size_is_refused_with_both_sizes() {
     let small = image().make();
     let mut bytes = vec![0; 1 << 20];
-    wisp::bytes::ReadAt::read_at(&small, ByteCount(0), &mut bytes).unwrap();
+    ReadAt::read_at(&small, ByteCount(0), &mut bytes).unwrap();
     let geometry = table::Geometry { sector: SectorSize::B4096, sectors: 256 };
     let error = table::read(&bytes.as_slice(), geometry).unwrap_err();
     assert_eq!(error.kind, Kind::Unsupported);
@@ -205,7 +206,7 @@ fn a_table_for_another_sector_size_is_refused_with_both_sizes() {
 
     let large = Gpt::of_mib_4k(4, &[(1, 256, 511)]).make();
     let mut bytes = vec![0; 4 << 20];
-    wisp::bytes::ReadAt::read_at(&large, ByteCount(0), &mut bytes).unwrap();
+    ReadAt::read_at(&large, ByteCount(0), &mut bytes).unwrap();
     let geometry = table::Geometry { sector: SectorSize::B512, sectors: 8192 };
     let error = table::read(&bytes.as_slice(), geometry).unwrap_err();
     assert_eq!(error.why, "it was made for sectors of 4096 bytes, and this disk has sectors of 512");
@@ -304,6 +305,40 @@ fn a_damaged_backup_is_written_anew() {
         assert_eq!(growth.writes.len(), 1);
         assert_eq!(disk, sound);
     }
+}
+
+/// A disk of which some sectors can no longer be read.
+struct BadSectors<'a>(&'a MemoryDisk, std::ops::RangeInclusive<u64>);
+
+impl ReadAt for BadSectors<'_> {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        let (first, last) = (offset.0 / 512, (offset.0 + buffer.len() as u64 - 1) / 512);
+        if first <= *self.1.end() && last >= *self.1.start() {
+            return Err(Error::os(5, "read"));
+        }
+        self.0.read_at(offset, buffer)
+    }
+}
+
+#[test]
+fn a_backup_that_cannot_be_read_does_not_hide_a_sound_primary() {
+    let disk = image().make();
+    let last = GIB * MIB - 1;
+    for bad in [last..=last, last - 32..=last - 32] {
+        let failing = BadSectors(&disk, bad);
+        let table = table::read(&failing, disk.geometry()).unwrap().expect("a table");
+        assert_eq!(table.partitions(), read(&disk).partitions());
+        assert!(matches!(&table, Table::Gpt(gpt) if gpt.copies() == Copies::BackupDamaged));
+        let growth = table.grow(&failing, 2, Rule::default()).unwrap();
+        assert_eq!(growth.writes.iter().map(|write| write.what).collect::<Vec<_>>(), ["the backup GPT"]);
+    }
+    let larger = image_on_8_gib();
+    let failing = BadSectors(&larger, last..=last);
+    let growth = table::read(&failing, larger.geometry()).unwrap().unwrap().grow(&failing, 2, Rule::default()).unwrap();
+    let order: Vec<_> = growth.writes.iter().map(|write| write.what).collect();
+    assert_eq!(order, ["the backup GPT", "the primary GPT"], "a bad place for the backup stops it before the primary");
+    let primary = table::read(&BadSectors(&disk, 1..=1), disk.geometry());
+    assert_eq!(primary.unwrap_err().kind, Kind::Os(5), "the primary itself has to be read");
 }
 
 /// F.1/18: the backup at the true end, and at the end that the disk had when the image was made.

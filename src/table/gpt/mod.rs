@@ -37,7 +37,7 @@ const READ: &str = "read the GPT of";
 pub enum Copies {
     /// Both are sound and agree.
     Both,
-    /// The primary is sound; the backup is damaged, missing or says something else.
+    /// The primary is sound; the backup is damaged, missing, unreadable or says something else.
     BackupDamaged,
     /// The primary was being brought up to the sound backup when the power went.
     Interrupted,
@@ -102,10 +102,13 @@ impl Gpt {
     }
 
     fn with_sound_primary(disk: &dyn ReadAt, geometry: Geometry, record: BootRecord, primary: Replica) -> Result<Self> {
-        let backup = sound_replica(disk, geometry, primary.header.alternate)?;
-        let copies = match backup {
-            Some(backup) if backup.backs(&primary, geometry) => Copies::Both,
-            _ => Copies::BackupDamaged,
+        let copies = match sound_replica(disk, geometry, primary.header.alternate) {
+            Ok(Some(backup)) if backup.backs(&primary, geometry) => Copies::Both,
+            Ok(_) => Copies::BackupDamaged,
+            // A bad sector at the end of the disk must not hide partitions that the kernel sees. Where growing has to
+            // write there, that fails before the primary is touched.
+            Err(error) if matches!(error.kind, Kind::Os(_)) => Copies::BackupDamaged,
+            Err(error) => return Err(error),
         };
         let partitions = primary.partitions()?;
         Ok(Self { geometry, record, copies, spoken: primary, torn: None, partitions })
