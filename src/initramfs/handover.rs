@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{MOUNTS, Root};
+use super::{EBUSY, MOUNTS, Root};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::settings::Boot;
@@ -21,6 +21,9 @@ const READ_ONLY: [Kind; 2] = [Kind::Os(30), Kind::Os(13)];
 
 /// Mounts the root at `point` as the settings say; read-only where the device allows nothing else.
 ///
+/// A child that hangs may still have the root mounted writable, out of sight. The kernel then refuses a second mount
+/// that is read-only, so it is mounted writable and made read-only at `point` alone: init gets what was asked for.
+///
 /// # Errors
 /// `Unsupported` when nobody knows its type; `Os` of the last type tried.
 pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Result<()> {
@@ -35,15 +38,19 @@ pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Resul
     flags.set(Flags::RDONLY, settings.read_only || flags.contains(Flags::RDONLY));
     for kind in kinds {
         let attempt = |flags| mount::mount(&root.node, point, kind, flags, &options);
-        match attempt(flags) {
-            Ok(()) => return Ok(()),
+        let result = match attempt(flags) {
+            Err(refused) if refused.kind == Kind::Os(EBUSY) && flags.contains(Flags::RDONLY) => {
+                log.warning(&format!("{refused}, it is in use writable; continuing with this mount alone read-only"));
+                attempt(flags.difference(Flags::RDONLY)).and_then(|()| mount::remount(point, flags | Flags::BIND))
+            }
             Err(refused) if READ_ONLY.contains(&refused.kind) && !flags.contains(Flags::RDONLY) => {
                 log.warning(&format!("{refused}, continuing with it read-only"));
-                match attempt(flags | Flags::RDONLY) {
-                    Ok(()) => return Ok(()),
-                    Err(second) => error = second,
-                }
+                attempt(flags | Flags::RDONLY)
             }
+            result => result,
+        };
+        match result {
+            Ok(()) => return Ok(()),
             Err(refused) => error = refused,
         }
     }

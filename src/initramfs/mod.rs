@@ -46,7 +46,7 @@ const DRIVER_TIME: Duration = Duration::from_secs(60);
 /// Beyond the budget for growing: mounting with a long journal to replay, and flushing on a slow disk.
 const GROW_SLACK: Duration = Duration::from_secs(30);
 
-/// Already mounted there.
+/// Already mounted there, or mounted elsewhere in a way that differs.
 const EBUSY: i32 = 16;
 
 /// What PID 1 mounts: type, where, flags, options.
