@@ -34,7 +34,7 @@ pub(super) const COMMAND: Command = Command {
     help: "The same input gives the same bytes.\n\
            \n\
            -o, --output FILE   where to write it\n\
-           --kernel VERSION    for which kernel (the last part of DIR, else the running one)\n\
+           --kernel VERSION    for which kernel (the last part of DIR, or the running)\n\
            --modules-dir DIR   its modules and modules.dep (/lib/modules/VERSION)\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
