@@ -15,7 +15,7 @@ use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::growth::{self, Subject};
 use crate::probe::search::{self, Found};
-use crate::settings::{Boot, Mode, Wait};
+use crate::settings::{Boot, Mode, Resume, Wait};
 use crate::sys::process::Teller;
 use crate::sys::uevent::Listener;
 use crate::sys::{clock, file, resize, tree};
@@ -156,9 +156,28 @@ fn refusal(task: &Task<'_>, found: &Found) -> Option<String> {
     if !found.twins.is_empty() {
         return Some(format!("other devices answer to the same name: {}", found.twins.join(", ")));
     }
-    let resume = search::find(SYSFS, task.settings.resume.as_ref()?)?.block;
-    let content = growth::superblock(&resume.node(), resume.size).ok()??;
-    (content.kind == Kind::Hibernation).then(|| format!("a suspended system lies in {}", resume.node()))
+    suspended(&task.settings.resume).map(|why| format!("{why}; with noresume it would grow"))
+}
+
+/// Why a suspended system may come back that would not survive a root of another size. Only a device that was read
+/// and holds none is taken as proof that there is none.
+fn suspended(resume: &Resume) -> Option<String> {
+    let name = match resume {
+        Resume::Nowhere => return None,
+        Resume::Unclear(why) => return Some((*why).into()),
+        Resume::Device(name) => name,
+    };
+    let Some(Found { block, twins }) = search::find(SYSFS, name) else {
+        return Some(format!("a suspended system may lie in resume={name}, which is not there"));
+    };
+    match growth::superblock(&block.node(), block.size) {
+        Ok(Some(content)) if content.kind == Kind::Hibernation => {
+            Some(format!("a suspended system lies in {}", block.node()))
+        }
+        Err(error) => Some(format!("a suspended system may lie in resume={name}: {error}")),
+        Ok(_) if !twins.is_empty() => Some(format!("resume={name} is also {}", twins.join(", "))),
+        Ok(_) => None,
+    }
 }
 
 /// Loads drivers for what is there and what comes, until `look` finds what is wanted.
