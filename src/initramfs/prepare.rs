@@ -221,7 +221,7 @@ impl<'a> Watch<'a> {
     fn gather(&mut self, content: &Superblock, options: &str, log: &Log) {
         let Details::Btrfs(Btrfs { devices: wanted, .. }) = content.details else { return };
         let degraded = options.split(',').any(|option| option == "degraded");
-        // Without an end the user waits for the root, which is here: a lost member must not stop the boot.
+        // `rootwait` is for the root, which is here; a member that is lost for good must not stop the boot.
         let deadline = self.deadline.sooner(Deadline::after(clock::now(), ROOT_WAIT));
         let members = loop {
             self.drivers.load_for_all(SYSFS.root);
