@@ -44,6 +44,17 @@ pub enum Wait {
     Forever,
 }
 
+/// Where a suspended system may lie, which would resume onto a root of the size it knew (`resume=`, `resume_offset=`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// Nowhere: not asked for, or `noresume`.
+    Nowhere,
+    /// On this device.
+    Device(Name),
+    /// Where wisp cannot look; the reason.
+    Unclear(&'static str),
+}
+
 /// Long enough for a slow SAN or a USB stick, as initramfs-tools waits; short enough to see the message.
 pub const ROOT_WAIT: Duration = Duration::from_secs(30);
 
@@ -74,8 +85,8 @@ pub struct Boot {
     pub init: Option<String>,
     /// `wisp.init=`: after growing become this program of the initramfs instead of mounting and switching.
     pub stock_init: Option<String>,
-    /// `resume=`, unless `noresume`.
-    pub resume: Option<Name>,
+    /// `resume=`, `resume_offset=`, unless `noresume`.
+    pub resume: Resume,
     /// `wisp.onfail=`.
     pub on_fail: OnFail,
     /// `wisp.grow=`.
@@ -92,7 +103,6 @@ impl Boot {
     pub fn from_cmdline(line: &Cmdline) -> Self {
         let mut complaints = Vec::new();
         let text = |name| line.value(name).filter(|value| !value.is_empty()).map(String::from);
-        let resume = if line.has("noresume") { None } else { device(line, "resume", &mut complaints) };
         Self {
             root: device(line, "root", &mut complaints),
             filesystems: line.value("rootfstype").map(list).unwrap_or_default(),
@@ -101,7 +111,7 @@ impl Boot {
             wait: wait(line, &mut complaints),
             init: text("init"),
             stock_init: text("wisp.init"),
-            resume,
+            resume: resume(line, &mut complaints),
             on_fail: choice(line, "wisp.onfail", &ON_FAIL, OnFail::Halt, &mut complaints),
             mode: choice(line, "wisp.grow", &MODES, Mode::On, &mut complaints),
             budget: seconds(line, "wisp.grow.budget", &mut complaints)
@@ -136,6 +146,22 @@ fn device(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<Na
             complaints.push(format!("{name}=: {error}"));
             None
         }
+    }
+}
+
+/// What is asked for and not understood must not read as nothing asked for.
+fn resume(line: &Cmdline, complaints: &mut Vec<String>) -> Resume {
+    let given = |name| line.value(name).is_some_and(|value| !value.is_empty());
+    if line.has("noresume") {
+        return Resume::Nowhere;
+    }
+    if given("resume_offset") {
+        return Resume::Unclear("resume_offset= stands for a swap file, and wisp does not look into those");
+    }
+    match device(line, "resume", complaints) {
+        Some(name) => Resume::Device(name),
+        None if given("resume") => Resume::Unclear("resume= names no device that wisp understands"),
+        None => Resume::Nowhere,
     }
 }
 
@@ -199,7 +225,7 @@ mod tests {
         assert_eq!(settings.wait, Wait::Forever);
         assert_eq!(settings.init.as_deref(), Some("/bin/sh"));
         assert_eq!(settings.stock_init.as_deref(), Some("/stock"));
-        assert_eq!(settings.resume, Some(Name::Path("/dev/vda3".into())));
+        assert_eq!(settings.resume, Resume::Device(Name::Path("/dev/vda3".into())));
         assert_eq!((settings.on_fail, settings.mode), (OnFail::PowerOff, Mode::Repair));
         assert_eq!(settings.budget, Duration::from_secs(90));
         assert!(settings.complaints.is_empty());
@@ -218,7 +244,21 @@ mod tests {
         assert_eq!(boot("rootdelay=90").wait, Wait::AtMost(Duration::from_secs(90)));
         assert_eq!(boot("rootdelay=3").wait, Wait::AtMost(ROOT_WAIT));
         assert_eq!(boot("wisp.grow.budget=99999999").budget, Duration::from_secs(3600));
-        assert_eq!(boot("resume=/dev/vda3 noresume").resume, None);
+    }
+
+    #[test]
+    fn a_suspended_system_that_cannot_be_looked_for_is_not_taken_for_none() {
+        for text in ["", "resume=", "resume=/dev/vda3 noresume", "resume=/dev/vda3 resume_offset=34816 noresume"] {
+            assert_eq!(boot(text).resume, Resume::Nowhere, "{text}");
+        }
+        for (text, why) in [
+            ("resume=/dev/vda3 resume_offset=34816", "a swap file"),
+            ("resume_offset=34816", "a swap file"),
+            ("resume=ZFS=tank", "no device"),
+        ] {
+            let Resume::Unclear(told) = boot(text).resume else { panic!("{text}") };
+            assert!(told.contains(why), "{text}: {told}");
+        }
     }
 
     #[test]
@@ -286,7 +326,7 @@ mod tests {
         ] {
             let settings = boot(text);
             assert!(settings.complaints.len() == 1 && settings.complaints[0].starts_with(wanted), "{settings:?}");
-            assert_eq!(Boot { complaints: Vec::new(), ..settings }, boot(""), "{text}");
+            assert_eq!(Boot { complaints: Vec::new(), resume: Resume::Nowhere, ..settings }, boot(""), "{text}");
         }
         assert_eq!(boot("resume=nonsense noresume").complaints, [""; 0], "nobody wants to hear of what is not used");
     }

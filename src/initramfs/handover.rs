@@ -16,6 +16,9 @@ use mount::Flags;
 /// Where an init is looked for when none is named, in the kernel's own order (`init/main.c`).
 const INITS: [&str; 4] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"];
 
+/// Not there: nothing to tell of the usual places.
+const ENOENT: i32 = 2;
+
 /// What the kernel says when a read-only device is to be mounted writable: EROFS, or EACCES on older ones.
 const READ_ONLY: [Kind; 2] = [Kind::Os(30), Kind::Os(13)];
 
@@ -67,7 +70,6 @@ pub fn switch(settings: &Boot, point: &str, arguments: &[Vec<u8>], log: &Log, li
         let _ = mount::unmount(point, true);
         return Error::absent("find an init in the root", format!("none of {}", inits.join(", "))).to(point);
     };
-    log.info(&farewell(first));
     limit.restore();
     for (_, from, ..) in MOUNTS {
         let to = format!("{point}{from}");
@@ -79,6 +81,7 @@ pub fn switch(settings: &Boot, point: &str, arguments: &[Vec<u8>], log: &Log, li
     if let Err(error) = tree::empty_initramfs() {
         log.warning(&format!("{error}, continuing with it in memory"));
     }
+    log.info(&farewell(first));
     if let Err(error) = mount::make_root(point) {
         return error;
     }
@@ -86,7 +89,8 @@ pub fn switch(settings: &Boot, point: &str, arguments: &[Vec<u8>], log: &Log, li
     let mut error = Error::absent("execute", "nothing to execute").to("init");
     for init in inits {
         error = process::become_program(init, with_name(init, arguments));
-        if error.kind != Kind::Os(2) {
+        let named = settings.init.as_deref() == Some(init);
+        if named || error.kind != Kind::Os(ENOENT) {
             log.error(&format!("{error}, continuing with the next init"));
         }
     }

@@ -1,9 +1,10 @@
 //! PID 1 before `switch_root`, and the builder of the initramfs it lives in.
 //!
-//! PID 1 itself only mounts, waits and executes; everything that could crash or hang (drivers, finding the root,
-//! growing it) runs in a child with a deadline. If the child dies after it found the root, the root is mounted all the
-//! same; if it dies before, a second one tries without growing. PID 1 never exits and never waits without an end,
-//! except where the user asked for it (`rootwait`).
+//! PID 1 itself only mounts, waits and executes; drivers, finding the root and growing it, which may crash or hang, run
+//! in a child with a deadline. If the child dies after it found the root, the root is mounted all the same; if it dies
+//! before, a second one tries without growing. PID 1 never exits, and its own waits have an end unless the user asked
+//! for none (`rootwait`). Mounting the root is a call without a deadline: it replays a journal, which takes its time,
+//! and while the disk does not answer at all the boot stands still, as it would without wisp.
 //!
 //! Two ways: wisp mounts the root and switches to it, or (`wisp.init=PATH`, or a distribution's own init beside wisp)
 //! it grows and then becomes that init, with everything as the kernel left it.
@@ -72,34 +73,52 @@ pub(crate) struct Root {
 pub fn run(arguments: &[Vec<u8>]) -> Error {
     let failures = mount_all();
     let log = Log::kernel();
-    let limit = kmsg::Limit::lift();
-    for failure in failures {
-        log.error(&format!("{failure}, continuing without it"));
-    }
+    let mut limit = kmsg::Limit::lift();
+    tell(failures, &log);
     let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
     let line = Cmdline::parse(&String::from_utf8_lossy(&text));
     let settings = Boot::from_cmdline(&line);
     for complaint in &settings.complaints {
         log.warning(complaint);
     }
-    let stock = settings.stock_init.clone().or_else(|| tree::is_there(STOCK_INIT).then(|| STOCK_INIT.into()));
+    let mut stock = find_stock(&settings, &log);
     loop {
         let root = prepare_root(&line, &settings, stock.is_some(), &log);
-        let error = match (&stock, root) {
-            // What the stock init does with a root that wisp did not find is its own affair.
-            (Some(stock), _) => {
-                log.info(&handover::farewell(stock));
-                limit.restore();
-                unmount_all();
-                process::become_program(stock, handover::with_name(stock, arguments))
-            }
-            (None, Ok(root)) => match handover::mount_root(&settings, &root, NEW_ROOT, &log) {
-                Ok(()) => handover::switch(&settings, NEW_ROOT, arguments, &log, &limit),
-                Err(error) => error,
-            },
-            (None, Err(error)) => error,
+        // What the stock init does with a root that wisp did not find is its own affair.
+        if let Some(stock) = stock.take() {
+            limit.restore();
+            unmount_all();
+            log.info(&handover::farewell(&stock));
+            let error = process::become_program(&stock, handover::with_name(&stock, arguments));
+            tell(mount_all(), &log);
+            limit = kmsg::Limit::lift();
+            log.error(&format!("{error}, continuing without it"));
+            continue;
+        }
+        let mounted = root.and_then(|root| handover::mount_root(&settings, &root, NEW_ROOT, &log));
+        let error = match mounted {
+            Ok(()) => handover::switch(&settings, NEW_ROOT, arguments, &log, &limit),
+            Err(error) => error,
         };
         failure::handle(&error, settings.on_fail, &log);
+    }
+}
+
+/// The init of the initramfs that comes after wisp, if there is one.
+fn find_stock(settings: &Boot, log: &Log) -> Option<String> {
+    if let Some(named) = &settings.stock_init {
+        if tree::is_there(named) {
+            return Some(named.clone());
+        }
+        log.error(&format!("wisp.init={named}: the initramfs has no such program, continuing without it"));
+    }
+    tree::is_there(STOCK_INIT).then(|| STOCK_INIT.into())
+}
+
+/// What could not be mounted.
+fn tell(failures: Vec<Error>, log: &Log) {
+    for failure in failures {
+        log.error(&format!("{failure}, continuing without it"));
     }
 }
 

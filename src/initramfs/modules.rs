@@ -9,14 +9,12 @@ use crate::codec::Format;
 use crate::error::{Error, Result};
 use crate::sys::{file, module, node};
 use crate::text::cmdline::Cmdline;
-use crate::text::modules::{Index, Load};
-use alloc::collections::BTreeSet;
+use crate::text::modules::{FILE_LIMIT, Index, Load};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The largest modules of any distribution (graphics drivers) unpack to some 30 MiB; storage drivers are far smaller.
-const MODULE_LIMIT: usize = 64 << 20;
 /// `modules.alias` of a whole distribution kernel is 1 to 3 MiB.
 const LIST_LIMIT: usize = 16 << 20;
 
@@ -28,7 +26,7 @@ pub struct Lists {
     alias: Vec<u8>,
     softdep: Vec<u8>,
     builtin: Vec<u8>,
-    config: Vec<Vec<u8>>,
+    config: BTreeMap<String, Vec<u8>>,
 }
 
 impl Lists {
@@ -37,11 +35,13 @@ impl Lists {
     pub fn read(kernel: &str) -> Self {
         let folder = format!("/lib/modules/{kernel}");
         let list = |name: &str| file::read(&format!("{folder}/{name}"), LIST_LIMIT).unwrap_or_default();
-        let mut config = Vec::new();
-        for place in ["/lib/modprobe.d", "/etc/modprobe.d"] {
-            let names = file::list(place).unwrap_or_default();
-            let wanted = names.iter().filter(|name| name.ends_with(".conf"));
-            config.extend(wanted.filter_map(|name| file::read(&format!("{place}/{name}"), LIST_LIMIT).ok()));
+        let mut config = BTreeMap::new();
+        // Of several files with one name the first counts, as for modprobe.
+        for place in ["/etc/modprobe.d", "/lib/modprobe.d"] {
+            let mut names = file::list(place).unwrap_or_default();
+            names.retain(|name| name.ends_with(".conf") && !config.contains_key(name));
+            let text = |name: &String| file::read(&format!("{place}/{name}"), LIST_LIMIT).unwrap_or_default();
+            config.extend(names.into_iter().map(|name| (name.clone(), text(&name))));
         }
         let lists = [list("modules.dep"), list("modules.alias"), list("modules.softdep"), list("modules.builtin")];
         let [dep, alias, softdep, builtin] = lists;
@@ -56,7 +56,7 @@ impl Lists {
         index.add_alias(&self.alias);
         index.add_softdep(&self.softdep);
         index.add_builtin(&self.builtin);
-        for text in &self.config {
+        for text in self.config.values() {
             index.add_config(text);
         }
         for word in line.words() {
@@ -72,7 +72,8 @@ pub struct Loader<'a> {
     folder: &'a str,
     index: Index<'a>,
     asked: BTreeSet<String>,
-    loaded: BTreeSet<&'a str>,
+    tried: BTreeSet<&'a str>,
+    count: usize,
     failures: Vec<Error>,
 }
 
@@ -81,8 +82,8 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn new(lists: &'a Lists, line: &'a Cmdline) -> Self {
         let index = lists.index(line);
-        let (asked, loaded) = (BTreeSet::new(), BTreeSet::new());
-        Self { folder: &lists.folder, index, asked, loaded, failures: Vec::new() }
+        let (asked, tried) = (BTreeSet::new(), BTreeSet::new());
+        Self { folder: &lists.folder, index, asked, tried, count: 0, failures: Vec::new() }
     }
 
     /// Loads what answers to the module name or modalias `wanted`, if anything does.
@@ -91,10 +92,11 @@ impl<'a> Loader<'a> {
             return;
         }
         for load in self.index.resolve(wanted) {
-            if self.loaded.insert(load.path)
-                && let Err(error) = insert(self.folder, &load)
-            {
-                self.failures.push(error);
+            if self.tried.insert(load.path) {
+                match insert(self.folder, &load) {
+                    Ok(()) => self.count = self.count.saturating_add(1),
+                    Err(error) => self.failures.push(error),
+                }
             }
         }
     }
@@ -108,8 +110,8 @@ impl<'a> Loader<'a> {
 
     /// How many modules were loaded.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.loaded.len().saturating_sub(self.failures.len())
+    pub const fn count(&self) -> usize {
+        self.count
     }
 
     /// What went wrong since the last call.
@@ -120,9 +122,9 @@ impl<'a> Loader<'a> {
 
 fn insert(folder: &str, load: &Load<'_>) -> Result<()> {
     let path = if load.path.starts_with('/') { load.path.into() } else { format!("{folder}/{}", load.path) };
-    let bytes = file::read(&path, MODULE_LIMIT)?;
+    let bytes = file::read(&path, FILE_LIMIT)?;
     let image = match Format::sniff(&bytes) {
-        Some(format) => format.decode(&bytes, MODULE_LIMIT).map_err(|error| error.to(&*path))?,
+        Some(format) => format.decode(&bytes, FILE_LIMIT).map_err(|error| error.to(&*path))?,
         None => bytes,
     };
     module::load(&image, &load.options).map_err(|error| error.to(path))

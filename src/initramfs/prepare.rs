@@ -8,14 +8,14 @@
 use super::Root;
 use super::modules::{Lists, Loader};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::filesystem::Kind;
+use crate::filesystem::{Btrfs, Details, Kind, Superblock};
 use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::growth::{self, Subject};
 use crate::probe::search::{self, Found};
-use crate::settings::{Boot, Mode, Wait};
+use crate::settings::{Boot, Mode, ROOT_WAIT, Resume, Wait};
 use crate::sys::process::Teller;
 use crate::sys::uevent::Listener;
 use crate::sys::{clock, file, resize, tree};
@@ -80,35 +80,30 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         return Err(Error::new(ErrorKind::Unsupported, "find the root", why).to(&**path));
     }
     let lists = Lists::read(task.kernel);
-    let mut drivers = Loader::new(&lists, task.line);
-    let mut found = wait_for(task, &mut drivers, log, |sysfs| search::find(sysfs, wanted))?;
+    let mut watch = Watch::begin(Loader::new(&lists, task.line), task.wait)?;
+    let mut found = watch.find(task, wanted, log)?;
     let node = found.block.node();
     // A superblock that cannot be understood is told by whoever needs it: growing, or the mount.
     let content = growth::superblock(&node, found.block.size).ok().flatten();
     let kind = content.as_ref().map(|content| content.kind);
     for name in task.settings.filesystems.iter().map(String::as_str).chain(kind.and_then(Kind::module)) {
-        drivers.load(name);
+        watch.drivers.load(name);
     }
-    let spread = content.as_ref().filter(|content| content.is_spread());
-    if let Some(content) = spread {
-        for member in search::members(SYSFS, content) {
-            if let Err(error) = resize::register_btrfs(&member.node()) {
-                log.warning(&format!("{error}, continuing without it"));
-            }
-        }
+    if let Some(content) = content.as_ref().filter(|content| content.is_spread()) {
+        watch.gather(content, &task.settings.mount_options, log);
         found.twins.clear();
     }
-    tell_failures(&mut drivers, log);
+    tell_failures(&mut watch.drivers, log);
     teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
-    log.info(&format!("root {wanted} is {node} ({}), {} modules loaded", found.block.size, drivers.count()));
+    log.info(&format!("root {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
     if task.grow {
-        grow_root(task, &found, &mut drivers, log);
+        grow_root(task, &found, log);
     }
     Ok(())
 }
 
 /// Grows, or says why not.
-fn grow_root(task: &Task<'_>, found: &Found, drivers: &mut Loader<'_>, log: &Log) {
+fn grow_root(task: &Task<'_>, found: &Found, log: &Log) {
     let node = found.block.node();
     let report = match refusal(task, found) {
         Some(why) => Report::stopped(node.clone(), Error::refused("grow", why).to(&*node)),
@@ -127,7 +122,6 @@ fn grow_root(task: &Task<'_>, found: &Found, drivers: &mut Loader<'_>, log: &Log
             Err(error) => Report::stopped(node.clone(), error),
         },
     };
-    tell_failures(drivers, log);
     account(&report, log);
 }
 
@@ -156,66 +150,122 @@ fn refusal(task: &Task<'_>, found: &Found) -> Option<String> {
     if !found.twins.is_empty() {
         return Some(format!("other devices answer to the same name: {}", found.twins.join(", ")));
     }
-    let resume = search::find(SYSFS, task.settings.resume.as_ref()?)?.block;
-    let content = growth::superblock(&resume.node(), resume.size).ok()??;
-    (content.kind == Kind::Hibernation).then(|| format!("a suspended system lies in {}", resume.node()))
+    suspended(&task.settings.resume).map(|why| format!("{why}; with noresume it would grow"))
 }
 
-/// Loads drivers for what is there and what comes, until `look` finds what is wanted.
-fn wait_for(
-    task: &Task<'_>,
-    drivers: &mut Loader<'_>,
-    log: &Log,
-    look: impl Fn(Sysfs<'_>) -> Option<Found>,
-) -> Result<Found> {
-    let begun = clock::now();
-    let deadline = match task.wait {
-        Wait::AtMost(span) => Deadline::after(begun, span),
-        Wait::Forever => Deadline::NEVER,
+/// Why a suspended system may come back that would not survive a root of another size. Only a device that was read
+/// and holds none is taken as proof that there is none.
+fn suspended(resume: &Resume) -> Option<String> {
+    let name = match resume {
+        Resume::Nowhere => return None,
+        Resume::Unclear(why) => return Some((*why).into()),
+        Resume::Device(name) => name,
     };
-    // Before the first look: what comes between the look and the subscription would be missed.
-    let events = Listener::open()?;
-    drivers.load_for_all(SYSFS.root);
-    let (mut told, mut tried) = (false, Vec::new());
-    loop {
-        if let Some(found) = look(SYSFS) {
-            return Ok(found);
+    let Some(Found { block, twins }) = search::find(SYSFS, name) else {
+        return Some(format!("a suspended system may lie in resume={name}, which is not there"));
+    };
+    match growth::superblock(&block.node(), block.size) {
+        Ok(Some(content)) if content.kind == Kind::Hibernation => {
+            Some(format!("a suspended system lies in {}", block.node()))
         }
-        restore_tables(task.settings.mode, &mut tried, log);
-        let now = clock::now();
-        if deadline.has_passed(now) {
-            tell_failures(drivers, log);
-            return Err(not_found(task));
-        }
-        if !told && now.saturating_sub(begun) > PATIENCE {
-            told = true;
-            log.info(&format!("waiting for the root {}", wanted(task)));
-        }
-        hear(&events, drivers, deadline.sooner(Deadline::after(now, LOOK_AGAIN)));
+        Err(error) => Some(format!("a suspended system may lie in resume={name}: {error}")),
+        Ok(_) if !twins.is_empty() => Some(format!("resume={name} is also {}", twins.join(", "))),
+        Ok(_) => None,
     }
 }
 
-/// Takes in the next event and all that wait behind it.
-fn hear(events: &Listener, drivers: &mut Loader<'_>, deadline: Deadline) {
-    let mut until = deadline;
-    while let Some(event) = events.next(until) {
-        if event.value("ACTION") == Some("add")
-            && let Some(alias) = event.value("MODALIAS")
-        {
-            drivers.load(alias);
+/// Waits for devices, and loads drivers for what is there and what comes.
+struct Watch<'a> {
+    events: Listener,
+    drivers: Loader<'a>,
+    begun: Duration,
+    deadline: Deadline,
+}
+
+impl<'a> Watch<'a> {
+    /// Begins before the first look: what comes between a look and the subscription would be missed.
+    fn begin(drivers: Loader<'a>, wait: Wait) -> Result<Self> {
+        let begun = clock::now();
+        let deadline = match wait {
+            Wait::AtMost(span) => Deadline::after(begun, span),
+            Wait::Forever => Deadline::NEVER,
+        };
+        Ok(Self { events: Listener::open()?, drivers, begun, deadline })
+    }
+
+    /// The root, as soon as it is there.
+    fn find(&mut self, task: &Task<'_>, wanted: &Name, log: &Log) -> Result<Found> {
+        let (mut told, mut tried) = (false, Vec::new());
+        loop {
+            // Each time, as announcements get lost when many come at once.
+            self.drivers.load_for_all(SYSFS.root);
+            if let Some(found) = search::find(SYSFS, wanted) {
+                return Ok(found);
+            }
+            restore_tables(task.settings.mode, &mut tried, log);
+            let now = clock::now();
+            if self.deadline.has_passed(now) {
+                tell_failures(&mut self.drivers, log);
+                return Err(not_found(wanted, log));
+            }
+            if !told && now.saturating_sub(self.begun) > PATIENCE {
+                told = true;
+                log.info(&format!("waiting for the root {wanted}"));
+            }
+            self.hear(now);
         }
-        until = Deadline::after(clock::now(), Duration::ZERO);
+    }
+
+    /// Tells the kernel about all devices of the btrfs that `content` belongs to; waits for them, unless `options` say
+    /// that some may be missing.
+    fn gather(&mut self, content: &Superblock, options: &str, log: &Log) {
+        let Details::Btrfs(Btrfs { devices: wanted, .. }) = content.details else { return };
+        let degraded = options.split(',').any(|option| option == "degraded");
+        // `rootwait` is for the root, which is here; a member that is lost for good must not stop the boot.
+        let deadline = self.deadline.sooner(Deadline::after(clock::now(), ROOT_WAIT));
+        let members = loop {
+            self.drivers.load_for_all(SYSFS.root);
+            let members = search::members(SYSFS, content);
+            let missing = wanted.saturating_sub(members.len() as u64);
+            if missing == 0 {
+                break members;
+            }
+            let now = clock::now();
+            if degraded || deadline.has_passed(now) {
+                log.warning(&format!("{missing} of the {wanted} devices of the root are missing, continuing without"));
+                break members;
+            }
+            self.hear(now);
+        };
+        for member in members {
+            if let Err(error) = resize::register_btrfs(&member.node()) {
+                log.warning(&format!("{error}, continuing without it"));
+            }
+        }
+    }
+
+    /// Takes in the next event and all that wait behind it; none comes from a medium that becomes ready.
+    fn hear(&mut self, now: Duration) {
+        let mut until = self.deadline.sooner(Deadline::after(now, LOOK_AGAIN));
+        while let Some(event) = self.events.next(until) {
+            if event.value("ACTION") == Some("add")
+                && let Some(alias) = event.value("MODALIAS")
+            {
+                self.drivers.load(alias);
+            }
+            until = Deadline::after(clock::now(), Duration::ZERO);
+        }
     }
 }
 
-fn wanted(task: &Task<'_>) -> String {
-    task.settings.root.as_ref().map(|name| format!("{name}")).unwrap_or_default()
-}
-
-fn not_found(task: &Task<'_>) -> Error {
+/// Tells what is there instead; a line each, since the kernel cuts long ones.
+fn not_found(wanted: &Name, log: &Log) -> Error {
     let there = search::inventory(SYSFS);
-    let there = if there.is_empty() { "no block device at all".into() } else { there.join("; ") };
-    Error::new(ErrorKind::TimedOut, "find the root", format!("it did not appear; there is {there}")).to(wanted(task))
+    for device in &there {
+        log.error(&format!("there is {device}"));
+    }
+    let why = if there.is_empty() { "it did not appear; there is no block device at all" } else { "it did not appear" };
+    Error::new(ErrorKind::TimedOut, "find the root", why).to(format!("{wanted}"))
 }
 
 /// Modules that would not load are told once, in case the root stays away because of them.

@@ -1,7 +1,9 @@
 //! The end of the machine.
 
-use super::refused;
+use super::{clock, process, refused};
 use crate::error::Result;
+use crate::units::Deadline;
+use core::time::Duration;
 use rustix::system::RebootCommand;
 
 /// What shall become of the machine.
@@ -15,12 +17,22 @@ pub enum End {
     Halt,
 }
 
-/// Writes what is cached and ends the machine; comes back only with an error.
+/// What is cached has this long to reach the disks: one that no longer answers must not keep the machine from ending.
+const SYNC_TIME: Duration = Duration::from_secs(5);
+
+/// Writes what is cached, as far as the disks take it, and ends the machine; comes back only with an error.
 ///
 /// # Errors
 /// `Os`: EPERM without `CAP_SYS_BOOT`.
 pub fn end(how: End) -> Result<()> {
-    rustix::fs::sync();
+    let flush = process::spawn(|_| {
+        rustix::fs::sync();
+        0
+    });
+    if let Ok(mut flush) = flush {
+        // Done or not, it ends now.
+        let _ = flush.listen(Deadline::after(clock::now(), SYNC_TIME));
+    }
     let command = match how {
         End::Reboot => RebootCommand::Restart,
         End::PowerOff => RebootCommand::PowerOff,

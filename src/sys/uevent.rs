@@ -58,8 +58,8 @@ impl Listener {
         Ok(Self(socket))
     }
 
-    /// The next announcement, or `None` when none came before `deadline`. An overflow of the kernel's queue reads as
-    /// an empty event: the caller looks at everything again after each event, so nothing is lost by it.
+    /// The next announcement, or `None` when none came before `deadline`. When the kernel's queue overflowed, and
+    /// announcements are lost, it is an empty one: who must not miss a device looks at sysfs again.
     pub fn next(&self, deadline: Deadline) -> Option<Event> {
         if !process::wait_readable(&self.0, deadline) {
             return None;
