@@ -29,7 +29,7 @@ SCENARIO ?=
 .PHONY: build help toolchain demo test qemu bench size check install initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
-build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs; ARCH=aarch64 for the other CPU (the default)
+build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
