@@ -29,7 +29,7 @@ SCENARIO ?=
 .PHONY: build help toolchain demo test qemu bench size check install initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
-build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs; ARCH=aarch64 for the other CPU (the default)
+build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -97,11 +97,12 @@ bench: build ## wisp against sfdisk, growpart and systemd-repart, in one guest
 
 size: build ## bytes against the budget, and the ten largest symbols of each program
 	@$(call weigh,wisp,$(BUDGET_WISP)); $(call weigh,wisp-initramfs,$(BUDGET_WISP_INITRAMFS)); exit $${over:-0}
+# Symbols of type b or B are in .bss: they have a size and no bytes in the file.
 define weigh
 bytes=$$(stat -c %s $(OUT)/$(1)); echo "$(OUT)/$(1): $$bytes of $(2) bytes"; \
 [ $$bytes -le $(2) ] || { echo "$(OUT)/$(1) is over its budget" >&2; over=1; }; \
 $(GNU_TOOL)nm --size-sort --reverse-sort --print-size --demangle --radix=d target/$(1)/$(TARGET)/release/wisp | \
-	head -n 10 | sed -E 's/^[0-9]+ 0*([0-9]+) ./  \1\t/'
+	sed -E '/^[0-9]+ [0-9]+ [bB] /d; s/^[0-9]+ 0*([0-9]+) ./  \1\t/' | head -n 10
 endef
 
 check: ## formatting, clippy, documentation and house rules; warnings are errors

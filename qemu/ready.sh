@@ -1,4 +1,5 @@
-# What every program in this folder starts with: its libraries, the packages, the guests' kernel, wisp's initramfs.
+# What the programs that boot wisp start with: its libraries, the packages, the guests' kernel, wisp's initramfs.
+# Usage: . ready.sh GROUP...; the groups of qemu/packages that the program needs.
 
 QEMU_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BUILD=$(dirname "$QEMU_DIR")/build
@@ -9,7 +10,7 @@ for library in guest disk initramfs machine expect; do
     . "$QEMU_DIR/$library.sh"
 done
 
-"$QEMU_DIR/../tests/require" "$QEMU_DIR/packages" qemu
+"$QEMU_DIR/../tests/require" "$QEMU_DIR/packages" "$@"
 "$QEMU_DIR/kernel" >/dev/null
 for program in wisp wisp-initramfs; do
     [ -x "$BUILD/$program" ] || { echo "qemu: build/$program is missing: run make first" >&2; exit 1; }
