@@ -381,7 +381,7 @@ const fn fate(kind: Kind) -> Fate {
         Kind::LvmPhysicalVolume => Fate::Layer("LVM physical volume"),
         Kind::Iso9660 | Kind::Squashfs | Kind::Erofs => Fate::Refused("read-only by design"),
         Kind::Vfat | Kind::Exfat | Kind::Ntfs => Fate::Refused("the kernel cannot grow it"),
-        Kind::ExtJournal | Kind::Swap => Fate::Refused("no filesystem"),
+        Kind::ExtJournal | Kind::Swap => Fate::Refused("that is no filesystem"),
         Kind::Hibernation => Fate::Refused("suspended system"),
         Kind::F2fs => Fate::Refused("only while unmounted"),
         Kind::LinuxRaid => Fate::Refused("the array"),

@@ -50,7 +50,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         }
     }
     let target = target.unwrap_or("/");
-    let report = account(target, mode, dry_run).unwrap_or_else(|error| Report::refused(target.into(), error));
+    let report = account(target, mode, dry_run).unwrap_or_else(|error| Report::stopped(target.into(), error));
     tell(&report, json)
 }
 

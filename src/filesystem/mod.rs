@@ -94,7 +94,7 @@ impl Kind {
     const fn row(self) -> (&'static str, Option<&'static str>, Policy) {
         const IMAGE: Policy = Policy::Refuse("it is read-only by design");
         const FOREIGN: Policy = Policy::Refuse("the kernel cannot grow it");
-        const NO_SPACE: Policy = Policy::Refuse("it holds no filesystem");
+        const NO_SPACE: Policy = Policy::Refuse("that is no filesystem");
         match self {
             Self::Ext2 => ("ext2", Some("ext4"), Policy::Grow),
             Self::Ext3 => ("ext3", Some("ext4"), Policy::Grow),
@@ -211,6 +211,12 @@ impl Superblock {
     /// A superblock of `kind` about which nothing else is known yet.
     const fn bare(kind: Kind) -> Self {
         Self { kind, uuid: None, label: None, extent: None, details: Details::Plain }
+    }
+
+    /// Whether an ext journal holds changes that the next mount replays, to the superblock too.
+    #[must_use]
+    pub const fn needs_recovery(&self) -> bool {
+        matches!(self.details, Details::Ext(ext) if ext.needs_recovery)
     }
 
     /// Whether other devices hold parts of the same filesystem, under the same names.

@@ -9,12 +9,12 @@
 
 #![forbid(unsafe_code)]
 
-pub mod filesystem;
+pub mod online;
 pub mod report;
 
 use crate::disk::{self, WriteAt};
 use crate::error::{Error, Kind, Result};
-use crate::filesystem::Policy;
+use crate::filesystem::{self, Policy, Superblock};
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
@@ -71,11 +71,15 @@ pub struct Private<'a> {
 pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
     match look(request) {
-        Ok(look) if request.dry_run || look.plan.is_empty() => account(&look.facts, &look.plan),
+        Ok(look) if look.plan.is_empty() => account(&look.facts, &look.plan),
+        Ok(look) if request.subject.mount.as_ref().is_some_and(|mount| is_switched_off(&mount.point)) => {
+            switched_off(&look.facts, &look.plan)
+        }
+        Ok(look) if request.dry_run => account(&look.facts, &look.plan),
         Ok(Look { disk, facts, plan }) => {
             Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
         }
-        Err(error) => Report::refused(device, error),
+        Err(error) => Report::stopped(device, error),
     }
 }
 
@@ -148,6 +152,21 @@ fn account(facts: &plan::Facts, plan: &Plan) -> Report {
     }
 }
 
+/// Whether the owner of the root mounted at `point` wants it left alone.
+fn is_switched_off(point: &str) -> bool {
+    file::exists(&format!("{point}{MARKER}"))
+}
+
+/// The account of a plan that the owner does not want to be carried out.
+fn switched_off(facts: &plan::Facts, plan: &Plan) -> Report {
+    let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*facts.device);
+    let mut report = account(facts, plan);
+    for half in report.partition.iter_mut().chain([&mut report.filesystem]) {
+        *half = Half::stopped(State::Refused, half.before, error.clone());
+    }
+    report
+}
+
 fn kind_of(facts: &plan::Facts) -> &'static str {
     facts.content.as_ref().map_or("unknown", |content| content.kind.name())
 }
@@ -165,11 +184,10 @@ impl Deed<'_> {
     fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Ok(place) = &place
-            && file::exists(&format!("{}{MARKER}", place.point))
+            && is_switched_off(&place.point)
         {
-            self.leave(&place.clone());
-            let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*self.facts.device);
-            return Report { steps: self.steps, ..Report::refused(self.facts.device, error) };
+            self.leave(place);
+            return Report { steps: self.steps, ..switched_off(&self.facts, plan) };
         }
         let mut report = account(&self.facts, plan);
         if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {
@@ -205,15 +223,32 @@ impl Deed<'_> {
         else {
             return Err(Error::refused("mount", "it holds no filesystem itself").to(&*self.facts.device));
         };
+        if self.facts.content.as_ref().is_some_and(Superblock::needs_recovery) {
+            self.replay_journal(kind)?;
+        }
+        self.mount_privately(kind)?;
+        Ok(Place { point: self.request.private.point.into(), read_only: false, private: true })
+    }
+
+    /// Has the kernel replay the journal by a mount of its own. ext4 counts its groups before the replay: if power went
+    /// while the filesystem grew, the replay makes it larger than the count, and growing it on the same mount stops the
+    /// kernel with a BUG (seen with 6.1, `fs/ext4/resize.c`, `setup_new_flex_group_blocks`).
+    fn replay_journal(&mut self, kind: filesystem::Kind) -> Result<()> {
+        self.mount_privately(kind)?;
+        mount::unmount(self.request.private.point, false)?;
+        self.facts.content = growth::superblock(&self.facts.device, self.facts.size)?;
+        Ok(())
+    }
+
+    fn mount_privately(&mut self, kind: filesystem::Kind) -> Result<()> {
         let Private { point, options } = self.request.private;
         let (flags, options) = mount::flags_of(options);
-        let (facts, steps) = (&self.facts, &mut self.steps);
-        timed(steps, "mount it privately", || {
+        let device = &self.facts.device;
+        timed(&mut self.steps, "mount it privately", || {
             mount::unshare()?;
             let writable = flags.difference(mount::Flags::RDONLY);
-            mount::mount(&facts.device, point, kind.mount_type(), writable, &options)
-        })?;
-        Ok(Place { point: point.into(), read_only: false, private: true })
+            mount::mount(device, point, kind.mount_type(), writable, &options)
+        })
     }
 
     fn partition_step(&mut self, step: &Step) -> Result<()> {
@@ -266,6 +301,9 @@ impl Deed<'_> {
             plan::Half::Refused(error) => return Err(error),
             _ => return Ok(Half::still(State::Full, room)),
         };
+        if is_ext(&goal) {
+            online::check_groups(self.request.sysfs.root, &self.request.subject.block.name, &goal)?;
+        }
         if place.read_only {
             timed(&mut self.steps, "remount it writable", || {
                 mount::unshare()?;
@@ -274,7 +312,8 @@ impl Deed<'_> {
         }
         let deadline = self.request.budget.map_or(Deadline::NEVER, |budget| Deadline::after(clock::now(), budget));
         let what = format!("grow {}", goal.kind.name());
-        let grown = timed(&mut self.steps, &what, || filesystem::grow(&place.point, &goal, deadline, tell));
+        let grown =
+            timed(&mut self.steps, &what, || online::grow(&place.point, &self.facts.device, &goal, deadline, tell));
         if place.read_only {
             let what = "remount it read-only";
             let left = timed(&mut self.steps, what, || mount::remount(&place.point, mount::Flags::RDONLY));
@@ -318,7 +357,8 @@ struct Place {
 fn timed<T>(steps: &mut Vec<Timed>, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let start = clock::now();
     let outcome = work();
-    steps.push(Timed { what: what.into(), took: clock::now().saturating_sub(start) });
+    let took = clock::now().saturating_sub(start);
+    steps.push(Timed { what: what.into(), took, worked: outcome.is_ok() });
     outcome
 }
 

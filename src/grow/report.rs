@@ -2,13 +2,14 @@
 //!
 //! JSON: sizes in bytes, times in microseconds. `state` of a half is one of `full` (it had its size), `grown`, `partly`
 //! (the budget ran out), `planned` (dry run), `left` (not wisp's to grow), `refused`, `failed`; `why` explains the last
-//! three. `status` of the whole is the most serious of its halves. A half that does not exist is `null`. Where nothing
-//! could be looked at, `status` is `refused` and `device` is what the user named: whoever asks for JSON gets one line of
-//! it, whatever happens, unless the command line itself cannot be understood.
+//! three and `error` says of what kind it is (`crate::error::Kind::name`). `status` of the whole is the most serious of
+//! its halves. A half that does not exist is `null`. Where nothing could be looked at, `status` is `refused` or `failed`, sizes are 0, and
+//! `device` is what the user named: whoever asks for JSON gets one line of it, whatever happens, unless the command
+//! line itself cannot be understood.
 
 #![forbid(unsafe_code)]
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::units::ByteCount;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -87,6 +88,15 @@ pub struct Timed {
     pub what: String,
     /// How long.
     pub took: Duration,
+    /// Whether it worked.
+    pub worked: bool,
+}
+
+impl Timed {
+    fn line(&self) -> String {
+        let failed = if self.worked { "" } else { "failed after " };
+        format!("{}: {failed}{}", self.what, milliseconds(self.took))
+    }
 }
 
 /// The whole account.
@@ -111,6 +121,7 @@ struct HalfJson {
     state: &'static str,
     before: u64,
     after: u64,
+    error: Option<&'static str>,
     why: Option<String>,
 }
 
@@ -118,6 +129,7 @@ struct HalfJson {
 struct StepJson<'a> {
     what: &'a str,
     microseconds: u64,
+    worked: bool,
 }
 
 #[derive(Serialize)]
@@ -134,15 +146,17 @@ struct ReportJson<'a> {
 impl Half {
     fn json(&self) -> HalfJson {
         let why = self.why.as_ref().map(ToString::to_string).or_else(|| self.remark.clone());
-        HalfJson { state: self.state.name(), before: self.before.0, after: self.after.0, why }
+        let error = self.why.as_ref().map(|error| error.kind.name());
+        HalfJson { state: self.state.name(), before: self.before.0, after: self.after.0, error, why }
     }
 }
 
 impl Report {
-    /// The account of a subject that could not even be looked at.
+    /// The account of a subject that could not even be looked at, be it that wisp does not want to or cannot.
     #[must_use]
-    pub fn refused(device: String, error: Error) -> Self {
-        let filesystem = Half::stopped(State::Refused, ByteCount(0), error);
+    pub fn stopped(device: String, error: Error) -> Self {
+        let state = if matches!(error.kind, Kind::Os(_) | Kind::TimedOut) { State::Failed } else { State::Refused };
+        let filesystem = Half::stopped(state, ByteCount(0), error);
         Self { device, kind: "unknown", partition: None, filesystem, steps: Vec::new(), notes: Vec::new() }
     }
 
@@ -171,7 +185,7 @@ impl Report {
             steps: self
                 .steps
                 .iter()
-                .map(|step| StepJson { what: &step.what, microseconds: microseconds(step.took) })
+                .map(|step| StepJson { what: &step.what, microseconds: microseconds(step.took), worked: step.worked })
                 .collect(),
             notes: &self.notes,
         })
@@ -180,7 +194,7 @@ impl Report {
     /// The same in sentences, one a line; errors are left to [`Report::error`]'s reader.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = self.steps.iter().map(Timed::line).collect();
         if let Some(half) = &self.partition {
             lines.extend(sentence(&format!("partition {}", self.device), half));
         }
@@ -190,7 +204,6 @@ impl Report {
             lines.extend(sentence(&format!("{} on {}", self.kind, self.device), &self.filesystem));
         }
         lines.extend(self.notes.iter().cloned());
-        lines.extend(self.steps.iter().map(|step| format!("{}: {}", step.what, milliseconds(step.took))));
         lines
     }
 
@@ -248,7 +261,11 @@ mod tests {
             kind: "ext4",
             partition: Some(grown(2 << 30, 10 << 30)),
             filesystem: grown(2 << 30, 10 << 30),
-            steps: Vec::from([Timed { what: "write the primary GPT".into(), took: Duration::from_micros(1500) }]),
+            steps: Vec::from([Timed {
+                what: "write the primary GPT".into(),
+                took: Duration::from_micros(1500),
+                worked: true,
+            }]),
             notes: Vec::from(["the backup was moved".into()]),
         }
     }
@@ -258,10 +275,10 @@ mod tests {
         assert_eq!(
             sample().lines(),
             [
+                "write the primary GPT: 1.500 ms",
                 "partition /dev/vda2 grown from 2 GiB to 10 GiB",
                 "ext4 on /dev/vda2 grown from 2 GiB to 10 GiB",
                 "the backup was moved",
-                "write the primary GPT: 1.500 ms",
             ]
         );
     }
@@ -288,7 +305,10 @@ mod tests {
             "{json}"
         );
         assert!(json.contains(r#""why":"grow the filesystem at /: no space left on device""#), "{json}");
-        assert!(json.contains(r#""steps":[{"what":"write the primary GPT","microseconds":1500}]"#), "{json}");
+        assert!(
+            json.contains(r#""steps":[{"what":"write the primary GPT","microseconds":1500,"worked":true}]"#),
+            "{json}"
+        );
     }
 
     fn half(state: State, before: u64, after: u64) -> Half {
@@ -381,12 +401,12 @@ mod tests {
 
     #[test]
     fn the_json_of_a_refusal_has_every_member() {
-        let report = Report::refused("/srv".into(), Error::absent("find the device mounted at", "nothing").to("/srv"));
+        let report = Report::stopped("/srv".into(), Error::absent("find the device mounted at", "nothing").to("/srv"));
         assert_eq!(
             report.json(),
             concat!(
                 r#"{"status":"refused","device":"/srv","kind":"unknown","partition":null,"#,
-                r#""filesystem":{"state":"refused","before":0,"after":0,"#,
+                r#""filesystem":{"state":"refused","before":0,"after":0,"error":"absent","#,
                 r#""why":"find the device mounted at /srv: nothing"},"steps":[],"notes":[]}"#,
             )
         );

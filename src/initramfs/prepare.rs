@@ -111,7 +111,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
 fn grow_root(task: &Task<'_>, found: &Found, drivers: &mut Loader<'_>, log: &Log) {
     let node = found.block.node();
     let report = match refusal(task, found) {
-        Some(why) => Report::refused(node.clone(), Error::refused("grow", why).to(&*node)),
+        Some(why) => Report::stopped(node.clone(), Error::refused("grow", why).to(&*node)),
         None => match Subject::device(SYSFS, found.block.number) {
             Ok(subject) => {
                 let request = Request {
@@ -124,7 +124,7 @@ fn grow_root(task: &Task<'_>, found: &Found, drivers: &mut Loader<'_>, log: &Log
                 };
                 grow::run(&request, &mut |line| log.info(line))
             }
-            Err(error) => Report::refused(node.clone(), error),
+            Err(error) => Report::stopped(node.clone(), error),
         },
     };
     tell_failures(drivers, log);

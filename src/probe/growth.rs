@@ -49,7 +49,8 @@ impl Subject {
                 let why = format!("it is {}, with no block device to grow", mount.kind);
                 return Err(Error::refused(DOING, why).to(point));
             }
-            number => number,
+            number if node::holding_device(point)? == number => number,
+            _ => return Err(Error::refused(DOING, "another mount further up hides it").to(point)),
         };
         let (block, layers) = sysfs.bottom(sysfs.block(number)?)?;
         Ok(Self { block, layers, mount: Some(mount) })
@@ -60,11 +61,18 @@ impl Subject {
     /// # Errors
     /// As [`Subject::device`].
     pub fn of_node(sysfs: Sysfs<'_>, number: Number) -> Result<Self> {
+        let subject = Self::device(sysfs, number)?;
+        let name = &subject.block.name;
+        let mut all = sysfs.all().into_iter();
+        if let Some(part) = all.find(|block| block.slice.as_ref().is_some_and(|slice| slice.disk == *name)) {
+            let why = format!("it is a disk with partitions; name one of them, such as {}", part.node());
+            return Err(Error::refused("grow", why).to(subject.block.node()));
+        }
         let text = file::read("/proc/self/mountinfo", MOUNTINFO_LIMIT)?;
         let mount = mountinfo::find_device(&String::from_utf8_lossy(&text), number);
         // A mount above may hide it, and what lies there then is not what is to grow.
         let mount = mount.filter(|mount| node::holding_device(&mount.point) == Ok(number));
-        Ok(Self { mount, ..Self::device(sysfs, number)? })
+        Ok(Self { mount, ..subject })
     }
 
     /// The device with this number; where it is mounted is not looked up.
@@ -94,7 +102,7 @@ impl Subject {
             _ => None,
         };
         let live_blocks = match (&self.mount, &content) {
-            (Some(mount), Some(content)) if self.layers.is_empty() => live_blocks(&mount.point, content)?,
+            (Some(mount), Some(content)) if self.layers.is_empty() => live_blocks(&mount.point, &node, content)?,
             _ => None,
         };
         Ok(Facts { device: node, size: self.block.size, slice, layers: self.layers.clone(), content, live_blocks })
@@ -125,11 +133,11 @@ fn slice_facts(slice: &block::Slice, disk: &Device) -> Result<Slice> {
 
 /// The size that the kernel's own filesystem tells. XFS and btrfs keep their superblocks to themselves while mounted;
 /// ext's is in the page cache of the device and always up to date.
-fn live_blocks(point: &str, content: &Superblock) -> Result<Option<u64>> {
+fn live_blocks(point: &str, device: &str, content: &Superblock) -> Result<Option<u64>> {
     match (content.kind, content.details) {
-        (Kind::Xfs, _) => Ok(Some(Mounted::open(point)?.xfs_size()?.blocks)),
+        (Kind::Xfs, _) => Ok(Some(Mounted::open(point, device)?.xfs_size()?.blocks)),
         (Kind::Btrfs, Details::Btrfs(btrfs)) => {
-            let bytes = Mounted::open(point)?.btrfs_device_size(btrfs.devid)?;
+            let bytes = Mounted::open(point, device)?.btrfs_device_size(btrfs.devid)?;
             let block = content.extent.map_or(4096, |extent| extent.block_size.max(512));
             Ok(bytes.0.checked_div(u64::from(block)))
         }

@@ -13,6 +13,8 @@ use alloc::string::String;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 
+const EPERM: i32 = 1;
+
 const EXT4_IOC_RESIZE_FS: u32 = 0x4008_6610;
 const XFS_IOC_FSGEOMETRY_V1: u32 = 0x8070_5864;
 const XFS_IOC_FSGROWFSDATA: u32 = 0x4010_586e;
@@ -24,7 +26,7 @@ const BTRFS_IOC_DEV_INFO: u32 = 0xd000_941e;
 #[derive(Debug)]
 pub struct Mounted {
     descriptor: OwnedFd,
-    path: String,
+    device: String,
 }
 
 /// `struct xfs_fsop_geom_v1`: offsets 0 blocksize, 8 agblocks, 12 agcount, 28 imaxpct, 32 datablocks.
@@ -78,14 +80,15 @@ pub struct XfsSize {
 }
 
 impl Mounted {
-    /// Opens the root of the filesystem mounted at `path`.
+    /// Opens the root of the filesystem of `device`, which is mounted at `point`. Errors will name the device: a point
+    /// that only wisp sees says nothing to an operator.
     ///
     /// # Errors
     /// `Os`.
-    pub fn open(path: &str) -> Result<Self> {
+    pub fn open(point: &str, device: &str) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let descriptor = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| refused(e, "open").to(path))?;
-        Ok(Self { descriptor, path: path.into() })
+        let descriptor = rustix::fs::open(point, flags, Mode::empty()).map_err(|e| refused(e, "open").to(point))?;
+        Ok(Self { descriptor, device: device.into() })
     }
 
     /// Grows ext2, ext3 or ext4 to `blocks` filesystem blocks.
@@ -95,8 +98,17 @@ impl Mounted {
     /// is shorter, EROFS.
     pub fn resize_ext(&self, blocks: u64) -> Result<()> {
         // SAFETY: ext4.h: EXT4_IOC_RESIZE_FS reads a u64.
-        let done = unsafe { ioctl::run(self.descriptor.as_fd(), EXT4_IOC_RESIZE_FS, blocks, "grow the filesystem at") };
-        done.map(|_| ()).map_err(|error| error.to(&*self.path))
+        let done = unsafe { ioctl::run(self.descriptor.as_fd(), EXT4_IOC_RESIZE_FS, blocks, "grow the filesystem on") };
+        done.map(|_| ()).map_err(|error| {
+            match error.kind {
+                // One number for two reasons (`ext4_resize_begin`).
+                Kind::Os(EPERM) => {
+                    Error::new(error.kind, error.doing, "it takes CAP_SYS_RESOURCE, and no errors in it")
+                }
+                _ => error,
+            }
+            .to(&*self.device)
+        })
     }
 
     /// How large the mounted XFS is.
@@ -107,8 +119,8 @@ impl Mounted {
         let empty: XfsGeometry = [0; 14];
         // SAFETY: xfs_fs.h: XFS_IOC_FSGEOMETRY_V1 fills 112 bytes.
         let got =
-            unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGEOMETRY_V1, empty, "ask the size of XFS at") };
-        let [first, groups, _, percent, blocks, ..] = got.map_err(|error| error.to(&*self.path))?.1;
+            unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGEOMETRY_V1, empty, "ask the size of XFS on") };
+        let [first, groups, _, percent, blocks, ..] = got.map_err(|error| error.to(&*self.device))?.1;
         let halves = |word: u64| {
             let [a, b, c, d, e, f, g, h] = word.to_ne_bytes();
             (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]))
@@ -129,8 +141,8 @@ impl Mounted {
         let argument = XfsGrow { newblocks: blocks, imaxpct: inode_percent, padding: 0 };
         // SAFETY: xfs_fs.h: XFS_IOC_FSGROWFSDATA reads this structure.
         let done =
-            unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGROWFSDATA, argument, "grow the filesystem at") };
-        done.map(|_| ()).map_err(|error| error.to(&*self.path))
+            unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGROWFSDATA, argument, "grow the filesystem on") };
+        done.map(|_| ()).map_err(|error| error.to(&*self.device))
     }
 
     /// How many bytes of device `devid` the mounted btrfs uses.
@@ -144,8 +156,8 @@ impl Mounted {
         }
         // SAFETY: btrfs.h: BTRFS_IOC_DEV_INFO reads devid and uuid and fills 4096 bytes.
         let got =
-            unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_DEV_INFO, argument, "ask the size of btrfs at") };
-        let (_, info) = got.map_err(|error| error.to(&*self.path))?;
+            unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_DEV_INFO, argument, "ask the size of btrfs on") };
+        let (_, info) = got.map_err(|error| error.to(&*self.device))?;
         Ok(ByteCount(info.get(4).copied().unwrap_or(0)))
     }
 
@@ -154,14 +166,14 @@ impl Mounted {
     /// # Errors
     /// `Os`; EROFS; `Refused` while another exclusive operation (balance, replace) runs.
     pub fn resize_btrfs(&self, devid: u64) -> Result<()> {
-        const DOING: &str = "grow the filesystem at";
+        const DOING: &str = "grow the filesystem on";
         let volume = BtrfsVolume::named(&format!("{devid}:max"));
         // SAFETY: btrfs.h: BTRFS_IOC_RESIZE reads this structure; the name is NUL-terminated.
         let done = unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_RESIZE, volume, DOING) };
-        let (returned, _) = done.map_err(|error| error.to(&*self.path))?;
+        let (returned, _) = done.map_err(|error| error.to(&*self.device))?;
         if returned > 0 {
             let why = "another exclusive btrfs operation is running";
-            return Err(Error::new(Kind::Refused, DOING, why).to(&*self.path));
+            return Err(Error::new(Kind::Refused, DOING, why).to(&*self.device));
         }
         Ok(())
     }

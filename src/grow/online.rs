@@ -9,8 +9,8 @@
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::Kind;
 use crate::plan::grow::Goal;
-use crate::sys::clock;
 use crate::sys::resize::Mounted;
+use crate::sys::{clock, node};
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use core::time::Duration;
@@ -32,13 +32,46 @@ const BUSY_PAUSE: Duration = Duration::from_millis(250);
 /// `EBUSY` and `EWOULDBLOCK`, with which ext and XFS say that another resize is running.
 const BUSY: [ErrorKind; 2] = [ErrorKind::Os(16), ErrorKind::Os(11)];
 
-/// Grows the filesystem mounted at `point` towards `goal`; returns the blocks it is then known to have. `tell` hears
-/// of each step that took long.
+/// Whether the kernel's own count of the groups of a mounted ext4 agrees with its superblock. It does not when this very
+/// mount replayed a journal in which the filesystem grew; growing it then is a BUG in the kernel (up to 6.1 at least)
+/// and leaves it unusable until the next boot. Only `mb_stats` tells the count, and only while it is switched on; where
+/// it cannot be read (kernels before 5.13), nothing speaks against growing.
+///
+/// # Errors
+/// `Refused` when they differ.
+pub fn check_groups(sysfs: &str, name: &str, goal: &Goal) -> Result<()> {
+    let switch = format!("{sysfs}/fs/ext4/{name}/mb_stats");
+    let before = node::attribute(&switch).unwrap_or_default();
+    if node::set_attribute(&switch, "1").is_err() {
+        return Ok(());
+    }
+    let told = node::attribute(&format!("/proc/fs/ext4/{name}/mb_stats")).unwrap_or_default();
+    // It could be set a moment ago; statistics that stay on cost next to nothing.
+    let _ = node::set_attribute(&switch, &before);
+    let counted = goal.from.saturating_sub(u64::from(goal.block_size == 1024)).div_ceil(goal.granule.max(1));
+    match groups_in(&told) {
+        Some(groups) if groups != counted => {
+            let why =
+                "this mount replayed a journal in which it grew, and the kernel lost count; the next boot can grow it";
+            Err(Error::refused("grow the filesystem on", why).to(name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The number behind the slash of `buddies_generated: 3/16` (`ext4_seq_mb_stats_show`).
+fn groups_in(statistics: &str) -> Option<u64> {
+    let line = statistics.lines().find_map(|line| line.trim().strip_prefix("buddies_generated:"))?;
+    line.split_once('/')?.1.trim().parse().ok()
+}
+
+/// Grows the filesystem of `device`, mounted at `point`, towards `goal`; returns the blocks it is then known to have.
+/// `tell` hears of each step that took long.
 ///
 /// # Errors
 /// `Os` and `Refused` from the kernel; what was grown until then stays.
-pub fn grow(point: &str, goal: &Goal, deadline: Deadline, tell: &mut dyn FnMut(&str)) -> Result<u64> {
-    let mounted = Mounted::open(point)?;
+pub fn grow(point: &str, device: &str, goal: &Goal, deadline: Deadline, tell: &mut dyn FnMut(&str)) -> Result<u64> {
+    let mounted = Mounted::open(point, device)?;
     match goal.kind {
         Kind::Xfs => {
             let size = mounted.xfs_size()?;
@@ -113,7 +146,9 @@ impl<'a> Pace<'a> {
         }
         let granule = self.goal.granule.max(1);
         let end = reached.saturating_add(groups.saturating_mul(granule));
-        let whole = end.saturating_sub(end.checked_rem(granule).unwrap_or(0));
+        // With blocks of 1 KiB the boot sector has block 0 to itself, and groups begin with block 1.
+        let counted = end.saturating_sub(u64::from(self.goal.block_size == 1024));
+        let whole = end.saturating_sub(counted.checked_rem(granule).unwrap_or(0));
         // Less than a step is left over: take it along rather than come back for it.
         let rest = self.goal.to.saturating_sub(whole);
         Some(if rest < LEAST_STEP_GROUPS.saturating_mul(granule) { self.goal.to } else { whole.max(reached) })
@@ -162,6 +197,13 @@ mod tests {
     }
 
     #[test]
+    fn the_kernels_count_of_groups_is_found() {
+        assert_eq!(groups_in("mballoc:\n\treqs: 0\n\tbuddies_generated: 3/16\n\tbuddies_time_used: 1\n"), Some(16));
+        assert_eq!(groups_in("mballoc:\n\tmb stats collection turned off.\n"), None);
+        assert_eq!(groups_in("buddies_generated: 3"), None);
+    }
+
+    #[test]
     fn a_usual_root_grows_in_one_step() {
         let goal = goal(4096, 2, 200);
         assert_eq!(run(&goal, Some(Duration::from_secs(20)), |_| Duration::from_micros(300)).0, 1);
@@ -176,7 +218,7 @@ mod tests {
         assert!(reached < goal.to && reached > goal.from);
         assert!(spent > budget / 2 && spent < budget + 2 * STEP_AIM, "{spent:?}");
         assert!(steps < 60, "{steps}");
-        assert_eq!(reached % goal.granule, 0, "a step ends with a whole group");
+        assert_eq!(reached % goal.granule, 1, "a step ends with a whole group, and groups begin with block 1");
     }
 
     #[test]
