@@ -19,7 +19,8 @@ append_files() {
 }
 
 # tools_initramfs FILE 'MODULE...' 'PROGRAM...' <<SCRIPT: busybox, the modules with all they need, the programs with
-# their libraries; SCRIPT runs as /init after the usual mounts and `insmod`s, with `root` in the kernel log's words.
+# their libraries. SCRIPT runs behind guest/tools-init, whose words it may use, and ends in /sysroot's init if it mounted
+# one there.
 tools_initramfs() {
     local file=$1 modules=$2 programs=$3 tree=tools.tree
     rm -rf "$tree"

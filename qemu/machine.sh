@@ -34,7 +34,8 @@ attach() {
 attach_remote() {
     setpriv --pdeathsig KILL qemu-nbd --format raw --persistent --socket "$PWD/server.sock" --pid-file server.pid "$1" &
     until [ -s server.pid ]; do sleep 0.05; done
-    DEVICES+=(-drive "if=none,id=remote,file=nbd+unix:///?socket=$PWD/server.sock,format=raw" -device "virtio-blk-pci,drive=remote")
+    DEVICES+=(-drive "if=none,id=remote,file=nbd+unix:///?socket=$PWD/server.sock,format=raw"
+        -device "virtio-blk-pci,drive=remote")
 }
 stall() { kill -STOP "$(cat server.pid)"; }
 recover() { kill -CONT "$(cat server.pid)"; }
@@ -52,25 +53,28 @@ monitor() { echo "$1" | socat -t 0.2 - UNIX-CONNECT:monitor.sock >>monitor.log; 
 # cut_power: the machine stops between two instructions.
 cut_power() { kill -KILL "$(cat qemu.pid)" 2>/dev/null || true; }
 
+# guest_finished: whether the guest's init said its last line in the last boot.
+guest_finished() { grep -q '^WISP-GUEST-DONE' "$CONSOLE"; }
+
 # boot WORD...: one boot with WORD... on the kernel command line; the guest must reach its init and say so.
 boot() {
     run_machine "$@"
     [ ! -e timed-out ] || fail "boot $BOOT ($*): not finished within $LIMIT s; its console is in $CONSOLE"
-    grep -q '^WISP-GUEST-DONE' "$CONSOLE" || fail "boot $BOOT ($*): the guest's last line is missing from $CONSOLE"
+    guest_finished || fail "boot $BOOT ($*): the guest's last line is missing from $CONSOLE"
 }
 
 # boot_in_vain WORD...: the machine must end by itself without having reached the guest's init.
 boot_in_vain() {
     run_machine "$@"
     [ ! -e timed-out ] || fail "boot $BOOT ($*): did not end by itself within $LIMIT s; its console is in $CONSOLE"
-    ! grep -q '^WISP-GUEST-DONE' "$CONSOLE" || fail "boot $BOOT ($*): the guest's init ran, which was not expected"
+    ! guest_finished || fail "boot $BOOT ($*): the guest's init ran, which was not expected"
 }
 
 # boot_and_cut WORD...: a boot that a reaction ends by `cut_power`.
 boot_and_cut() {
     run_machine "$@"
     [ ! -e timed-out ] || fail "boot $BOOT ($*): the moment to cut the power never came; its console is in $CONSOLE"
-    ! grep -q '^WISP-GUEST-DONE' "$CONSOLE" || fail "boot $BOOT ($*): over before the power was cut"
+    ! guest_finished || fail "boot $BOOT ($*): over before the power was cut"
 }
 
 run_machine() {
@@ -80,7 +84,8 @@ run_machine() {
     rm -f qemu.pid timed-out monitor.sock
     touch "$CONSOLE" "$FACTS"
     echo "$*" >>"$BOOTS"
-    setpriv --pdeathsig KILL qemu-system-x86_64 -accel tcg -cpu max -m "$MEMORY" -nodefaults -nographic -no-reboot -pidfile qemu.pid \
+    setpriv --pdeathsig KILL qemu-system-x86_64 -accel tcg -cpu max -m "$MEMORY" \
+        -nodefaults -nographic -no-reboot -pidfile qemu.pid \
         -kernel "$(kernel_dir)/boot/vmlinuz-$(kernel_version)" -initrd "${INITRAMFS:-$STANDALONE_INITRAMFS}" \
         -append "console=ttyS0 panic=-1 $*" -serial "file:$CONSOLE" -serial "file:$FACTS" \
         -monitor unix:monitor.sock,server,nowait "${DEVICES[@]}" </dev/null >qemu.log 2>&1 &
@@ -101,10 +106,12 @@ watch_machine() {
             next=$((next + 2))
         elif [ $SECONDS -ge $deadline ]; then
             touch timed-out
-            kill -KILL "$pid"
+            kill -KILL "$pid" 2>/dev/null || true
+            break
         else
             sleep 0.05
         fi
     done
-    if [ $next -lt ${#REACTIONS[@]} ] ; then fail "boot $BOOT: the console never showed: ${REACTIONS[next]}"; fi
+    [ ! -e timed-out ] || return 0
+    if [ $next -lt ${#REACTIONS[@]} ]; then fail "boot $BOOT: the console never showed: ${REACTIONS[next]}"; fi
 }

@@ -239,19 +239,19 @@ impl Deed<'_> {
             return Err(Error::refused("mount", "it holds no filesystem itself").to(&*self.facts.device));
         };
         if self.facts.content.as_ref().is_some_and(Superblock::needs_recovery) {
-            self.mount_privately(kind)?.leave()?;
+            self.mount_privately(kind, "mount it to replay its journal")?.leave()?;
             self.facts.content = growth::superblock(&self.facts.device, self.facts.size)?;
         }
-        self.mount_privately(kind)
+        self.mount_privately(kind, "mount it privately")
     }
 
     /// Also has the kernel replay the journal. With a dirty one that takes a mount of its own: ext4 counts its groups
     /// before the replay, and if power went while it grew, it has more of them behind it; growing it on that same mount
     /// stops the kernel with a BUG (seen with 6.1, `fs/ext4/resize.c`, `setup_new_flex_group_blocks`).
-    fn mount_privately(&mut self, kind: filesystem::Kind) -> Result<Place> {
+    fn mount_privately(&mut self, kind: filesystem::Kind, what: &str) -> Result<Place> {
         let Private { point, options } = self.request.private;
         let device = &self.facts.device;
-        timed(&mut self.steps, "mount it privately", || Place::mount(device, point, kind.mount_type(), options))
+        timed(&mut self.steps, what, || Place::mount(device, point, kind.mount_type(), options))
     }
 
     fn partition_step(&mut self, step: &Step) -> Result<()> {

@@ -1,0 +1,54 @@
+# Cutting the power at random moments while the root grows, and asking what the next boot makes of it.
+
+# cut_while_growing IMAGE NUMBER CUTS [DRIVE-OPTION...]: IMAGE's partition NUMBER is the root. A first boot shows how long
+# there is something to cut: from the word that the root was found to the hand-over. Each cut gets a copy of IMAGE and
+# a stretch of that time of its own, in which it falls anywhere: random, and yet no stretch is missed. DRIVE-OPTIONs
+# slow the disk down while the power is to be cut. SEED repeats a run.
+cut_while_growing() {
+    local image=$1 number=$2 cuts=$3 options=("${@:4}") cut window delay
+    RANDOM=${SEED:=$RANDOM}
+    note "$cuts cuts, seed $SEED"
+    cp --sparse=always "$image" disk.img
+    remember disk.img
+
+    attach disk.img virtio "${options[@]}"
+    boot root=LABEL=root rw
+    root_has_grown disk.img "$number"
+    window=$(($(moment 'to execve of') - $(moment 'root .* is ')))
+
+    for ((cut = 0; cut < cuts; cut++)); do
+        delay=$(((cut * 1000 + RANDOM % 1000) * window / cuts / 1000))
+        detach_all
+        attach disk.img virtio "${options[@]}"
+        while :; do
+            cp --sparse=always "$image" disk.img
+            on 'wisp: root .* is ' cut_after_delay
+            run_machine root=LABEL=root rw
+            guest_finished || break
+            delay=$((delay * 3 / 4)) # this boot was faster than the first one
+        done
+        [ ! -e timed-out ] || fail "boot $BOOT: the moment to cut the power never came; its console is in $CONSOLE"
+        no_harm_to_table "$image" disk.img "$number"
+
+        detach_all
+        attach disk.img
+        boot root=LABEL=root rw
+        root_has_grown disk.img "$number"
+        expect_no_log 'kernel BUG|Call Trace'
+    done
+}
+
+# moment REGEX: when wisp told the kernel log so, in milliseconds.
+moment() { sed -n "s/^\[ *\([0-9]*\)\.\([0-9]\{3\}\).*wisp: .*$1.*/\1\2/p" "$CONSOLE"; }
+
+cut_after_delay() {
+    sleep "$((delay / 1000)).$(printf '%03d' $((delay % 1000)))"
+    cut_power
+}
+
+# no_harm_to_table IMAGE DISK NUMBER: before anything mends it, the root is where it was and has lost nothing.
+no_harm_to_table() {
+    [ "$3" != 0 ] || return 0
+    only_size_changed "$2" "$3"
+    [ "$(partition_size "$2" "$3")" -ge "$(partition_size "$1" "$3")" ] || fail 'the root shrank'
+}
