@@ -87,12 +87,31 @@ fn an_image_on_a_larger_disk_grows_to_the_end_and_keeps_every_other_byte() {
 }
 
 #[test]
-fn the_primary_is_one_write_of_three_sectors_and_comes_last() {
+fn the_primary_is_one_write_of_a_whole_physical_sector_and_comes_last() {
     let disk = image_on_8_gib();
     let growth = read(&disk).grow(&disk, 2, Rule::default()).unwrap();
     let shape: Vec<_> = growth.writes.iter().map(|write| (write.what, write.at.0, write.bytes.len())).collect();
     let end = (8 * GIB) << 20;
-    assert_eq!(shape, [("the backup GPT", end - 33 * 512, 33 * 512), ("the primary GPT", 0, 3 * 512)]);
+    assert_eq!(shape, [("the backup GPT", end - 33 * 512, 33 * 512), ("the primary GPT", 0, 4096)]);
+}
+
+/// A disk with physical sectors of 4096 bytes must never have to read what it writes: the entries behind the changed
+/// one fill the write. Where the array is too short for that, what lies behind it is nobody's to write.
+#[test]
+fn the_write_of_the_primary_is_filled_with_entries_only() {
+    for (number, count, expected) in
+        [(1, 128, 4096), (30, 128, 8192), (128, 128, 34 * 512), (1, 24, 4096), (1, 16, 1536)]
+    {
+        let mut disk = Gpt { count, ..Gpt::of_mib(64, &[(number, MIB, 64 * MIB - 34)]) }.make();
+        disk.resize(128 * MIB);
+        let growth = read(&disk).grow(&disk, number.try_into().unwrap(), Rule::default()).unwrap();
+        let primary = growth.writes.last().unwrap();
+        assert_eq!((primary.at, primary.bytes.len()), (ByteCount(0), expected), "partition {number} of {count}");
+        let mut before = vec![0; expected];
+        disk.read_at(ByteCount(0), &mut before).unwrap();
+        let changed = before.chunks(512).zip(primary.bytes.chunks(512)).filter(|(old, new)| old != new).count();
+        assert_eq!(changed, 3, "the protective MBR, the header, one sector of entries");
+    }
 }
 
 /// F.1/2.

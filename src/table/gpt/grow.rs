@@ -15,7 +15,11 @@ use crate::error::{Error, Result};
 use crate::table::record::{BootRecord, MOST_SECTORS, PROTECTIVE};
 use crate::table::span::find_overlap;
 use crate::table::{Geometry, Growth, Partition, Rule, Span, Write};
-use crate::units::Lba;
+use crate::units::{ByteCount, Lba};
+
+/// What a disk that only emulates sectors of 512 bytes writes at once. Of a shorter write it makes one of this length,
+/// with the bytes around it that it reads first; a power cut in between may take those as well. Other disks lose nothing.
+const PHYSICAL_SECTOR: usize = 4096;
 
 const GROW: &str = "grow a partition in the GPT of";
 
@@ -68,7 +72,9 @@ pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> R
     }
     let record = protective_record(&gpt.record, geometry)?;
     match (primary_changes, record) {
-        (true, record) => writes.extend(primary_writes(&wanted, record.as_ref(), through, geometry)),
+        (true, record) => {
+            writes.extend(primary_writes(&wanted, record.as_ref().unwrap_or(&gpt.record), through, geometry));
+        }
         (false, Some(record)) => writes.push(record.write("the protective MBR", Lba(0), geometry)),
         (false, None) => {}
     }
@@ -155,28 +161,28 @@ fn backup_write(primary: &Replica, tail: &Tail, geometry: Geometry) -> Result<Wr
     Ok(Write { what: "the backup GPT", at: geometry.sector.offset_of(tail.entries), bytes })
 }
 
-/// The primary: `record` if it changes, the header, and the sectors of the array from its first to the one numbered
-/// `through`. One write where they lie next to each other, which they do on nearly every disk; else the entries first,
-/// as either order leaves an interrupted state that is recognised.
+/// The primary: `record`, the header, and the sectors of the array from its first to the one numbered `through`. One
+/// write where they lie next to each other, which they do on nearly every disk, filled up to [`PHYSICAL_SECTOR`] with
+/// entries as they are; else the entries first, as either order leaves an interrupted state that is recognised.
 pub(super) fn primary_writes(
     primary: &Replica,
-    record: Option<&BootRecord>,
+    record: &BootRecord,
     through: Option<usize>,
     geometry: Geometry,
 ) -> Vec<Write> {
     let header = primary.header.sector();
     let changed = through.map_or(0, |sector| sector.saturating_add(1).saturating_mul(header.len()));
     let entries = primary.entries.get(..changed).unwrap_or(&primary.entries);
-    let mut bytes = record.map_or_else(Vec::new, |record| record.sector().to_vec());
-    let start = if record.is_some() { Lba(0) } else { PRIMARY };
-    bytes.extend_from_slice(header);
+    let mut bytes = [record.sector(), header].concat();
     let mut writes = Vec::new();
     if primary.header.entries_at == Lba(PRIMARY.0.saturating_add(1)) {
-        bytes.extend_from_slice(entries);
+        let end = bytes.len().saturating_add(entries.len()).checked_next_multiple_of(PHYSICAL_SECTOR);
+        let filled = end.and_then(|end| primary.entries.get(..end.saturating_sub(bytes.len())));
+        bytes.extend_from_slice(filled.unwrap_or(entries));
     } else if !entries.is_empty() {
         let at = geometry.sector.offset_of(primary.header.entries_at);
         writes.push(Write { what: "the primary GPT entries", at, bytes: entries.to_vec() });
     }
-    writes.push(Write { what: "the primary GPT", at: geometry.sector.offset_of(start), bytes });
+    writes.push(Write { what: "the primary GPT", at: ByteCount(0), bytes });
     writes
 }

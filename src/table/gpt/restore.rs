@@ -66,7 +66,7 @@ pub(super) fn plan(gpt: &Gpt, disk: &dyn ReadAt, rule: &Rule) -> Result<Restored
     let through =
         present.chunks(sector).zip(backup.entries.chunks(sector)).rposition(|(present, wanted)| present != wanted);
     let primary = Replica { header: Header::parse(header, PRIMARY)?, entries: backup.entries.clone() };
-    let writes = primary_writes(&primary, None, through, gpt.geometry);
+    let writes = primary_writes(&primary, &gpt.record, through, gpt.geometry);
     Ok(Restored { primary, writes, notes: alloc::vec![note.into()] })
 }
 
