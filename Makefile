@@ -80,14 +80,9 @@ $(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
 demo: build ## a machine image boots, its root grows: the disk before and after, in the guest's own words
 	@qemu/demo
 
-# The tests that start the program meet the hosted one first, then the shipped one; the small one has fewer commands,
-# and program.rs asks for nothing else.
-PROGRAM_TESTS = $(basename $(notdir $(shell grep -l WISP_UNDER_TEST tests/*.rs)))
 test: build ## unit tests, house rules, and the command line of the shipped programs
 	@tests/require tests/packages test
-	$(CARGO) test --locked --no-fail-fast
-	WISP_UNDER_TEST=$(CURDIR)/build/wisp $(CARGO) test --locked $(addprefix --test ,$(PROGRAM_TESTS))
-	WISP_UNDER_TEST=$(CURDIR)/build/wisp-initramfs $(CARGO) test --locked --test program
+	@tests/run $(CARGO)
 
 qemu: build ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)

@@ -27,8 +27,9 @@
 //!    against growing. (A dirty journal is replayed by that, as by any mount.)
 //! 4. [`table`] has planned the writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
 //!    sector 0 to the one sector of the entry that changed and on to a multiple of 4 KiB, in one request (4 KiB for the
-//!    first 24 partitions of a disk with 512-byte sectors); flush. For an MBR: one sector (with logical partitions, container first). Each write
-//!    bypasses the page cache and is read back; a device that answers with other bytes gets the old ones back.
+//!    first 24 partitions of a disk with 512-byte sectors); flush. For an MBR: one sector (with logical partitions,
+//!    container first). Each write bypasses the page cache and is read back; a device that answers with other bytes
+//!    gets the old ones back.
 //! 5. The kernel is told about this one partition (`BLKPG`), which works while it is mounted.
 //! 6. The filesystem is asked to grow by its own call, on a mount that is writable for that long.
 //!
