@@ -8,7 +8,7 @@ use crate::units::Deadline;
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{c_char, c_int};
 use core::ptr;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags};
@@ -30,9 +30,6 @@ const KILL_GRACE: Duration = Duration::from_millis(200);
 
 /// The longest line a child may send; longer ones are cut into several.
 const LINE_LIMIT: usize = 4096;
-
-/// The most variables of an environment that are looked at.
-const ENVIRONMENT_LIMIT: usize = 4096;
 
 /// A running child and the pipe through which it tells its parent how far it got.
 #[derive(Debug)]
@@ -210,26 +207,6 @@ pub fn become_program<'a>(path: &str, arguments: impl IntoIterator<Item = &'a [u
     refused(last_errno(), DOING).to(path)
 }
 
-/// The environment this program was started with: `NAME=value` each.
-#[must_use]
-pub fn environment() -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
-    let mut next = unsafe { environ };
-    while !next.is_null() && all.len() < ENVIRONMENT_LIMIT {
-        // SAFETY: `next` points into the vector, which ends with a null pointer, where this loop ends.
-        let entry = unsafe { *next };
-        if entry.is_null() {
-            break;
-        }
-        // SAFETY: every entry is a NUL-terminated string that lives to the end of the program.
-        all.push(unsafe { CStr::from_ptr(entry) }.to_bytes().to_vec());
-        // SAFETY: the null that ends the vector has not been reached.
-        next = unsafe { next.add(1) };
-    }
-    all
-}
-
 /// The C library's `errno`.
 fn last_errno() -> Errno {
     unsafe extern "C" {
@@ -245,7 +222,7 @@ pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
-/// The number of this process.
+/// Whether this is the first process, of the machine or of a container.
 #[must_use]
 pub fn is_first() -> bool {
     rustix::process::getpid().is_init()
