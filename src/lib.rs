@@ -77,7 +77,7 @@ pub mod bytes;
 
 // Pure rooms: bytes or text in, values out.
 
-// gzip, xz, zstd: whole files, checksums verified, output limited.
+// gzip, bzip2, xz, lzma, lzop, lz4, zstd: checksums verified, output limited.
 pub mod codec;
 
 // GPT and MBR: what stands in them, and the writes that make one partition larger.
@@ -89,11 +89,24 @@ pub mod filesystem;
 // cpio, the archive an initramfs is.
 pub mod container;
 
-// The kernel command line, device names, mountinfo, the lists of kernel modules.
+// FAT, ISO 9660 and UDF: a few files read from a small volume, without the kernel's drivers.
+pub mod volume;
+
+// The kernel command line, device names, mountinfo, the lists of kernel modules; JSON, YAML, XML, KEY=value.
 pub mod text;
 
-// Every word of the kernel command line that wisp heeds.
+// Messages as bytes: HTTP/1.1; DHCP, DNS, netlink.
+pub mod http;
+pub mod packet;
+
+// Every word of the kernel command line and of the configuration that wisp heeds.
 pub mod settings;
+
+// Clouds as rows of one table: how each is recognised, asked and understood.
+pub mod provider;
+
+// What the user sent: unpacked.
+pub mod userdata;
 
 // Facts and settings in, steps out.
 pub mod plan;
@@ -111,6 +124,15 @@ pub mod disk;
 
 // Facts about this machine.
 pub mod probe;
+
+// Requests with deadlines and second tries, over TCP, Unix sockets and TLS.
+pub mod fetch;
+
+// A network that reaches as far as metadata needs.
+pub mod link;
+
+// The metadata of this machine: the right source for its cloud, opened and asked.
+pub mod metadata;
 
 // Carries out a growing plan, and accounts for it.
 pub mod grow;

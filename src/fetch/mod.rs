@@ -1,0 +1,2 @@
+//! Requests to a server: connections, deadlines, second tries, tokens.
+#![forbid(unsafe_code)]

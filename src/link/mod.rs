@@ -1,0 +1,2 @@
+//! Network interfaces: brought up as far as metadata needs, and put back.
+#![forbid(unsafe_code)]

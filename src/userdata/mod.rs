@@ -1,0 +1,2 @@
+//! What the user sent along with the machine, as the bytes that were meant. Pure.
+#![forbid(unsafe_code)]
