@@ -26,7 +26,7 @@ const NO_WAY: [i32; 7] = [13, 22, 95, 97, 100, 101, 113];
 const DROPPED: i32 = 105;
 
 /// `EEXIST`.
-pub const ALREADY_THERE: i32 = 17;
+const ALREADY_THERE: i32 = 17;
 
 /// A conversation.
 #[derive(Debug)]
@@ -50,20 +50,20 @@ impl Kernel {
 
     /// All interfaces.
     pub fn links(&mut self) -> Result<Vec<Link>> {
-        let bodies = self.ask(&rtnetlink::list_links(), "list the network interfaces of")?;
+        let bodies = self.list(&rtnetlink::list_links(), "list the network interfaces of")?;
         bodies.iter().map(|body| rtnetlink::parse_link(body)).collect()
     }
 
     /// All addresses.
     pub fn addresses(&mut self) -> Result<Vec<Address>> {
-        let bodies = self.ask(&rtnetlink::list_addresses(), "list the addresses of")?;
+        let bodies = self.list(&rtnetlink::list_addresses(), "list the addresses of")?;
         bodies.iter().filter_map(|body| rtnetlink::parse_address(body).transpose()).collect()
     }
 
     /// How a packet to `destination` would leave, by `index` if it is given; `None` when it could not.
     pub fn find_way(&mut self, destination: IpAddr, index: Option<u32>) -> Result<Option<Way>> {
         match self.ask(&rtnetlink::find_way(destination, index), "look for a route in") {
-            Ok(bodies) => bodies.first().map_or(Ok(None), |body| rtnetlink::parse_way(body)),
+            Ok(answers) => answers.into_bodies().first().map_or(Ok(None), |body| rtnetlink::parse_way(body)),
             Err(error) if matches!(error.kind, Kind::Os(errno) if NO_WAY.contains(&errno)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -83,25 +83,25 @@ impl Kernel {
         }
     }
 
-    fn ask(&mut self, request: &Request, doing: &'static str) -> Result<Vec<Vec<u8>>> {
+    /// Asks for a list, once more when it changed meanwhile.
+    fn list(&mut self, request: &Request, doing: &'static str) -> Result<Vec<Vec<u8>>> {
         for _ in 0..TRIES {
-            self.sequence = self.sequence.wrapping_add(1);
-            self.socket.send(&request.emit(self.sequence))?;
-            match self.gather(doing) {
+            match self.ask(request, doing) {
                 Ok(answers) if answers.is_torn() => {}
                 Ok(answers) => return Ok(answers.into_bodies()),
-                // Making the same thing again says that it is there; so asking again is always safe.
                 Err(error) if error.kind == Kind::Os(DROPPED) => {}
-                Err(error) => return Err(error.to("the kernel")),
+                Err(error) => return Err(error),
             }
         }
         Err(Error::new(Kind::TimedOut, doing, "it changes all the time").to("the kernel"))
     }
 
-    fn gather(&mut self, doing: &'static str) -> Result<Answers> {
+    fn ask(&mut self, request: &Request, doing: &'static str) -> Result<Answers> {
         let deadline = Deadline::after(clock::now(), PATIENCE);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.socket.send(&request.emit(self.sequence))?;
         let mut answers = Answers::new(self.sequence);
-        while !answers.take(self.socket.receive(deadline)?, doing)? {}
+        while !answers.take(self.socket.receive(deadline)?, doing).map_err(|error| error.to("the kernel"))? {}
         Ok(answers)
     }
 }

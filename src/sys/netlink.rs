@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
 use alloc::vec::Vec;
 use rustix::fd::OwnedFd;
-use rustix::net::netlink::{self, SocketAddrNetlink};
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 /// The kernel writes a dump in pieces of at most 32 KiB (`netlink_dump` in net/netlink/af_netlink.c).
