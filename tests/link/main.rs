@@ -205,8 +205,7 @@ fn link_local6() {
 
 /// IPv6 by router advertisements, which the kernel hears itself.
 fn router6() {
-    let (client, server) = pair(&["fd00:42::1/64 nodad"]);
-    server.ip(&["address add fd00:42::42/128 dev lo nodad"]);
+    let (client, server) = pair(&["fd00:42::42/64 nodad"]);
     server.serve("[fd00:42::42]:80");
     let _dnsmasq = server.dnsmasq("srv", "--port=0 --enable-ra --dhcp-range=fd00:42::,ra-only");
     let before = client.state();
