@@ -3,5 +3,8 @@
 
 pub mod cmdline;
 pub mod device;
+pub mod document;
+mod json;
 pub mod modules;
 pub mod mountinfo;
+mod yaml;
