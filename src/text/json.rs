@@ -1,15 +1,14 @@
 //! JSON (RFC 8259), read as the YAML that it is but for a few places.
 //!
 //! The scanner of YAML keeps numbers as they are written, which a parser into numbers would round, and costs nothing
-//! more where YAML is read anyway. What it must not have for JSON: its own reading of a string with a line break in it,
-//! and of words that are neither numbers nor `true`, `false`, `null`. What it lacks: pairs of surrogates.
+//! more where YAML is read anyway. What it knows beyond JSON is refused where it could read something else than was
+//! meant: lines without brackets, strings with a break in them, words that are no literals.
 
 #![forbid(unsafe_code)]
 
 use super::document::Document;
 use super::yaml::{self, Dialect};
 use crate::error::Result;
-use alloc::borrow::Cow;
 use alloc::string::String;
 use saphyr_parser::{Event, ScalarStyle, Span};
 
@@ -18,51 +17,49 @@ use saphyr_parser::{Event, ScalarStyle, Span};
 /// # Errors
 /// As [`yaml::parse`].
 pub(super) fn parse(text: &str, doing: &'static str) -> Result<Document> {
-    yaml::parse(&join_surrogates(text), Dialect::Json, doing)
+    yaml::parse(&adapt(text), Dialect::Json, doing)
 }
 
-/// Writes each pair of escapes that is one character of UTF-16 as the character itself. JSON has backslashes in strings
-/// only, so nothing else needs to be known about the place. A half without the other stays, and is no character.
-fn join_surrogates(text: &str) -> Cow<'_, str> {
-    let mut joined = String::new();
-    let mut rest = text;
-    while let Some((before, escape)) = rest.find('\\').and_then(|at| rest.split_at_checked(at)) {
-        joined.push_str(before);
-        rest = match pair(escape) {
-            Some((character, behind)) => {
-                joined.push(character);
-                behind
+/// `text` for the scanner: a tab between values is a blank, and a pair of escapes that is one character of UTF-16 is that
+/// character. Half a pair stays, and the scanner knows that it is no character.
+fn adapt(text: &str) -> String {
+    let mut adapted = String::with_capacity(text.len());
+    let mut quoted = false;
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            // JSON has neither in a string, and a break is what `has` refuses.
+            '\t' if quoted => adapted.push('\n'),
+            '\t' => adapted.push(' '),
+            '\\' => match pair(letters.as_str()) {
+                Some((character, behind)) => {
+                    adapted.push(character);
+                    letters = behind.chars();
+                }
+                // Together with the next letter: an escaped quote ends nothing, an escaped backslash begins nothing.
+                None => adapted.extend(Some('\\').into_iter().chain(letters.next())),
+            },
+            _ => {
+                quoted ^= letter == '"';
+                adapted.push(letter);
             }
-            None => {
-                // The escaped character goes with its backslash, so that `\\u` does not look like the start of one.
-                let length = escape.chars().take(2).map(char::len_utf8).sum();
-                let (whole, behind) = escape.split_at_checked(length).unwrap_or((escape, ""));
-                joined.push_str(whole);
-                behind
-            }
-        };
+        }
     }
-    if joined.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    joined.push_str(rest);
-    Cow::Owned(joined)
+    adapted
 }
 
-/// The character that the two escapes at the start of `text` make, and what comes behind them.
+/// The character that two escapes make, of which the first lacks its backslash; and what comes behind them.
 fn pair(text: &str) -> Option<(char, &str)> {
     let (high, rest) = unit(text)?;
-    if !(0xd800..0xdc00).contains(&high) {
-        return None;
-    }
-    let (low, rest) = unit(rest)?;
-    let character = char::decode_utf16([high, low]).next()?.ok()?;
-    Some((character, rest))
+    let (low, rest) = unit(rest.strip_prefix('\\')?)?;
+    let mut joined = char::decode_utf16([high, low]);
+    let character = joined.next()?.ok()?;
+    joined.next().is_none().then_some((character, rest))
 }
 
-/// The code unit of the escape `\uXXXX` at the start of `text`.
+/// The code unit of `uXXXX` at the start of `text`.
 fn unit(text: &str) -> Option<(u16, &str)> {
-    let (digits, rest) = text.strip_prefix("\\u")?.split_at_checked(4)?;
+    let (digits, rest) = text.strip_prefix('u')?.split_at_checked(4)?;
     let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     Some((u16::from_str_radix(digits, 16).ok().filter(|_| hex)?, rest))
 }
