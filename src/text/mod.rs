@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod cmdline;
+pub mod conf;
 pub mod device;
 pub mod document;
 mod json;
 pub mod modules;
 pub mod mountinfo;
+pub mod xml;
 mod yaml;

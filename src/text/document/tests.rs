@@ -417,8 +417,8 @@ fn an_error_says_where_and_not_what() {
         assert!(!error.contains("secret") && !error.contains('@'), "{error}");
     }
     assert_eq!(
-        Document::parse_yaml(b"a: b\n\n  @: c\n").unwrap_err().to_string(),
-        "understand the YAML document: line 3, column 3: unexpected character"
+        Document::parse_yaml(b"a: b\n\n@: c\n").unwrap_err().to_string(),
+        "understand the YAML document: line 3, column 1: unexpected character"
     );
 }
 
