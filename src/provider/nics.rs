@@ -1,0 +1,208 @@
+//! Network interfaces as clouds describe them, made the same: a MAC address, addresses with their prefix lengths,
+//! gateways.
+
+use super::reader::Reader;
+use super::{Entries, Nics};
+use crate::error::Result;
+use crate::text::document::Document;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+/// Interfaces that one machine is told of at most: EC2's largest have 30 on two cards, and metadata may lie.
+const NICS_LIMIT: usize = 64;
+
+/// Addresses of one interface that are listed at most: EC2 and GCP stop at some fifty and a hundred.
+const ADDRESSES_LIMIT: usize = 512;
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nic {
+    /// The MAC address in small letters with colons; empty where the cloud names none.
+    pub mac: String,
+    /// Addresses as `ADDRESS/PREFIX`, or bare where the cloud does not tell the prefix length.
+    pub addresses: Vec<String>,
+    /// Gateways.
+    pub gateways: Vec<String>,
+    /// The path below which `imds` finds its raw keys; empty where there is none.
+    pub raw: String,
+}
+
+impl Reader<'_> {
+    /// The network interfaces in the cloud's order.
+    ///
+    /// # Errors
+    /// Those of the source; `Corrupt` for a document that is none.
+    pub fn nics(&mut self) -> Result<Vec<Nic>> {
+        let mut nics = match self.cloud.nics {
+            Nics::None => Vec::new(),
+            Nics::Folder(path) => self.folder(path)?,
+            Nics::Links(target) => self.document(target)?.map(links).unwrap_or_default(),
+            Nics::Entries(kinds) => {
+                let mut nics = Vec::new();
+                for kind in kinds {
+                    if let Some(root) = self.document(kind.place.0)? {
+                        entries(root, kind, &mut nics);
+                    }
+                }
+                nics
+            }
+        };
+        nics.truncate(NICS_LIMIT);
+        nics.iter_mut().for_each(|nic| nic.addresses.truncate(ADDRESSES_LIMIT));
+        Ok(nics)
+    }
+
+    /// EC2's folder of MAC addresses.
+    fn folder(&mut self, path: &str) -> Result<Vec<Nic>> {
+        let mut nics = Vec::new();
+        let Some(listing) = self.body(path)? else { return Ok(nics) };
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        for mac in listing.split_whitespace().map(|entry| entry.trim_end_matches('/')).take(NICS_LIMIT) {
+            let mut nic = Nic { mac: mac.to_ascii_lowercase(), raw: format!("{path}{mac}"), ..Nic::default() };
+            for (addresses, subnets) in FOLDER_FILES {
+                let Some(body) = self.body(&format!("{path}{mac}/{addresses}"))? else { continue };
+                let subnet = self.body(&format!("{path}{mac}/{subnets}"))?.unwrap_or_default();
+                let subnet = String::from_utf8_lossy(&subnet).into_owned();
+                for address in String::from_utf8_lossy(&body).split_whitespace() {
+                    nic.addresses.extend(with_prefix(address, subnet.split_whitespace().next().unwrap_or_default()));
+                }
+            }
+            nics.push(nic);
+        }
+        Ok(nics)
+    }
+}
+
+/// Files of one interface: its addresses, and the subnet that tells their prefix length.
+const FOLDER_FILES: [(&str, &str); 2] =
+    [("local-ipv4s", "subnet-ipv4-cidr-block"), ("ipv6s", "subnet-ipv6-cidr-blocks")];
+
+/// Adds what `root` has of one kind.
+fn entries(root: &Document, kind: &Entries, nics: &mut Vec<Nic>) {
+    for (index, entry) in all(root, kind.place.1).into_iter().enumerate() {
+        let texts = |path: &str| -> Vec<String> {
+            let found = if path.is_empty() { Vec::new() } else { all(entry, path) };
+            found.into_iter().filter_map(Document::text).filter(|text| !text.is_empty()).map(String::from).collect()
+        };
+        let mut nic =
+            Nic { mac: mac(texts(kind.mac).first()), raw: kind.raw.replace('#', &index.to_string()), ..Nic::default() };
+        for (addresses, prefixes) in kind.addresses {
+            let prefixes = texts(prefixes);
+            for (position, address) in texts(addresses).iter().enumerate() {
+                // One subnet for all, or one for each.
+                let prefix = prefixes.get(position).or(prefixes.first()).map_or("", String::as_str);
+                nic.addresses.extend(with_prefix(address, prefix));
+            }
+        }
+        nic.gateways = kind.gateways.iter().flat_map(|path| texts(path)).collect();
+        nics.push(nic);
+    }
+}
+
+/// OpenStack: `links` have the MAC addresses, `networks` the addresses on them.
+fn links(root: &Document) -> Vec<Nic> {
+    let field = |node: &Document, name: &str| -> String {
+        node.at(&[name]).and_then(Document::text).unwrap_or_default().into()
+    };
+    let lists = [root.at(&["links"]), root.at(&["networks"])].map(|list| list.map(Document::list).unwrap_or_default());
+    let [links, networks] = lists;
+    let mut nics = Vec::new();
+    for link in links.iter().take(NICS_LIMIT) {
+        let id = field(link, "id");
+        let mut nic = Nic { mac: mac(Some(&field(link, "ethernet_mac_address"))), ..Nic::default() };
+        for network in networks.iter().filter(|network| field(network, "link") == id) {
+            nic.addresses.extend(with_prefix(&field(network, "ip_address"), &field(network, "netmask")));
+            nic.gateways.extend(Some(field(network, "gateway")).filter(|gateway| !gateway.is_empty()));
+            for route in network.at(&["routes"]).map(Document::list).unwrap_or_default() {
+                let everywhere = matches!(field(route, "network").as_str(), "0.0.0.0" | "::");
+                nic.gateways.extend(Some(field(route, "gateway")).filter(|_| everywhere));
+            }
+        }
+        nics.push(nic);
+    }
+    nics
+}
+
+/// Every node at `path`, in which `*` stands for each element of a list or a mapping.
+fn all<'a>(root: &'a Document, path: &str) -> Vec<&'a Document> {
+    let mut nodes = Vec::from([root]);
+    for step in path.split('/').filter(|step| !step.is_empty()) {
+        let mut next = Vec::new();
+        for node in nodes {
+            if step == "*" {
+                next.extend(node.list());
+                next.extend(node.map().iter().map(|(_, value)| value));
+            } else {
+                next.extend(node.at(&[step]));
+            }
+        }
+        nodes = next;
+    }
+    nodes
+}
+
+/// A MAC address as Linux prints it, from any case, with colons or without.
+fn mac(text: Option<&String>) -> String {
+    let Some(text) = text else { return String::new() };
+    let digits: Vec<char> =
+        text.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase()).collect();
+    let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
+    pairs.join(":")
+}
+
+/// `address/prefix`; the prefix length comes from a number, a netmask or a subnet. What is no address is left out.
+fn with_prefix(address: &str, subnet: &str) -> Option<String> {
+    let bare = address.split_once('/').map_or(address, |(bare, _)| bare);
+    let parsed: IpAddr = bare.parse().ok()?;
+    if bare.len() < address.len() {
+        return Some(address.into());
+    }
+    Some(match prefix_length(subnet) {
+        Some(length) => format!("{parsed}/{length}"),
+        None => parsed.to_string(),
+    })
+}
+
+/// From `24`, `255.255.255.0`, `ffff:ffff::` or `10.0.0.0/24`.
+fn prefix_length(text: &str) -> Option<u32> {
+    let number = text.rsplit_once('/').map_or(text, |(_, number)| number);
+    if let Ok(length) = number.parse::<u32>() {
+        return (length <= 128).then_some(length);
+    }
+    match number.parse().ok()? {
+        IpAddr::V4(mask) => Some(mask.to_bits().leading_ones()),
+        IpAddr::V6(mask) => Some(mask.to_bits().leading_ones()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefix_lengths_come_in_every_form() {
+        for (subnet, wanted) in [
+            ("24", "10.0.0.5/24"),
+            ("255.255.255.0", "10.0.0.5/24"),
+            ("10.0.0.0/20", "10.0.0.5/20"),
+            ("", "10.0.0.5"),
+            ("nonsense", "10.0.0.5"),
+            ("300", "10.0.0.5"),
+        ] {
+            assert_eq!(with_prefix("10.0.0.5", subnet).unwrap(), wanted, "{subnet}");
+        }
+        assert_eq!(with_prefix("2001:db8::1", "ffff:ffff:ffff:ffff::").unwrap(), "2001:db8::1/64");
+        assert_eq!(with_prefix("10.0.0.5/32", "24").unwrap(), "10.0.0.5/32");
+        assert_eq!(with_prefix("dhcp", "24"), None);
+    }
+
+    #[test]
+    fn mac_addresses_come_in_every_form() {
+        for text in ["000D3A6E01FF", "00:0d:3a:6e:01:ff", "00-0D-3A-6E-01-FF"] {
+            assert_eq!(mac(Some(&text.into())), "00:0d:3a:6e:01:ff");
+        }
+        assert_eq!(mac(None), "");
+    }
+}
