@@ -5,11 +5,13 @@
 //! recorded replies.
 #![forbid(unsafe_code)]
 
+pub mod azure;
 mod clouds;
 mod gcp;
 mod instance;
 mod keys;
 mod nics;
+pub mod nocloud;
 mod reader;
 
 pub use clouds::CLOUDS;
