@@ -10,7 +10,7 @@ mod reply;
 mod request;
 
 pub use reply::{Headers, Parser, Reply};
-pub use request::{Method, Request};
+pub use request::{Method, Request, path_of};
 
 /// Bytes that everything around the bodies of one reply may have together: status lines, headers, trailers. Metadata
 /// services send below 1 KiB; web servers refuse requests above 8 to 16 KiB, and replies are shorter.
