@@ -54,6 +54,25 @@ impl Reader<'_> {
         Ok(nics)
     }
 
+    /// What `imds @nic:` prints for the interface with this MAC address: the whole entry, or `key` of it. `None` also
+    /// for an interface that the cloud does not know.
+    ///
+    /// # Errors
+    /// As [`Self::nics`].
+    pub fn nic_value(&mut self, mac: &str, key: &str) -> Result<Option<Vec<u8>>> {
+        let name = ALIASES.iter().find(|(alias, ..)| *alias == key);
+        if let Nics::Folder(path) = self.cloud.nics {
+            let file = name.map_or(key, |(_, file, _)| file);
+            return self.body(format!("{path}{mac}/{file}").trim_end_matches('/'));
+        }
+        let Some(nic) = self.nics()?.into_iter().find(|nic| nic.mac == mac) else { return Ok(None) };
+        match name {
+            Some((.., value)) => Ok(Some(value(&nic).join("\n").into_bytes()).filter(|text| !text.is_empty())),
+            None if nic.raw.is_empty() => Ok(None),
+            None => self.raw(format!("{}/{key}", nic.raw).trim_end_matches('/')),
+        }
+    }
+
     /// EC2's folder of MAC addresses.
     fn folder(&mut self, path: &str) -> Result<Vec<Nic>> {
         let mut nics = Vec::new();
@@ -72,6 +91,56 @@ impl Reader<'_> {
             nics.push(nic);
         }
         Ok(nics)
+    }
+}
+
+/// An alias of `imds @nic:`, EC2's file for it, and what other clouds' interfaces have instead.
+type Alias = (&'static str, &'static str, fn(&Nic) -> Vec<String>);
+
+const ALIASES: [Alias; 7] = [
+    ("@mac", "mac", |nic| Vec::from([nic.mac.clone()])),
+    ("@ipv4", "local-ipv4s", |nic| nic.bare(IpAddr::is_ipv4)),
+    ("@ipv6", "ipv6s", |nic| nic.bare(IpAddr::is_ipv6)),
+    ("@ipv4-net", "subnet-ipv4-cidr-block", |nic| nic.subnets(IpAddr::is_ipv4)),
+    ("@ipv6-net", "subnet-ipv6-cidr-blocks", |nic| nic.subnets(IpAddr::is_ipv6)),
+    // Delegated prefixes are EC2's own.
+    ("@ipv4-prefix", "ipv4-prefix", |_| Vec::new()),
+    ("@ipv6-prefix", "ipv6-prefix", |_| Vec::new()),
+];
+
+impl Nic {
+    /// Addresses of one family without their prefix lengths.
+    fn bare(&self, family: fn(&IpAddr) -> bool) -> Vec<String> {
+        let bare = |text: &String| text.split('/').next().and_then(|bare| bare.parse::<IpAddr>().ok());
+        self.addresses.iter().filter_map(bare).filter(family).map(|address| address.to_string()).collect()
+    }
+
+    /// The subnets of the addresses of one family, each once.
+    fn subnets(&self, family: fn(&IpAddr) -> bool) -> Vec<String> {
+        let mut subnets: Vec<String> = Vec::new();
+        for text in &self.addresses {
+            let Some((bare, length)) = text.split_once('/') else { continue };
+            let (Ok(address), Ok(length)) = (bare.parse::<IpAddr>(), length.parse::<u32>()) else { continue };
+            let subnet = format!("{}/{length}", network(address, length));
+            if family(&address) && !subnets.contains(&subnet) {
+                subnets.push(subnet);
+            }
+        }
+        subnets
+    }
+}
+
+/// The first address of the subnet that `address` lies in.
+fn network(address: IpAddr, length: u32) -> IpAddr {
+    match address {
+        IpAddr::V4(address) => {
+            let host = u32::MAX.checked_shr(length).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & !host).into())
+        }
+        IpAddr::V6(address) => {
+            let host = u128::MAX.checked_shr(length).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & !host).into())
+        }
     }
 }
 
@@ -180,6 +249,15 @@ fn prefix_length(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subnets_are_those_of_the_addresses() {
+        let addresses = ["10.0.3.5/20", "10.0.4.9/20", "2001:db8::5/64", "192.0.2.1/32", "198.51.100.1"];
+        let nic = Nic { addresses: addresses.map(String::from).to_vec(), ..Nic::default() };
+        assert_eq!(nic.subnets(IpAddr::is_ipv4), ["10.0.0.0/20", "192.0.2.1/32"]);
+        assert_eq!(nic.subnets(IpAddr::is_ipv6), ["2001:db8::/64"]);
+        assert_eq!(nic.bare(IpAddr::is_ipv6), ["2001:db8::5"]);
+    }
 
     #[test]
     fn prefix_lengths_come_in_every_form() {
