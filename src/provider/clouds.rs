@@ -4,7 +4,7 @@
 //! documentation of its metadata service.
 
 use super::{
-    Check, Cloud, Entries, Field, Item, Keyed, Keys, Mark, Nics, Service, Shape, Silent, Text, Token, Wrapping,
+    Check, Cloud, Entries, Field, Folder, Item, Keyed, Keys, Mark, Nics, Service, Shape, Silent, Text, Token, Wrapping,
 };
 
 /// The address that most clouds answer at.
@@ -133,7 +133,7 @@ pub const CLOUDS: &[Cloud] = &[
         keyed: Keyed::Path("/openstack/latest/", ""),
         id: Item(&[("/openstack/latest/meta_data.json", "uuid")], Shape::Plain),
         hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/openstack/latest/meta_data.json", "name")], Shape::Plain),
+        local_hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Shape::Plain),
         zone: Item(&[("/openstack/latest/meta_data.json", "availability_zone")], Shape::Plain),
         keys: Keys::Below(&[("/openstack/latest/meta_data.json", "public_keys")], ""),
         userdata: Item(&[("/openstack/latest/user_data", "")], Shape::Plain),
@@ -165,7 +165,12 @@ pub const CLOUDS: &[Cloud] = &[
         zone: Item(&[("/latest/meta-data/placement/availability-zone", "")], Shape::Plain),
         keys: Keys::Listing("/latest/meta-data/public-keys"),
         userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
-        nics: Nics::Folder("/latest/meta-data/network/interfaces/macs/"),
+        nics: Nics::Folder(&Folder {
+            path: "/latest/meta-data/network/interfaces/macs/",
+            ipv4: ("local-ipv4s", "subnet-ipv4-cidr-block"),
+            ipv6: ("ipv6s", "subnet-ipv6-cidr-blocks"),
+            gateways: &[],
+        }),
         ..CLOUD
     },
     Cloud {
@@ -251,7 +256,7 @@ pub const CLOUDS: &[Cloud] = &[
         hostname: Item(&[("/opc/v2/instance/", "hostname")], Shape::Plain),
         local_hostname: Item(&[("/opc/v2/instance/", "hostname")], Shape::Plain),
         region: Item(&[("/opc/v2/instance/", "canonicalRegionName"), ("/opc/v2/instance/", "region")], Shape::Plain),
-        zone: Item(&[("/opc/v2/instance/", "availabilityDomain")], Shape::Plain),
+        zone: Item(&[("/opc/v2/instance/", "ociAdName")], Shape::Plain),
         keys: Keys::Verbatim(("/opc/v2/instance/", "metadata/ssh_authorized_keys")),
         userdata: Item(&[("/opc/v2/instance/", "metadata/user_data")], Shape::Plain),
         wrapping: Wrapping::Base64,
@@ -399,7 +404,12 @@ pub const CLOUDS: &[Cloud] = &[
         zone: Item(&[("/latest/meta-data/zone-id", "")], Shape::Plain),
         keys: Keys::Listing("/latest/meta-data/public-keys"),
         userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
-        nics: Nics::Folder("/latest/meta-data/network/interfaces/macs/"),
+        nics: Nics::Folder(&Folder {
+            path: "/latest/meta-data/network/interfaces/macs/",
+            ipv4: ("private-ipv4s", "vswitch-cidr-block"),
+            ipv6: ("ipv6s", "vswitch-ipv6-cidr-block"),
+            gateways: &["gateway", "ipv6-gateway"],
+        }),
         ..CLOUD
     },
     Cloud {
@@ -447,7 +457,7 @@ pub const CLOUDS: &[Cloud] = &[
         hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Shape::FirstName),
         local_hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Shape::FirstName),
         zone: Item(&[("/1.0/meta-data/availability-zone", "")], Shape::Plain),
-        keys: Keys::Listing("/1.0/meta-data/public-keys"),
+        keys: Keys::Below(&[("/1.0/meta-data/public-keys", "")], ""),
         userdata: Item(&[("/1.0/user-data", "")], Shape::Plain),
         ..CLOUD
     },

@@ -91,7 +91,10 @@ impl Reader<'_> {
 
     fn below(&mut self, places: &[Place], field: &str, keys: &mut Vec<Key>) -> Result<()> {
         for (target, path) in places {
-            if let Some(root) = self.document(target)?.and_then(|root| root.path(path)) {
+            if path.is_empty() {
+                let text = self.body(target)?.unwrap_or_default();
+                add(&String::from_utf8_lossy(&text), keys);
+            } else if let Some(root) = self.document(target)?.and_then(|root| root.path(path)) {
                 gather(root, field, keys);
             }
         }
@@ -111,22 +114,18 @@ fn gather(node: &Document, field: &str, keys: &mut Vec<Key>) {
     }
 }
 
-/// Adds what `text` has. Azure breaks one key into several lines; elsewhere a line that begins no key is none.
+/// What a type of key begins with (OpenSSH, `PROTOCOL` and sshd(8)).
+const TYPES: [&str; 3] = ["ssh-", "ecdsa-sha2-", "sk-"];
+
+/// Adds the keys of `text`. A line without a type of key in it goes on with the one before: Azure breaks keys in two.
 fn add(text: &str, keys: &mut Vec<Key>) {
-    let mut line = String::new();
-    let mut finish = |line: &mut String| {
-        if !line.is_empty() {
-            keys.push(Key { line: core::mem::take(line), user: None });
-        }
-    };
+    let mut lines: Vec<String> = Vec::new();
     for piece in text.split(['\r', '\n']).map(str::trim).filter(|piece| !piece.is_empty()) {
-        // A piece of base64 alone goes on with the line before it; a key has a type, a blank and a body.
-        if piece.contains(' ') || line.is_empty() {
-            finish(&mut line);
-            piece.clone_into(&mut line);
-        } else {
-            line.push_str(piece);
+        let begins = piece.split_whitespace().any(|word| TYPES.iter().any(|known| word.starts_with(known)));
+        match lines.last_mut() {
+            Some(line) if !begins => line.push_str(piece),
+            _ => lines.push(piece.to_owned()),
         }
     }
-    finish(&mut line);
+    keys.extend(lines.into_iter().map(|line| Key { line, user: None }));
 }

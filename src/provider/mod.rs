@@ -120,7 +120,7 @@ pub enum Keyed {
 #[derive(Clone, Copy, Debug)]
 pub struct Item(pub &'static [Place], pub Shape);
 
-/// A document and a path in it ([`crate::text::document`]); with an empty path its text is the value.
+/// A document and a path in it ([`crate::text::document`]); with an empty path the text as it is sent.
 pub type Place = (&'static str, &'static str);
 
 /// How a value looks where it was found.
@@ -154,7 +154,7 @@ pub enum Keys {
     None,
     /// A listing of `NUMBER=NAME` at this path; each key at `PATH/NUMBER/openssh-key` (EC2).
     Listing(&'static str),
-    /// Texts of one key or more a line, below these places; of mappings those under this name if they have it.
+    /// Texts of one key a line, below these places; of mappings those under this name if they have it.
     Below(&'static [Place], &'static str),
     /// The same, in the order of the document.
     InOrder(&'static [Place], &'static str),
@@ -169,12 +169,25 @@ pub enum Keys {
 pub enum Nics {
     /// Nowhere.
     None,
-    /// A folder of MAC addresses (EC2).
-    Folder(&'static str),
+    /// A folder of MAC addresses.
+    Folder(&'static Folder),
     /// Entries of documents.
     Entries(&'static [Entries]),
     /// `links` and the `networks` on them (OpenStack `network_data.json`).
     Links(&'static str),
+}
+
+/// Network interfaces as a folder, each in a folder named by its MAC address.
+#[derive(Clone, Copy, Debug)]
+pub struct Folder {
+    /// The folder, with a slash at its end.
+    pub path: &'static str,
+    /// The files with the IPv4 addresses and with their subnet.
+    pub ipv4: (&'static str, &'static str),
+    /// The files with the IPv6 addresses and with their subnet.
+    pub ipv6: (&'static str, &'static str),
+    /// The files with gateways.
+    pub gateways: &'static [&'static str],
 }
 
 /// Network interfaces as entries of a document. All paths below the first are within an entry, and may be empty.

@@ -2,7 +2,7 @@
 //! gateways.
 
 use super::reader::Reader;
-use super::{Entries, Nics};
+use super::{Entries, Folder, Nics};
 use crate::error::Result;
 use crate::text::document::Document;
 use alloc::format;
@@ -37,7 +37,7 @@ impl Reader<'_> {
     pub fn nics(&mut self) -> Result<Vec<Nic>> {
         let mut nics = match self.cloud.nics {
             Nics::None => Vec::new(),
-            Nics::Folder(path) => self.folder(path)?,
+            Nics::Folder(folder) => self.folder(folder)?,
             Nics::Links(target) => self.document(target)?.map(links).unwrap_or_default(),
             Nics::Entries(kinds) => {
                 let mut nics = Vec::new();
@@ -61,9 +61,9 @@ impl Reader<'_> {
     /// As [`Self::nics`].
     pub fn nic_value(&mut self, mac: &str, key: &str) -> Result<Option<Vec<u8>>> {
         let name = ALIASES.iter().find(|(alias, ..)| *alias == key);
-        if let Nics::Folder(path) = self.cloud.nics {
-            let file = name.map_or(key, |(_, file, _)| file);
-            return self.body(format!("{path}{mac}/{file}").trim_end_matches('/'));
+        if let Nics::Folder(folder) = self.cloud.nics {
+            let file = name.map_or(key, |(_, file, _)| file(folder));
+            return self.body(format!("{}{mac}/{file}", folder.path).trim_end_matches('/'));
         }
         let Some(nic) = self.nics()?.into_iter().find(|nic| nic.mac == mac) else { return Ok(None) };
         match name {
@@ -73,39 +73,53 @@ impl Reader<'_> {
         }
     }
 
-    /// EC2's folder of MAC addresses.
-    fn folder(&mut self, path: &str) -> Result<Vec<Nic>> {
+    /// A folder of MAC addresses.
+    fn folder(&mut self, folder: &Folder) -> Result<Vec<Nic>> {
         let mut nics = Vec::new();
+        let path = folder.path;
         let Some(listing) = self.body(path)? else { return Ok(nics) };
         let listing = String::from_utf8_lossy(&listing).into_owned();
         for mac in listing.split_whitespace().map(|entry| entry.trim_end_matches('/')).take(NICS_LIMIT) {
-            let mut nic = Nic { mac: mac.to_ascii_lowercase(), raw: format!("{path}{mac}"), ..Nic::default() };
-            for (addresses, subnets) in FOLDER_FILES {
-                let Some(body) = self.body(&format!("{path}{mac}/{addresses}"))? else { continue };
-                let subnet = self.body(&format!("{path}{mac}/{subnets}"))?.unwrap_or_default();
-                let subnet = String::from_utf8_lossy(&subnet).into_owned();
-                for address in String::from_utf8_lossy(&body).split_whitespace() {
-                    nic.addresses.extend(with_prefix(address, subnet.split_whitespace().next().unwrap_or_default()));
+            let mut nic = Nic { mac: mac.to_ascii_lowercase(), ..Nic::default() };
+            for (addresses, subnets) in [folder.ipv4, folder.ipv6] {
+                let addresses = self.words(&format!("{path}{mac}/{addresses}"))?;
+                if addresses.is_empty() {
+                    continue;
                 }
+                let subnet = self.words(&format!("{path}{mac}/{subnets}"))?;
+                let subnet = subnet.first().map_or("", String::as_str);
+                nic.addresses.extend(addresses.iter().filter_map(|address| with_prefix(address, subnet)));
+            }
+            for file in folder.gateways {
+                nic.gateways
+                    .extend(self.words(&format!("{path}{mac}/{file}"))?.iter().filter_map(|text| address(text)));
             }
             nics.push(nic);
         }
         Ok(nics)
     }
+
+    /// The words of a file: one a line on EC2, in brackets, quotes and commas on Alibaba Cloud.
+    fn words(&mut self, target: &str) -> Result<Vec<String>> {
+        let body = self.body(target)?.unwrap_or_default();
+        let is_between = |letter: char| letter.is_whitespace() || matches!(letter, '[' | ']' | '"' | ',');
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Ok(text.split(is_between).filter(|word| !word.is_empty()).map(String::from).collect())
+    }
 }
 
-/// An alias of `imds @nic:`, EC2's file for it, and what other clouds' interfaces have instead.
-type Alias = (&'static str, &'static str, fn(&Nic) -> Vec<String>);
+/// An alias of `imds @nic:`, the file for it in a folder, and what interfaces elsewhere have instead.
+type Alias = (&'static str, fn(&Folder) -> &'static str, fn(&Nic) -> Vec<String>);
 
 const ALIASES: [Alias; 7] = [
-    ("@mac", "mac", |nic| Vec::from([nic.mac.clone()])),
-    ("@ipv4", "local-ipv4s", |nic| nic.bare(IpAddr::is_ipv4)),
-    ("@ipv6", "ipv6s", |nic| nic.bare(IpAddr::is_ipv6)),
-    ("@ipv4-net", "subnet-ipv4-cidr-block", |nic| nic.subnets(IpAddr::is_ipv4)),
-    ("@ipv6-net", "subnet-ipv6-cidr-blocks", |nic| nic.subnets(IpAddr::is_ipv6)),
+    ("@mac", |_| "mac", |nic| Vec::from([nic.mac.clone()])),
+    ("@ipv4", |folder| folder.ipv4.0, |nic| nic.bare(IpAddr::is_ipv4)),
+    ("@ipv6", |folder| folder.ipv6.0, |nic| nic.bare(IpAddr::is_ipv6)),
+    ("@ipv4-net", |folder| folder.ipv4.1, |nic| nic.subnets(IpAddr::is_ipv4)),
+    ("@ipv6-net", |folder| folder.ipv6.1, |nic| nic.subnets(IpAddr::is_ipv6)),
     // Delegated prefixes are EC2's own.
-    ("@ipv4-prefix", "ipv4-prefix", |_| Vec::new()),
-    ("@ipv6-prefix", "ipv6-prefix", |_| Vec::new()),
+    ("@ipv4-prefix", |_| "ipv4-prefix", |_| Vec::new()),
+    ("@ipv6-prefix", |_| "ipv6-prefix", |_| Vec::new()),
 ];
 
 impl Nic {
@@ -144,10 +158,6 @@ fn network(address: IpAddr, length: u32) -> IpAddr {
     }
 }
 
-/// Files of one interface: its addresses, and the subnet that tells their prefix length.
-const FOLDER_FILES: [(&str, &str); 2] =
-    [("local-ipv4s", "subnet-ipv4-cidr-block"), ("ipv6s", "subnet-ipv6-cidr-blocks")];
-
 /// Adds what `root` has of one kind.
 fn entries(root: &Document, kind: &Entries, nics: &mut Vec<Nic>) {
     for (index, entry) in all(root, kind.place.1).into_iter().enumerate() {
@@ -165,7 +175,7 @@ fn entries(root: &Document, kind: &Entries, nics: &mut Vec<Nic>) {
                 nic.addresses.extend(with_prefix(address, prefix));
             }
         }
-        nic.gateways = kind.gateways.iter().flat_map(|path| texts(path)).collect();
+        nic.gateways = kind.gateways.iter().flat_map(|path| texts(path)).filter_map(|text| address(&text)).collect();
         nics.push(nic);
     }
 }
@@ -183,10 +193,10 @@ fn links(root: &Document) -> Vec<Nic> {
         let mut nic = Nic { mac: mac(Some(&field(link, "ethernet_mac_address"))), ..Nic::default() };
         for network in networks.iter().filter(|network| field(network, "link") == id) {
             nic.addresses.extend(with_prefix(&field(network, "ip_address"), &field(network, "netmask")));
-            nic.gateways.extend(Some(field(network, "gateway")).filter(|gateway| !gateway.is_empty()));
+            nic.gateways.extend(address(&field(network, "gateway")));
             for route in network.at(&["routes"]).map(Document::list).unwrap_or_default() {
                 let everywhere = matches!(field(route, "network").as_str(), "0.0.0.0" | "::");
-                nic.gateways.extend(Some(field(route, "gateway")).filter(|_| everywhere));
+                nic.gateways.extend(address(&field(route, "gateway")).filter(|_| everywhere));
             }
         }
         nics.push(nic);
@@ -219,6 +229,11 @@ fn mac(text: Option<&String>) -> String {
         text.chars().filter(char::is_ascii_hexdigit).map(|digit| digit.to_ascii_lowercase()).collect();
     let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect()).collect();
     pairs.join(":")
+}
+
+/// An address in its usual form; what is none is left out.
+fn address(text: &str) -> Option<String> {
+    text.parse::<IpAddr>().ok().map(|address| address.to_string())
 }
 
 /// `address/prefix`; the prefix length comes from a number, a netmask or a subnet. What is no address is left out.
