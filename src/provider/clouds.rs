@@ -83,7 +83,7 @@ pub const CLOUDS: &[Cloud] = &[
         name: "scaleway",
         aliases: &[],
         title: "Scaleway",
-        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Path("/run/scaleway")],
+        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Trace("/run/scaleway")],
     },
     Cloud {
         name: "digitalocean",
@@ -95,7 +95,7 @@ pub const CLOUDS: &[Cloud] = &[
         name: "vultr",
         aliases: &[],
         title: "Vultr",
-        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Path("/etc/vultr")],
+        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Trace("/etc/vultr")],
     },
     Cloud {
         name: "alibaba",
