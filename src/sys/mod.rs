@@ -6,6 +6,7 @@
 pub mod block;
 pub mod clock;
 pub mod console;
+pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
 pub mod file;
@@ -16,9 +17,11 @@ pub mod kernel;
 pub mod kmsg;
 pub mod module;
 pub mod mount;
+pub mod netlink;
 pub mod node;
 pub mod power;
 pub mod process;
+pub mod random;
 pub mod resize;
 pub mod socket;
 pub mod stdio;
