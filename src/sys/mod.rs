@@ -8,6 +8,7 @@ pub mod clock;
 pub mod console;
 #[cfg(freestanding)]
 mod entry;
+pub mod environment;
 pub mod file;
 #[cfg(any(freestanding, test))]
 mod heap;
@@ -19,6 +20,8 @@ pub mod mount;
 pub mod node;
 pub mod power;
 pub mod process;
+#[cfg(feature = "full")]
+pub mod random;
 pub mod resize;
 pub mod socket;
 pub mod stdio;
