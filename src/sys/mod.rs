@@ -9,6 +9,7 @@ pub mod console;
 pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
+pub mod environment;
 pub mod file;
 #[cfg(any(freestanding, test))]
 mod heap;
