@@ -9,6 +9,7 @@ pub mod console;
 pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
+pub mod environment;
 pub mod file;
 #[cfg(any(freestanding, test))]
 mod heap;
@@ -23,6 +24,7 @@ pub mod power;
 pub mod process;
 pub mod random;
 pub mod resize;
+pub mod socket;
 pub mod stdio;
 pub mod tree;
 pub mod uevent;
