@@ -3,9 +3,10 @@
 mod network;
 
 use network::{Network, isolated};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpStream, UdpSocket};
 use std::time::Duration;
 use wisp::error::Kind;
+use wisp::fetch::resolve::Resolver;
 use wisp::link::dhcp::{Channel, acquire};
 use wisp::link::{Want, candidates, interfaces, is_reachable, reach};
 use wisp::log::Log;
@@ -184,6 +185,78 @@ fn by_udp() {
     dnsmasq.wait_for("DHCPACK(srv) 10.9.0.20");
 }
 
+/// A server that says much that must not be believed, refuses what it offered, and then means it.
+fn rude() {
+    const CLIENT_PORT: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::BROADCAST, 68);
+    let (client, server) = pair(&["10.9.0.1/24"]);
+    server.ip(&["route add default dev srv"]);
+    let socket = server.inside(|| UdpSocket::bind("0.0.0.0:67").unwrap());
+    socket.set_broadcast(true).unwrap();
+    let served = std::thread::spawn(move || {
+        let (mut buffer, mut refused) = ([0; 1500], false);
+        loop {
+            let (length, _) = socket.recv_from(&mut buffer).unwrap();
+            let question = &buffer[..length];
+            // The message type stands first among the options, behind the magic cookie.
+            let kind = match question[242] {
+                1 => 2,
+                3 if refused => 5,
+                3 => 6,
+                7 => return,
+                other => panic!("a message of type {other}"),
+            };
+            refused |= kind == 6;
+            let right = reply(question, kind);
+            let wrong = |kind, at: usize| {
+                let mut message = reply(question, kind);
+                message[at] ^= 0xff;
+                message
+            };
+            // Transaction, client, cookie, length of an option; another server's refusal, nothing, no options.
+            let damaged = [wrong(kind, 4), wrong(kind, 28), wrong(kind, 236), wrong(kind, 250)];
+            let wrong = damaged.into_iter().chain([wrong(6, 248), vec![], right[..240].to_vec()]);
+            for message in wrong.chain([right.clone()]) {
+                socket.send_to(&message, CLIENT_PORT).unwrap();
+            }
+        }
+    });
+    reach_and_release(&client, BY_DHCP, |held| {
+        assert_eq!(held.lease.as_ref().unwrap().address, Ipv4Addr::new(10, 9, 0, 77));
+    });
+    served.join().unwrap();
+}
+
+/// The answer of type `kind` to a client's message.
+fn reply(question: &[u8], kind: u8) -> Vec<u8> {
+    let mut out = question[..240].to_vec();
+    out[0] = 2;
+    out[16..20].copy_from_slice(&[10, 9, 0, 77]);
+    out.extend([53, 1, kind, 54, 4, 10, 9, 0, 1, 1, 4, 255, 255, 255, 0, 255]);
+    out
+}
+
+/// Names, from dnsmasq's own table: short answers by UDP, and one that only TCP can carry.
+fn names() {
+    let (client, server) = pair(&["10.9.0.1/24"]);
+    client.ip(&["link set up0 up", "address add 10.9.0.2/24 dev up0"]);
+    let many: String = (1..=60).map(|last| format!(" --host-record=many.example,10.1.0.{last}")).collect();
+    let arguments = format!(
+        "--no-dhcp-interface=srv --auth-ttl=1 --local=/example/ --cname=alias.example,seed.example \
+         --host-record=seed.example,10.9.0.7,fd00::7{many}"
+    );
+    let dnsmasq = server.dnsmasq("srv", &arguments);
+    client.inside(|| {
+        let resolver = Resolver { domains: vec!["example".into()], ..Resolver::parse("nameserver 10.9.0.1") };
+        let seed: Vec<IpAddr> = vec!["10.9.0.7".parse().unwrap(), "fd00::7".parse().unwrap()];
+        assert_eq!(resolver.lookup("seed.example", soon()).unwrap(), seed);
+        assert_eq!(resolver.lookup("Alias.Example.", soon()).unwrap(), seed);
+        assert_eq!(resolver.lookup("alias", soon()).unwrap(), seed);
+        assert_eq!(resolver.lookup("many.example", soon()).unwrap().len(), 16, "more are not looked at");
+        assert_eq!(resolver.lookup("none.example", soon()).unwrap_err().kind, Kind::Absent);
+    });
+    dnsmasq.wait_for("alias.example");
+}
+
 /// IPv6 without any server: the kernel's own address, and one that everybody knows.
 fn link_local6() {
     let (client, server) = (Network::new(), Network::new());
@@ -272,6 +345,8 @@ isolated_tests! {
     without_a_router_the_server_is_on_the_link: no_router,
     an_address_of_the_link_needs_no_server: digitalocean,
     busyboxs_server_is_understood: udhcpd,
+    lies_of_a_server_are_not_believed: rude,
+    names_are_looked_up: names,
     udp_does_where_packet_sockets_are_missing: by_udp,
     a_link_local_server_of_ipv6_is_reached: link_local6,
     the_kernel_listens_to_routers_of_ipv6: router6,
