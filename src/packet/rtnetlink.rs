@@ -291,3 +291,6 @@ fn parse_ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
