@@ -3,12 +3,13 @@
 //! For IPv4: the first interface whose DHCP lease leads to the address, or an address of the link's own. For IPv6 the
 //! kernel does all of it (link-local address, router advertisements) once an interface is up.
 
-use super::kernel::{Changes, Kernel};
+use super::kernel::{Kernel, Watch};
+use super::made::{Change, Made};
 use super::{Interface, candidates, dhcp, list};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::packet::dhcp4::{self, Lease};
-use crate::packet::rtnetlink::{self, Route};
+use crate::packet::rtnetlink::{self, Route, Way};
 use crate::sys::{clock, random};
 use crate::units::Deadline;
 use alloc::format;
@@ -57,18 +58,6 @@ pub struct Held {
     made: Made,
 }
 
-/// What was changed, in that order.
-#[derive(Debug, Default)]
-struct Made(Vec<Change>);
-
-#[derive(Debug)]
-enum Change {
-    Up(u32),
-    Address(u32, Ipv4Addr, u8),
-    Route(Route),
-    Lease(dhcp::Session, Lease),
-}
-
 /// Whether the kernel can send packets to `server` as things are.
 ///
 /// # Errors
@@ -102,7 +91,7 @@ impl Held {
     /// Whether the server could be reached before, and nothing was changed.
     #[must_use]
     pub const fn is_untouched(&self) -> bool {
-        self.made.0.is_empty()
+        self.made.is_empty()
     }
 
     /// Undoes exactly what was changed: the lease is given back, routes and address go, the interface is set down.
@@ -113,7 +102,8 @@ impl Held {
         self.made.undo(&mut Kernel::open()?)
     }
 
-    /// Leaves everything as it is, for whoever configures the network next.
+    /// Leaves everything as it is, for whoever configures the network next. Nobody renews the lease until then: the
+    /// kernel drops the address when it ends.
     pub fn keep(self) {}
 }
 
@@ -148,53 +138,57 @@ struct Seeker<'a> {
 
 impl Seeker<'_> {
     fn run(mut self) -> Result<(Interface, Option<Lease>)> {
-        let mut changes = Changes::open()?;
-        self.set_up(&mut changes)?;
+        let mut watch = Watch::open()?;
+        self.set_up(&mut watch)?;
         let (interface, lease) = match self.want.server {
-            IpAddr::V6(_) => (self.wait_for_way(&mut changes)?, None),
+            IpAddr::V6(_) => (self.wait_for_way(&mut watch)?, None),
             IpAddr::V4(server) => {
-                let ready = self.wait_for_carrier(&mut changes)?;
+                let ready = self.wait_for_carrier(&mut watch)?;
                 self.lease(&ready, server).or_else(|error| self.link_local(&ready, error))?
             }
         };
-        self.set_others_down(interface.index);
+        self.made.set_others_down(self.kernel, interface.index);
         Ok((interface, lease))
     }
 
     /// Sets the interfaces up that could lead there, once there are any.
-    fn set_up(&mut self, changes: &mut Changes) -> Result<()> {
+    fn set_up(&mut self, watch: &mut Watch) -> Result<()> {
         let until = self.deadline.sooner(Deadline::after(clock::now(), UNTIL_FIRST));
         loop {
             let all = list(self.kernel)?;
             let tried = candidates(&all, self.want.prefer);
+            let mut outcome = Ok(());
             for interface in tried.iter().filter(|it| !it.is_up) {
-                let order = rtnetlink::set_link(interface.index, true);
-                self.kernel.order(&order, "set up").map_err(|error| error.to(interface.name.as_str()))?;
-                self.made.0.push(Change::Up(interface.index));
+                match self.kernel.order(&rtnetlink::set_link(interface.index, true), "set up") {
+                    Ok(()) => self.made.push(Change::Up(interface.name.clone(), interface.index)),
+                    // Broken hardware may be beside hardware that works.
+                    Err(error) => outcome = Err(error.to(interface.name.as_str())),
+                }
             }
             if !tried.is_empty() {
-                return Ok(());
+                let is_any_up = !self.made.is_empty() || tried.iter().any(|it| it.is_up);
+                return if is_any_up { Ok(()) } else { outcome };
             }
-            if !changes.wait(until)? {
+            if !watch.wait(until)? {
                 return Err(Error::absent(DOING, "this machine has no network interface"));
             }
         }
     }
 
     /// Waits until the kernel has found its way by itself.
-    fn wait_for_way(&mut self, changes: &mut Changes) -> Result<Interface> {
+    fn wait_for_way(&mut self, watch: &mut Watch) -> Result<Interface> {
         loop {
             if let Some(interface) = find(self.kernel, self.want.server, self.want.prefer)? {
                 return Ok(interface);
             }
-            if !changes.wait(self.deadline)? {
+            if !watch.wait(self.deadline)? {
                 return Err(Error::new(Kind::TimedOut, DOING, "no interface leads there"));
             }
         }
     }
 
     /// The interfaces that have a carrier, best first: all of them, or those that have one a moment after the first.
-    fn wait_for_carrier(&mut self, changes: &mut Changes) -> Result<Vec<Interface>> {
+    fn wait_for_carrier(&mut self, watch: &mut Watch) -> Result<Vec<Interface>> {
         let mut until = self.deadline;
         let mut has_begun = false;
         loop {
@@ -205,7 +199,7 @@ impl Seeker<'_> {
                 has_begun = true;
                 until = until.sooner(Deadline::after(clock::now(), UNTIL_BETTER));
             }
-            if ready.len() == tried.len() && has_begun || !changes.wait(until)? {
+            if ready.len() == tried.len() && has_begun || !watch.wait(until)? {
                 return match ready.is_empty() {
                     false => Ok(ready),
                     true => Err(Error::new(Kind::TimedOut, DOING, "no interface has a carrier")),
@@ -266,12 +260,10 @@ impl Seeker<'_> {
         session: dhcp::Session,
         server: Ipv4Addr,
     ) -> Result<(Interface, Option<Lease>)> {
-        self.log.info(&format!(
-            "{}: {}/{} leased from {} for {} s",
-            interface.name, lease.address, lease.prefix, lease.server, lease.seconds
-        ));
+        let Lease { address, prefix, server: from, .. } = lease;
+        self.log.info(&format!("{}: {address}/{prefix} leased from {from}", interface.name));
         let done = self.configure(interface, &lease, server);
-        self.made.0.push(Change::Lease(session, lease.clone()));
+        self.made.push(Change::Lease(session, lease.clone()));
         done.map(|()| (interface.clone(), Some(lease)))
     }
 
@@ -294,10 +286,10 @@ impl Seeker<'_> {
         else {
             return Err(error);
         };
-        // RFC 3927 keeps the first and the last 256 free; below 169 nobody's metadata server is met. That the address
-        // is in use is not asked of the neighbours, who on such a link are the cloud's own machines.
+        // The third number is 64 to 127, where no cloud has a service of its own. That the address is in use is not asked
+        // of the neighbours (RFC 3927, section 2.2.1), who on such a link are the cloud's own machines.
         let [a, b, ..] = random::number().to_ne_bytes();
-        let address = Ipv4Addr::new(169, 254, a.checked_rem(168).unwrap_or(0).saturating_add(1), b);
+        let address = Ipv4Addr::new(169, 254, a & 0x3f | 0x40, b);
         self.log.info(&format!("{}: {address}/16 without asking", interface.name));
         self.add_address(interface.index, address, 16, u32::MAX)?;
         self.add_last_route(interface, address, server)?;
@@ -306,25 +298,25 @@ impl Seeker<'_> {
 
     fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8, seconds: u32) -> Result<()> {
         let order = rtnetlink::add_address(index, address, prefix, seconds);
-        let is_new = self.kernel.make(&order, "add an address to").map_err(|error| error.to(format!("{address}")))?;
+        let is_new = self.kernel.make(&order, "add the address").map_err(|error| error.to(format!("{address}")))?;
         if is_new {
-            self.made.0.push(Change::Address(index, address, prefix));
+            self.made.push(Change::Address(index, address, prefix));
         }
         Ok(())
     }
 
     fn add_route(&mut self, route: Route) -> Result<()> {
-        let named = |error: Error| error.to(format!("{}/{}", route.destination, route.prefix));
-        let is_new = self.kernel.make(&rtnetlink::add_route(&route), "add a route to").map_err(named)?;
+        let is_new = self.kernel.make(&rtnetlink::add_route(&route), "add the route to");
+        let is_new = is_new.map_err(|error| error.to(format!("{}/{}", route.destination, route.prefix)))?;
         if is_new {
-            self.made.0.push(Change::Route(route));
+            self.made.push(Change::Route(route));
         }
         Ok(())
     }
 
     /// Leads packets to `server` straight out of `interface`, unless they leave by it already.
     fn add_last_route(&mut self, interface: &Interface, source: Ipv4Addr, server: Ipv4Addr) -> Result<()> {
-        let is_ours = |way: rtnetlink::Way| way.index == interface.index;
+        let is_ours = |way: Way| way.index == interface.index;
         if self.kernel.find_way(server.into(), None)?.is_some_and(is_ours) {
             return Ok(());
         }
@@ -337,21 +329,6 @@ impl Seeker<'_> {
             mtu: None,
         })
     }
-
-    /// Sets down again what was set up and led nowhere.
-    fn set_others_down(&mut self, used: u32) {
-        let mut kept = Vec::new();
-        for change in core::mem::take(&mut self.made.0) {
-            match change {
-                Change::Up(index) if index != used => {
-                    // It is up for nothing, which harms nobody.
-                    let _ = self.kernel.order(&rtnetlink::set_link(index, false), "set down");
-                }
-                _ => kept.push(change),
-            }
-        }
-        self.made.0 = kept;
-    }
 }
 
 /// Whether packets to `server` would find their way by what `lease` says.
@@ -361,29 +338,4 @@ fn leads_to(lease: &Lease, server: Ipv4Addr) -> bool {
         (network.to_bits() ^ server.to_bits()) & mask == 0
     };
     holds(lease.address, lease.prefix) || lease.routes.iter().any(|route| holds(route.destination, route.prefix))
-}
-
-impl Made {
-    /// Undoes it, last things first; the first error is told, and the rest undone nevertheless.
-    fn undo(self, kernel: &mut Kernel) -> Result<()> {
-        /// What the kernel says of a route, an address and an interface that are gone: `ESRCH`, `EADDRNOTAVAIL`,
-        /// `ENODEV`.
-        const GONE: [i32; 3] = [3, 99, 19];
-        let mut first = Ok(());
-        for change in self.0.iter().rev() {
-            let undone = match change {
-                Change::Up(index) => kernel.order(&rtnetlink::set_link(*index, false), "set down an interface by"),
-                Change::Address(index, address, prefix) => {
-                    kernel.order(&rtnetlink::remove_address(*index, *address, *prefix), "remove an address by")
-                }
-                Change::Route(route) => kernel.order(&rtnetlink::remove_route(route), "remove a route by"),
-                Change::Lease(session, lease) => session.release(lease),
-            };
-            match undone {
-                Err(error) if matches!(error.kind, Kind::Os(errno) if GONE.contains(&errno)) => {}
-                undone => first = first.and(undone),
-            }
-        }
-        first
-    }
 }
