@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+mod decode;
 mod grow;
 mod init;
 #[cfg(feature = "full")]
@@ -48,6 +50,8 @@ impl Command {
 
 /// All commands. A new one is a row here and a file beside this one.
 const COMMANDS: &[Command] = &[
+    #[cfg(feature = "full")]
+    decode::COMMAND,
     grow::COMMAND,
     init::COMMAND,
     #[cfg(feature = "full")]
