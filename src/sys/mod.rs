@@ -6,6 +6,8 @@
 pub mod block;
 pub mod clock;
 pub mod console;
+#[cfg(all(feature = "full", any(freestanding, test)))]
+mod curve;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
