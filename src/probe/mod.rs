@@ -6,4 +6,5 @@
 pub mod block;
 pub mod growth;
 pub mod machine;
+pub mod media;
 pub mod search;
