@@ -9,9 +9,8 @@
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Result};
 use crate::log::Log;
-use crate::probe::block::Sysfs;
-use crate::probe::{machine, search};
-use crate::provider::{self, Sign, Verdict};
+use crate::probe::machine;
+use crate::provider::{Sign, Verdict};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,11 +29,9 @@ pub(super) const COMMAND: Command = Command {
            looks.\n\
            \n\
            --json          print one line of JSON, also where no cloud is found\n\
-           --root DIR      look at the files below DIR, and at no disk\n",
+           --root DIR      look at the files below DIR\n",
     run,
 };
-
-const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
 fn run(arguments: &[&str]) -> Result<()> {
     let (mut json, mut root) = (false, "");
@@ -53,8 +50,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     for complaint in &settings.complaints {
         log.warning(complaint);
     }
-    let mut labels = |names: &[&str]| if root.is_empty() { search::labelled(SYSFS, names) } else { Vec::new() };
-    let verdict = provider::recognise(&settings.cloud, &evidence, &mut labels)?;
+    let verdict = machine::recognise(root, &settings.cloud, &evidence)?;
     if json {
         print(&self::json(verdict.as_ref()))?;
     } else {
