@@ -240,5 +240,5 @@ fn sign(mark: &'static str, field: &str, value: Option<&str>) -> Sign {
 
 fn unknown(said: &str) -> Error {
     let names: Vec<&str> = CLOUDS.iter().map(|cloud| cloud.name).collect();
-    Error::usage("find the cloud", format!("{said}, and wisp knows none of that name, but {}", names.join(", ")))
+    Error::usage("find the cloud", format!("{said} names it, and wisp knows only {}", names.join(", ")))
 }

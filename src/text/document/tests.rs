@@ -443,3 +443,20 @@ fn what_looks_like_json_may_be_yaml() {
         assert_eq!(error.why, format!("{place}: JSON has nothing of this kind"), "{text}");
     }
 }
+
+#[test]
+fn line_ends_and_headers_of_other_systems_are_understood() {
+    for text in [
+        "#cloud-config\ninstance-id: a\nlist: [1, 2]\n",
+        "%YAML 1.1\n---\ninstance-id: a\nlist:\n- 1\n- 2\n...\n",
+        "instance-id: a\r\nlist:\r\n  - 1\r\n  - 2\r\n",
+        "instance-id: a\nlist:\n  - 1\n  - 2",
+        "---\n\n\"instance-id\": 'a'   # b\n'list': [1,\n 2]\n",
+        "{instance-id: a, list: [1, 2,],}",
+    ] {
+        let document = yaml(text);
+        assert_eq!(document.path("instance-id"), Some(&scalar("a")), "{text}");
+        assert_eq!(document.path("list/1"), Some(&scalar("2")), "{text}");
+    }
+    assert_eq!(yaml("a: |\r\n  b\r\n  c\r\n").path("a"), Some(&scalar("b\nc\n")), "YAML 1.2.2, 5.4");
+}
