@@ -5,11 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use super::block::Sysfs;
-use super::media;
-use crate::error::{Kind, Result};
-use crate::provider::{self, CLOUDS, Evidence, Field, Mark, Verdict};
-use crate::settings::{Agent, Cloud, Sources};
+use crate::error::Kind;
+use crate::provider::{CLOUDS, Evidence, Field, Mark};
+use crate::settings::{Agent, Sources};
 use crate::sys::file;
 use crate::text::cmdline::{self, Cmdline};
 use crate::text::conf;
@@ -83,19 +81,6 @@ pub fn settings(root: &str, cmdline: &Cmdline) -> Agent {
     let mut agent = Agent::parse(&Sources { root, environment: &environment, file, cmdline });
     agent.complaints.extend(complaints);
     agent
-}
-
-/// Which cloud the machine below `root` is in.
-///
-/// # Errors
-/// As [`provider::recognise`].
-pub fn recognise(root: &str, choice: &Cloud, evidence: &Evidence) -> Result<Option<Verdict>> {
-    let sys = format!("{root}/sys");
-    let mut volumes = |label: &str| {
-        let found = media::labelled(Sysfs { root: &sys }, root, &[label]);
-        found.into_iter().map(|medium| medium.path).collect()
-    };
-    provider::recognise(choice, evidence, &mut volumes)
 }
 
 /// The words at `path`, divided by blanks or, for a process, by NUL bytes.
