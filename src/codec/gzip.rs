@@ -70,19 +70,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Goes to the content of the next member. Zeros behind the last one are padding of a tape or a disk.
+    /// Goes to the content of the next member, if there is one.
     fn next_member(&mut self, first: bool) -> Result<()> {
-        while !first {
-            let rest = self.input.peek(1)?;
-            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
-            if rest.is_empty() {
-                self.stage = Stage::End;
-                return Ok(());
-            }
-            if zeros == 0 {
-                break;
-            }
-            self.input.take(zeros);
+        if !first && self.pass_zeros()? {
+            self.stage = Stage::End;
+            return Ok(());
         }
         pass_header(&mut self.input)?;
         self.inflate.init();
@@ -90,6 +82,18 @@ impl<'a> Decoder<'a> {
         self.length = 0;
         self.stage = Stage::Content;
         Ok(())
+    }
+
+    /// Takes zeros, which behind the last member are padding of a tape or a disk. Returns whether that was all.
+    fn pass_zeros(&mut self) -> Result<bool> {
+        loop {
+            let rest = self.input.peek(1)?;
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            if zeros == 0 {
+                return Ok(rest.is_empty());
+            }
+            self.input.take(zeros);
+        }
     }
 
     /// Unpacks a piece into the window, all of which was handed out.

@@ -1,5 +1,7 @@
 //! lzma alone: a header of 13 bytes and one LZMA stream, without any checksum (`doc/lzma-file-format.txt` of XZ Utils).
 
+use alloc::boxed::Box;
+
 use lzma_rust2::{Error as LzmaError, LzmaReader, Read as _};
 
 use super::{Input, Source, xz};
@@ -35,7 +37,7 @@ enum Stage<'a> {
     /// Before the header.
     Start(Input<'a>),
     /// In the stream.
-    Inside(LzmaReader<Input<'a>>),
+    Inside(Box<LzmaReader<Input<'a>>>),
     /// Behind it.
     End,
 }
@@ -71,7 +73,7 @@ impl Source for Decoder<'_> {
     }
 }
 
-fn open(mut input: Input<'_>) -> Result<LzmaReader<Input<'_>>> {
+fn open(mut input: Input<'_>) -> Result<Box<LzmaReader<Input<'_>>>> {
     let header: [u8; 13] = input.array(DOING)?;
     let [properties, d0, d1, d2, d3, size @ ..] = header;
     let dictionary = u32::from_le_bytes([d0, d1, d2, d3]);
@@ -81,7 +83,7 @@ fn open(mut input: Input<'_>) -> Result<LzmaReader<Input<'_>>> {
     let size = u64::from_le_bytes(size);
     let mut reader = LzmaReader::new_with_props(input, size, properties, dictionary, None).map_err(error_of)?;
     reader.set_relaxed_end_condition(false);
-    Ok(reader)
+    Ok(Box::new(reader))
 }
 
 fn error_of(error: LzmaError) -> Error {

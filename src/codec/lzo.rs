@@ -100,44 +100,61 @@ impl State<'_> {
     }
 
     /// Copies `count` bytes of the input.
+    #[inline(always)]
     fn literals(&mut self, count: usize) -> Option<()> {
         let end = self.at.checked_add(count)?;
-        let wide = self.at.checked_add(PIECE)?;
-        if count <= PIECE
-            && let (Some(from), Some(to)) = (self.packed.first_chunk::<PIECE>(), self.output.get_mut(self.at..wide))
-        {
-            to.copy_from_slice(from);
-        } else {
-            self.output.get_mut(self.at..end)?.copy_from_slice(self.packed.get(..count)?);
+        let mut from = self.packed;
+        self.packed = from.get(count..)?;
+        while self.at < end {
+            let piece = from.split_first_chunk::<PIECE>();
+            if let (Some((piece, rest)), Some(room)) = (piece, self.room()) {
+                *room = *piece;
+                from = rest;
+                self.at = self.at.wrapping_add(PIECE);
+            } else {
+                let left = end.checked_sub(self.at)?;
+                self.output.get_mut(self.at..end)?.copy_from_slice(from.get(..left)?);
+                break;
+            }
         }
-        self.packed = self.packed.get(count..)?;
         self.at = end;
         Some(())
     }
 
     /// Copies `count` bytes of the output from `distance` before its end; they may overlap what they become.
+    #[inline(always)]
     fn repeat(&mut self, count: usize, distance: usize) -> Option<()> {
         let mut from = self.at.checked_sub(distance)?;
         let end = self.at.checked_add(count)?;
-        if end > self.output.len() {
-            return None;
-        }
-        let roomy = end.checked_add(PIECE)? <= self.output.len();
-        if distance >= PIECE && roomy {
-            while self.at < end {
-                self.output.copy_within(from..from.checked_add(PIECE)?, self.at);
-                from = from.checked_add(PIECE)?;
-                self.at = self.at.checked_add(PIECE)?;
+        while self.at < end {
+            let piece = self.output.get(from..).and_then(|rest| rest.first_chunk::<PIECE>()).copied();
+            let (Some(piece), Some(room)) = (piece, self.room()) else { return self.repeat_last(from, end) };
+            *room = piece;
+            // A gap that is shorter than the piece grows by what of it was right: the pattern, once more.
+            let gap = self.at.wrapping_sub(from);
+            if gap >= PIECE {
+                from = from.wrapping_add(PIECE);
             }
-        } else {
-            // What was copied is the same pattern again, so each copy may be twice as long as the one before.
-            while self.at < end {
-                let piece = self.at.checked_sub(from)?.min(end.checked_sub(self.at)?);
-                self.output.copy_within(from..from.checked_add(piece)?, self.at);
-                self.at = self.at.checked_add(piece)?;
-            }
+            self.at = self.at.wrapping_add(gap.min(PIECE));
         }
         self.at = end;
+        Some(())
+    }
+
+    /// Where the next piece may be written without regard to what is meant to be there.
+    #[inline(always)]
+    fn room(&mut self) -> Option<&mut [u8; PIECE]> {
+        self.output.get_mut(self.at..)?.first_chunk_mut()
+    }
+
+    /// As `repeat`, at the end of the output.
+    #[cold]
+    fn repeat_last(&mut self, mut from: usize, end: usize) -> Option<()> {
+        while self.at < end {
+            *self.output.get_mut(self.at)? = *self.output.get(from)?;
+            from = from.wrapping_add(1);
+            self.at = self.at.wrapping_add(1);
+        }
         Some(())
     }
 }

@@ -20,6 +20,8 @@ mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
+#[cfg(all(any(freestanding, test), target_arch = "x86_64"))]
+mod memory;
 pub mod module;
 pub mod mount;
 pub mod netlink;

@@ -80,6 +80,6 @@ fn is_known(bytes: &[u8]) -> bool {
     let Ok(text) = core::str::from_utf8(bytes) else { return false };
     let is_plain = |letter: char| !letter.is_control() || letter.is_ascii_whitespace();
     let begins =
-        |beginning: &&str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
-    BEGINNINGS.iter().any(|beginning| begins(&beginning)) && text.chars().all(is_plain)
+        |beginning: &str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
+    BEGINNINGS.iter().any(|beginning| begins(beginning)) && text.chars().all(is_plain)
 }
