@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod dial;
+pub mod resolve;
 mod session;
 #[cfg(feature = "full")]
 mod tls;
