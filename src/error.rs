@@ -198,7 +198,21 @@ fn errno_text(errno: i32) -> Cow<'static, str> {
         38 => "not implemented by this kernel",
         40 => "too many levels of symbolic links",
         95 => "not supported",
+        #[cfg(feature = "full")]
+        97 => "address family not supported",
+        #[cfg(feature = "full")]
+        98 => "address in use",
+        #[cfg(feature = "full")]
+        99 => "address not available",
+        #[cfg(feature = "full")]
+        101 => "network unreachable",
+        #[cfg(feature = "full")]
+        104 => "connection reset",
         110 => "timed out",
+        #[cfg(feature = "full")]
+        111 => "connection refused",
+        #[cfg(feature = "full")]
+        113 => "host unreachable",
         117 => "filesystem needs checking",
         _ => return Cow::Owned(alloc::format!("errno {errno}")),
     };

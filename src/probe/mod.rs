@@ -5,4 +5,5 @@
 
 pub mod block;
 pub mod growth;
+pub mod media;
 pub mod search;

@@ -20,6 +20,7 @@ pub mod node;
 pub mod power;
 pub mod process;
 pub mod resize;
+pub mod socket;
 pub mod stdio;
 pub mod tree;
 pub mod uevent;

@@ -208,7 +208,7 @@ pub fn become_program<'a>(path: &str, arguments: impl IntoIterator<Item = &'a [u
 }
 
 /// The C library's `errno`.
-fn last_errno() -> Errno {
+pub(super) fn last_errno() -> Errno {
     unsafe extern "C" {
         fn __errno_location() -> *mut c_int;
     }

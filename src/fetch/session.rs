@@ -1,0 +1,326 @@
+//! Everything that is asked of one service: tries, tokens, and what the operator hears of it.
+#![forbid(unsafe_code)]
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::time::Duration;
+
+use super::verdict::{self, Pauses, Verdict};
+use super::wire::{Broken, Wire};
+use super::{Dial, METADATA_LIMIT, Policy, Token};
+use crate::error::{Error, Kind, Result};
+use crate::http::{Method, Reply, Request, path_of};
+use crate::sys::clock;
+use crate::units::Deadline;
+
+/// Bytes of a token. Those of AWS have 56; systemd allows the same.
+const TOKEN_LIMIT: usize = 4096;
+
+/// Tries for a token over connections that work and stay silent: what lets only the replies with tokens die on their
+/// way does not go away by waiting.
+const SILENT_TOKENS: u32 = 3;
+
+/// A service that wants to be asked again in 0 seconds is given this long: it may want that a thousand times.
+const LEAST_WAIT: Duration = Duration::from_millis(50);
+
+/// What a session has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests sent, those for tokens among them.
+    pub requests: u32,
+    /// Connections made.
+    pub connections: u32,
+    /// Tries after a first one.
+    pub retries: u32,
+}
+
+/// One token, one connection, and all requests to one service. Nothing is sent before the first of them.
+pub struct Session<'a> {
+    dial: Dial,
+    label: String,
+    policy: Policy,
+    headers: &'a [(&'a str, &'a str)],
+    token: Option<Token<'a>>,
+    /// The token itself, while it is good.
+    secret: Option<String>,
+    silent_tokens: u32,
+    wire: Option<Wire>,
+    /// When to give up reaching the service; set by the first request.
+    end: Option<Deadline>,
+    reached: bool,
+    counts: Counts,
+    tell: Option<&'a dyn Fn(&str)>,
+}
+
+/// Why one try failed.
+struct Fault {
+    error: Error,
+    again: bool,
+    /// How long the service wants to be left alone.
+    wait: Option<Duration>,
+    /// The connection was made, and then nothing came.
+    silent: bool,
+}
+
+impl fmt::Debug for Session<'_> {
+    /// Without the token.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Session").field("label", &self.label).field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Session<'a> {
+    /// A session that has sent nothing yet. `headers` go along with every request.
+    #[must_use]
+    pub fn new(dial: Dial, policy: Policy, headers: &'a [(&'a str, &'a str)], token: Option<Token<'a>>) -> Self {
+        Self {
+            label: dial.label(),
+            dial,
+            policy,
+            headers,
+            token,
+            secret: None,
+            silent_tokens: 0,
+            wire: None,
+            end: None,
+            reached: false,
+            counts: Counts::default(),
+            tell: None,
+        }
+    }
+
+    /// Has `tell` called with a line for the operator when a request does not succeed at once: the first time, when the
+    /// reason changes, and when it did succeed at last.
+    #[must_use]
+    pub fn telling(mut self, tell: &'a dyn Fn(&str)) -> Self {
+        self.tell = Some(tell);
+        self
+    }
+
+    /// What is at `target`, or `None` if nothing is. An empty body is a value.
+    ///
+    /// # Errors
+    /// `Remote` with the status of a refusal; `Os`, `TimedOut`, `Corrupt` when the policy's time was up, with the last
+    /// reason; `Refused` for a body larger than [`METADATA_LIMIT`]; `Usage` for a target that is none.
+    pub fn get(&mut self, target: &str) -> Result<Option<Reply>> {
+        self.get_within(target, METADATA_LIMIT)
+    }
+
+    /// The same with at most `limit` bytes of body.
+    ///
+    /// # Errors
+    /// As [`Session::get`].
+    pub fn get_within(&mut self, target: &str, limit: u64) -> Result<Option<Reply>> {
+        let reply = self.ask(&Request::get(target), limit, &[])?;
+        Ok((reply.status != 204 && !verdict::is_absence(reply.status)).then_some(reply))
+    }
+
+    /// The reply to any request: one that succeeds, or one with a status that `accept` names. A request is repeated
+    /// when a try fails, so it must be one that may arrive twice.
+    ///
+    /// # Errors
+    /// As [`Session::get`]; `Remote` for what is not there, too.
+    pub fn send(&mut self, request: &Request<'_>, accept: &[u16]) -> Result<Reply> {
+        let reply = self.ask(request, METADATA_LIMIT, accept)?;
+        if verdict::is_absence(reply.status) && !accept.contains(&reply.status) {
+            return Err(self.answered(request, reply.status));
+        }
+        Ok(reply)
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Tries until there is a final answer, or no time left.
+    fn ask(&mut self, request: &Request<'_>, limit: u64, accept: &[u16]) -> Result<Reply> {
+        let started = clock::now();
+        let end = self.deadline(started);
+        let mut pauses = Pauses::new(&self.policy);
+        let (mut tries, mut told) = (0u32, None);
+        loop {
+            tries = tries.saturating_add(1);
+            let fault = match self.attempt(request, limit, accept, end) {
+                Ok(reply) => {
+                    self.reached = true;
+                    if told.is_some() {
+                        let spent = clock::now().saturating_sub(started).as_millis();
+                        let place = self.place(request.target);
+                        self.note(&format!(
+                            "{} {place}: answered at try {tries}, after {spent} ms",
+                            request.method.name()
+                        ));
+                    }
+                    return Ok(reply);
+                }
+                Err(fault) => fault,
+            };
+            if !fault.again {
+                return Err(fault.error);
+            }
+            let now = clock::now();
+            let own = pauses.next(verdict::scatter(now));
+            let pause = fault.wait.map_or(own, |wait| wait.max(LEAST_WAIT));
+            if end.remaining(now).is_some_and(|left| left <= pause) {
+                // Whoever could not be reached is not waited for by the next request again.
+                self.end = Some(Deadline::after(now, Duration::ZERO));
+                return Err(self.gave_up(fault, tries, now.saturating_sub(started)));
+            }
+            if told != Some(fault.error.kind) {
+                told = Some(fault.error.kind);
+                self.note(&format!("{}; trying again", fault.error));
+            }
+            clock::pause(pause);
+            self.counts.retries = self.counts.retries.saturating_add(1);
+        }
+    }
+
+    /// Until when a request that begins now may take.
+    fn deadline(&mut self, now: Duration) -> Deadline {
+        if self.reached {
+            return Deadline::after(now, self.policy.later);
+        }
+        let total = self.policy.total;
+        *self.end.get_or_insert_with(|| Deadline::after(now, total))
+    }
+
+    /// One try, with a token if there is one to have; with another token if it was not good.
+    fn attempt(
+        &mut self,
+        request: &Request<'_>,
+        limit: u64,
+        accept: &[u16],
+        end: Deadline,
+    ) -> core::result::Result<Reply, Fault> {
+        let mut may_renew = self.token.is_some();
+        loop {
+            if let (Some(token), None) = (self.token, &self.secret) {
+                self.renew(token, end)?;
+            }
+            let reply = self.exchange(request, limit, end)?;
+            // A service that has answered knows this machine: from then on "not yet" means "not".
+            let again = if self.reached { &[] } else { self.policy.again };
+            match verdict::judge(reply.status, accept, again) {
+                Verdict::Final => return Ok(reply),
+                Verdict::Renew if may_renew => {
+                    may_renew = false;
+                    self.secret = None;
+                }
+                Verdict::Again => return Err(self.later(request, &reply)),
+                Verdict::Renew | Verdict::Stop => return Err(Fault::last(self.answered(request, reply.status))),
+            }
+        }
+    }
+
+    /// Asks for a token.
+    fn renew(&mut self, token: Token<'_>, end: Deadline) -> core::result::Result<(), Fault> {
+        let request = Request { method: Method::Put, target: token.target, headers: &[token.ask], body: None };
+        let reply = match self.exchange(&request, METADATA_LIMIT, end) {
+            Ok(reply) => reply,
+            Err(fault) if fault.silent => {
+                self.silent_tokens = self.silent_tokens.saturating_add(1);
+                let why = "the service takes the request for a token and no token arrives: \
+                    its hop limit may be too small for a container or bridge";
+                let error = self.named(&request, &Error::new(Kind::TimedOut, "", why));
+                return Err(Fault { error, again: self.silent_tokens < SILENT_TOKENS, ..fault });
+            }
+            Err(fault) => return Err(fault),
+        };
+        if verdict::judge(reply.status, &[], self.policy.again) == Verdict::Again {
+            return Err(self.later(&request, &reply));
+        }
+        if reply.status != 200 {
+            return Err(Fault::last(self.answered(&request, reply.status)));
+        }
+        let is_sound = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let secret = String::from_utf8(reply.body).ok().filter(|text| text.len() <= TOKEN_LIMIT).filter(is_sound);
+        if secret.is_none() {
+            let error = Error::corrupt("", "what came is no token");
+            return Err(Fault::last(self.named(&request, &error)));
+        }
+        self.secret = secret;
+        Ok(())
+    }
+
+    /// One request and its reply. A connection that was kept, and that the service has closed meanwhile, is replaced.
+    fn exchange(&mut self, request: &Request<'_>, limit: u64, end: Deadline) -> core::result::Result<Reply, Fault> {
+        let bytes = self.emit(request).map_err(Fault::last)?;
+        if let Some(kept) = self.wire.take().filter(Wire::is_idle) {
+            match self.converse(kept, &bytes, limit, end) {
+                Err(broken) if broken.unheard && broken.error.kind != Kind::TimedOut => {}
+                outcome => return outcome.map_err(|broken| self.fault(request, &broken)),
+            }
+        }
+        self.counts.connections = self.counts.connections.saturating_add(1);
+        let fresh = self.dial.connect(self.policy.connect, end).map(Wire::Plain);
+        let fresh = fresh.map_err(|error| self.fault(request, &Broken { error, unheard: false }))?;
+        self.converse(fresh, &bytes, limit, end).map_err(|broken| self.fault(request, &broken))
+    }
+
+    fn converse(&mut self, wire: Wire, bytes: &[u8], limit: u64, end: Deadline) -> core::result::Result<Reply, Broken> {
+        self.counts.requests = self.counts.requests.saturating_add(1);
+        let (reply, wire) = wire.converse(bytes, limit, (self.policy.reply, end))?;
+        self.wire = wire;
+        Ok(reply)
+    }
+
+    /// The bytes of `request`, with the headers of the session and the token.
+    fn emit(&self, request: &Request<'_>) -> Result<Vec<u8>> {
+        let mut headers = Vec::from(self.headers);
+        if let (Some(token), Some(secret)) = (self.token, &self.secret) {
+            headers.push((token.send, secret));
+        }
+        request.emit(&self.dial.host, &headers).map_err(|error| self.named(request, &error))
+    }
+
+    fn fault(&self, request: &Request<'_>, broken: &Broken) -> Fault {
+        let again = verdict::is_transient(broken.error.kind);
+        let silent = broken.unheard && broken.error.kind == Kind::TimedOut;
+        Fault { error: self.named(request, &broken.error), again, wait: None, silent }
+    }
+
+    /// The service wants to be asked later.
+    fn later(&self, request: &Request<'_>, reply: &Reply) -> Fault {
+        let wait = verdict::retry_after(reply.headers.find("retry-after"));
+        Fault { error: self.answered(request, reply.status), again: true, wait, silent: false }
+    }
+
+    fn answered(&self, request: &Request<'_>, status: u16) -> Error {
+        self.named(request, &Error::new(Kind::Remote(status), "", verdict::words(status)))
+    }
+
+    /// The reason of `error`, as one of this request. The query stays out of it.
+    fn named(&self, request: &Request<'_>, error: &Error) -> Error {
+        Error::new(error.kind, request.method.name(), error.why.clone()).to(self.place(request.target))
+    }
+
+    fn gave_up(&self, fault: Fault, tries: u32, spent: Duration) -> Error {
+        let Fault { error, wait, .. } = fault;
+        let separator = if error.why.is_empty() { "" } else { "; " };
+        let wait = wait.map_or_else(String::new, |wait| format!(" as it wants {} s more", wait.as_secs()));
+        let spent = spent.as_secs();
+        let why = format!("{}{separator}given up at try {tries}, after {spent} s{wait}", error.why);
+        Error::new(error.kind, error.doing, why).to(error.to.as_str())
+    }
+
+    fn place(&self, target: &str) -> String {
+        format!("{}{}", self.label, path_of(target))
+    }
+
+    fn note(&self, line: &str) {
+        if let Some(tell) = self.tell {
+            tell(line);
+        }
+    }
+}
+
+impl Fault {
+    /// One that will stay.
+    const fn last(error: Error) -> Self {
+        Self { error, again: false, wait: None, silent: false }
+    }
+}

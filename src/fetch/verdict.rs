@@ -1,0 +1,186 @@
+//! What a status means, and when to ask again. Pure: no clock, no socket.
+//!
+//! The table is the union of what the clouds do; a cloud that means something else by a status says so in its policy.
+#![forbid(unsafe_code)]
+
+use core::time::Duration;
+
+use super::Policy;
+use crate::error::Kind;
+
+/// What to do with a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is what was asked for, or says that there is none: the caller knows which.
+    Final,
+    /// The token is not, or no longer, good.
+    Renew,
+    /// Not now.
+    Again,
+    /// Never.
+    Stop,
+}
+
+/// Judges a status; `accept` are those that the caller wants to see besides success and absence, `again` those that in
+/// this cloud mean "not yet".
+pub(super) fn judge(status: u16, accept: &[u16], again: &[u16]) -> Verdict {
+    match status {
+        _ if accept.contains(&status) => Verdict::Final,
+        _ if again.contains(&status) => Verdict::Again,
+        // A part of it, which was not asked for.
+        206 => Verdict::Stop,
+        200..=299 | 404 | 410 => Verdict::Final,
+        401 => Verdict::Renew,
+        408 | 429 | 500 | 502 | 503 | 504 => Verdict::Again,
+        _ => Verdict::Stop,
+    }
+}
+
+/// Whether this status says that there is no such thing.
+pub(super) const fn is_absence(status: u16) -> bool {
+    matches!(status, 404 | 410)
+}
+
+/// What a status that is an error says, for the operator. The server's own words are not repeated.
+pub(super) const fn words(status: u16) -> &'static str {
+    match status {
+        206 => "(only a part)",
+        300..=399 => "(redirects are not followed)",
+        400 => "(it does not understand the request)",
+        401 => "(it wants other credentials)",
+        403 => "(it is forbidden, or the service is disabled)",
+        404 | 410 => "(there is no such thing)",
+        405 => "(it is not to be asked so)",
+        408 | 429 | 503 => "(it wants to be asked later)",
+        500..=599 => "(it has a fault)",
+        _ => "(it does not want to)",
+    }
+}
+
+/// How long the server wants to be left alone: `Retry-After` in seconds. The form with a date is not heeded: a machine
+/// that is just starting may not know what time it is.
+pub(super) fn retry_after(value: Option<&str>) -> Option<Duration> {
+    value?.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Whether the same may go well a moment later, network and service being on their way up.
+pub(super) const fn is_transient(kind: Kind) -> bool {
+    match kind {
+        // EPERM, EACCES, EINVAL, EAFNOSUPPORT: nothing that time would change.
+        Kind::Os(errno) => !matches!(errno, 1 | 13 | 22 | 97),
+        Kind::Corrupt | Kind::TimedOut => true,
+        _ => false,
+    }
+}
+
+/// Pauses between tries: each half as long again as the one before, none longer than the longest, and each up to a
+/// quarter shorter or longer, so that machines which started together do not ask together for ever.
+#[derive(Debug)]
+pub(super) struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    pub(super) const fn new(policy: &Policy) -> Self {
+        Self { next: policy.first_pause, longest: policy.longest_pause }
+    }
+
+    /// The next one; any number will do as `random`.
+    pub(super) fn next(&mut self, random: u64) -> Duration {
+        let pause = self.next.min(self.longest);
+        self.next = pause.saturating_add(pause.checked_div(2).unwrap_or_default());
+        let percent = u32::try_from(random % 51).unwrap_or(0).saturating_add(75);
+        pause.saturating_mul(percent).checked_div(100).unwrap_or(pause)
+    }
+}
+
+/// A number nobody can foretell well, from a moment: for pauses and ports, not for secrets (splitmix64).
+pub(super) fn scatter(moment: Duration) -> u64 {
+    let mut state = moment.as_secs().rotate_left(32) ^ u64::from(moment.subsec_nanos());
+    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    state ^ (state >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_meaning() {
+        for (status, verdict) in [
+            (200, Verdict::Final),
+            (201, Verdict::Final),
+            (204, Verdict::Final),
+            (206, Verdict::Stop),
+            (301, Verdict::Stop),
+            (302, Verdict::Stop),
+            (400, Verdict::Stop),
+            (401, Verdict::Renew),
+            (403, Verdict::Stop),
+            (404, Verdict::Final),
+            (405, Verdict::Stop),
+            (408, Verdict::Again),
+            (410, Verdict::Final),
+            (418, Verdict::Stop),
+            (429, Verdict::Again),
+            (500, Verdict::Again),
+            (501, Verdict::Stop),
+            (502, Verdict::Again),
+            (503, Verdict::Again),
+            (504, Verdict::Again),
+            (505, Verdict::Stop),
+        ] {
+            assert_eq!(judge(status, &[], &[]), verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_cloud_may_mean_something_else_and_a_caller_want_to_see_it() {
+        assert_eq!(judge(404, &[], &[404, 410]), Verdict::Again);
+        assert_eq!(judge(410, &[410], &[404, 410]), Verdict::Final);
+        assert_eq!(judge(400, &[400], &[]), Verdict::Final);
+    }
+
+    #[test]
+    fn what_is_wrong_for_good_is_not_tried_again() {
+        for errno in [1, 13, 22, 97] {
+            assert!(!is_transient(Kind::Os(errno)));
+        }
+        for kind in [Kind::Os(111), Kind::Os(104), Kind::Os(19), Kind::TimedOut, Kind::Corrupt] {
+            assert!(is_transient(kind), "{kind:?}");
+        }
+        for kind in [Kind::Usage, Kind::Refused, Kind::Unsupported, Kind::Absent, Kind::Remote(503)] {
+            assert!(!is_transient(kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_left_alone_for_the_seconds_it_says() {
+        assert_eq!(retry_after(Some(" 3 ")), Some(Duration::from_secs(3)));
+        for other in [None, Some(""), Some("-1"), Some("1.5"), Some("Wed, 21 Oct 2015 07:28:00 GMT")] {
+            assert_eq!(retry_after(other), None);
+        }
+    }
+
+    #[test]
+    fn pauses_grow_by_half_up_to_the_longest() {
+        let mut pauses = Pauses::new(&Policy::METADATA);
+        // 25 is the middle of the scatter: no change.
+        let first: Vec<u128> = (0..4).map(|_| pauses.next(25).as_micros()).collect();
+        assert_eq!(first, [50_000, 75_000, 112_500, 168_750]);
+        let last = (0..20).map(|_| pauses.next(25)).last();
+        assert_eq!(last, Some(Policy::METADATA.longest_pause));
+        let (short, long) = (pauses.next(0), pauses.next(50));
+        assert_eq!((short.as_millis(), long.as_millis()), (3750, 6250));
+    }
+
+    #[test]
+    fn moments_scatter() {
+        let numbers: std::collections::BTreeSet<u64> =
+            (0..1000).map(|nanos| scatter(Duration::from_nanos(nanos)) % 424).collect();
+        assert!(numbers.len() > 350, "{} of 424", numbers.len());
+    }
+}

@@ -1,0 +1,115 @@
+//! One request over one connection, and its reply.
+#![forbid(unsafe_code)]
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::http::{Parser, Reply};
+use crate::sys::clock;
+use crate::sys::socket::Stream;
+use crate::units::Deadline;
+
+/// What is read from a connection at once: as much as a TLS record holds.
+const PIECE: usize = 16 << 10;
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) enum Wire {
+    /// As it is.
+    Plain(Stream),
+}
+
+/// How a conversation failed.
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) error: Error,
+    /// The other side had not said anything yet.
+    pub(super) unheard: bool,
+}
+
+impl Wire {
+    /// Whether it is open and nothing unasked-for has come.
+    pub(super) fn is_idle(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_idle(),
+        }
+    }
+
+    fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        match self {
+            Self::Plain(stream) => stream.write_all(bytes, deadline),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer, deadline),
+        }
+    }
+
+    /// Sends `request` and receives its reply, with at most `limit` bytes of body. `patience` is for the head of it, and
+    /// then for each piece. Gives the connection back if it can be used again.
+    pub(super) fn converse(
+        mut self,
+        request: &[u8],
+        limit: u64,
+        (patience, end): (Duration, Deadline),
+    ) -> core::result::Result<(Reply, Option<Self>), Broken> {
+        let mut parser = Parser::new(limit);
+        let mut body = Vec::new();
+        let mut unheard = true;
+        let outcome = self.write_all(request, Deadline::after(clock::now(), patience).sooner(end));
+        let outcome = outcome.and_then(|()| self.receive(&mut parser, &mut body, &mut unheard, (patience, end)));
+        match outcome {
+            Ok(clean) => {
+                let stays = clean && parser.keep_alive();
+                Ok((parser.into_reply(body), stays.then_some(self)))
+            }
+            Err(error) => Err(Broken { error, unheard }),
+        }
+    }
+
+    /// Reads until the reply is complete; whether nothing follows it.
+    fn receive(
+        &mut self,
+        parser: &mut Parser,
+        body: &mut Vec<u8>,
+        unheard: &mut bool,
+        (patience, end): (Duration, Deadline),
+    ) -> Result<bool> {
+        let mut buffer = [0; PIECE];
+        let mut until = Deadline::after(clock::now(), patience).sooner(end);
+        loop {
+            let count = self.read(&mut buffer, until).map_err(|error| silence(error, parser))?;
+            if count == 0 {
+                parser.end()?;
+                return Ok(false);
+            }
+            *unheard = false;
+            let mut rest = buffer.get(..count).unwrap_or_default();
+            while !rest.is_empty() && !parser.is_done() {
+                let used = parser.feed(rest, &mut |piece: &[u8]| {
+                    body.extend_from_slice(piece);
+                    Ok(())
+                })?;
+                rest = rest.get(used..).unwrap_or_default();
+            }
+            if parser.is_done() {
+                return Ok(rest.is_empty());
+            }
+            if parser.status().is_some() {
+                until = Deadline::after(clock::now(), patience).sooner(end);
+            }
+        }
+    }
+}
+
+/// Says what was waited for.
+fn silence(error: Error, parser: &Parser) -> Error {
+    match (error.kind, parser.status()) {
+        (Kind::TimedOut, None) => Error::new(Kind::TimedOut, error.doing, "no reply comes"),
+        (Kind::TimedOut, Some(_)) => Error::new(Kind::TimedOut, error.doing, "the reply does not go on"),
+        _ => error,
+    }
+}

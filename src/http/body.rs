@@ -1,0 +1,180 @@
+//! Where the body of a reply ends (RFC 9112, sections 6 and 7).
+//!
+//! A small machine that eats bytes as they come and hands out those of the body; it holds none of them.
+#![forbid(unsafe_code)]
+
+use alloc::format;
+
+use super::HEAD_LIMIT;
+use crate::error::{Error, Result};
+
+pub(super) const DOING: &str = "parse the reply";
+
+/// What takes the bytes of a body, piece by piece.
+pub(super) type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+/// The body of one reply, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Body {
+    state: State,
+    /// How many bytes more the caller will have.
+    room: u64,
+    /// Bytes of chunk extensions and trailers so far.
+    around: usize,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// So many bytes of a body of known length.
+    Sized(u64),
+    /// Bytes until the connection is closed.
+    Open,
+    /// Digits of the size of a chunk: its value and their number so far.
+    ChunkSize(u64, u32),
+    /// The rest of the line with the size of a chunk, which nobody reads.
+    ChunkExtension(u64),
+    /// The line feed behind the size of a chunk.
+    ChunkSizeEnd(u64),
+    /// So many bytes of a chunk.
+    ChunkData(u64),
+    /// The carriage return behind a chunk.
+    ChunkReturn,
+    /// The line feed behind that.
+    ChunkFeed,
+    /// The start of a line behind the last chunk.
+    Trailer,
+    /// The rest of such a line.
+    TrailerLine,
+    /// The last line feed.
+    TrailerEnd,
+    /// Nothing.
+    Done,
+}
+
+impl Body {
+    /// A body of `length` bytes, of which the caller will have at most `room`.
+    pub(super) fn sized(length: u64, room: u64) -> Result<Self> {
+        if length > room {
+            return Err(too_large(room));
+        }
+        Ok(Self { state: if length == 0 { State::Done } else { State::Sized(length) }, room, around: 0 })
+    }
+
+    /// A body that ends with the connection.
+    pub(super) const fn open(room: u64) -> Self {
+        Self { state: State::Open, room, around: 0 }
+    }
+
+    /// A body in chunks.
+    pub(super) const fn chunked(room: u64) -> Self {
+        Self { state: State::ChunkSize(0, 0), room, around: 0 }
+    }
+
+    /// Whether nothing more belongs to it.
+    pub(super) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Whether it ends with the connection.
+    pub(super) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// Takes what belongs to the body from the front of `bytes`, which are not empty: at least one byte unless it is
+    /// done. Returns how many.
+    pub(super) fn feed(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> Result<usize> {
+        let mut rest = bytes;
+        while let (Some((&byte, after)), false) = (rest.split_first(), self.is_done()) {
+            rest = match self.state {
+                State::Sized(left) => {
+                    let (rest, left) = self.deliver(rest, left, sink)?;
+                    self.state = if left == 0 { State::Done } else { State::Sized(left) };
+                    rest
+                }
+                State::ChunkData(left) => {
+                    let (rest, left) = self.deliver(rest, left, sink)?;
+                    self.state = if left == 0 { State::ChunkReturn } else { State::ChunkData(left) };
+                    rest
+                }
+                State::Open => {
+                    let have = u64::try_from(rest.len()).unwrap_or(u64::MAX);
+                    if have > self.room {
+                        return Err(too_large(self.room));
+                    }
+                    self.deliver(rest, have, sink)?.0
+                }
+                _ => {
+                    self.state = self.after(byte)?;
+                    after
+                }
+            };
+        }
+        Ok(bytes.len().saturating_sub(rest.len()))
+    }
+
+    /// Hands out the next of `left` bytes; returns what is behind them, and how many are left.
+    fn deliver<'b>(&mut self, bytes: &'b [u8], left: u64, sink: &mut Sink<'_>) -> Result<(&'b [u8], u64)> {
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        let (piece, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
+        sink(piece)?;
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
+        self.room = self.room.saturating_sub(length);
+        Ok((rest, left.saturating_sub(length)))
+    }
+
+    /// What comes after `byte`, which is none of the body's own.
+    fn after(&mut self, byte: u8) -> Result<State> {
+        /// As many digits as 64 bits have.
+        const DIGITS: u32 = 16;
+        let lies = || Error::corrupt(DOING, "a chunk does not begin or end as it must");
+        match (self.state, byte) {
+            (State::ChunkSize(_, digits), _) if byte.is_ascii_hexdigit() && digits >= DIGITS => Err(lies()),
+            (State::ChunkSize(size, digits), _) if byte.is_ascii_hexdigit() => {
+                let digit = char::from(byte).to_digit(16).unwrap_or(0);
+                Ok(State::ChunkSize((size << 4) | u64::from(digit), digits.saturating_add(1)))
+            }
+            (State::ChunkSize(_, 0), _) => Err(lies()),
+            (State::ChunkSize(size, _) | State::ChunkExtension(size), b'\r') => Ok(State::ChunkSizeEnd(size)),
+            (State::ChunkSize(size, _), b';' | b' ' | b'\t') => Ok(State::ChunkExtension(size)),
+            (State::ChunkExtension(size), _) if byte != b'\n' => {
+                self.count_around()?;
+                Ok(State::ChunkExtension(size))
+            }
+            (State::ChunkSizeEnd(0), b'\n') => Ok(State::Trailer),
+            (State::ChunkSizeEnd(size), b'\n') if size > self.room => Err(too_large(self.room)),
+            (State::ChunkSizeEnd(size), b'\n') => Ok(State::ChunkData(size)),
+            (State::ChunkReturn, b'\r') => Ok(State::ChunkFeed),
+            (State::ChunkFeed, b'\n') => Ok(State::ChunkSize(0, 0)),
+            (State::Trailer, b'\r') => Ok(State::TrailerEnd),
+            (State::TrailerLine, b'\n') => Ok(State::Trailer),
+            (State::Trailer | State::TrailerLine, _) if byte != b'\n' => {
+                self.count_around()?;
+                Ok(State::TrailerLine)
+            }
+            (State::TrailerEnd, b'\n') => Ok(State::Done),
+            _ => Err(lies()),
+        }
+    }
+
+    fn count_around(&mut self) -> Result<()> {
+        self.around = self.around.saturating_add(1);
+        if self.around > HEAD_LIMIT {
+            return Err(Error::refused(DOING, format!("more than {HEAD_LIMIT} bytes are around its chunks")));
+        }
+        Ok(())
+    }
+
+    /// The connection was closed.
+    pub(super) fn end(&mut self) -> Result<()> {
+        if !matches!(self.state, State::Open | State::Done) {
+            return Err(Error::corrupt(DOING, "the connection ended in the middle of the body"));
+        }
+        self.state = State::Done;
+        Ok(())
+    }
+}
+
+fn too_large(room: u64) -> Error {
+    Error::refused(DOING, format!("its body goes on behind the limit, {room} bytes from here"))
+}
