@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+mod detect;
 mod grow;
 mod init;
 #[cfg(feature = "full")]
@@ -52,6 +54,8 @@ const COMMANDS: &[Command] = &[
     init::COMMAND,
     #[cfg(feature = "full")]
     initramfs::COMMAND,
+    #[cfg(feature = "full")]
+    detect::COMMAND,
 ];
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.

@@ -8,11 +8,15 @@
 
 mod dial;
 mod session;
+#[cfg(feature = "full")]
+mod tls;
+mod url;
 mod verdict;
 mod wire;
 
 pub use dial::{Dial, Endpoint};
 pub use session::{Counts, Session};
+pub use url::{Url, fetch_url};
 
 use core::time::Duration;
 
@@ -56,6 +60,16 @@ impl Policy {
         first_pause: Duration::from_millis(50),
         longest_pause: Duration::from_secs(5),
         again: &[],
+    };
+
+    /// What fits servers anywhere in the world.
+    pub const WEB: Self = Self {
+        // Three round trips to the other side of it, and one lost SYN.
+        connect: Duration::from_secs(3),
+        // Servers that fetch it from elsewhere first.
+        reply: Duration::from_secs(20),
+        later: Duration::from_secs(60),
+        ..Self::METADATA
     };
 }
 

@@ -256,7 +256,7 @@ impl<'a> Session<'a> {
             }
         }
         self.counts.connections = self.counts.connections.saturating_add(1);
-        let fresh = self.dial.connect(self.policy.connect, end).map(Wire::Plain);
+        let fresh = Wire::connect(&self.dial, &self.policy, end);
         let fresh = fresh.map_err(|error| self.fault(request, &Broken { error, unheard: false }))?;
         self.converse(fresh, &bytes, limit, end).map_err(|broken| self.fault(request, &broken))
     }

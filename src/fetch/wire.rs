@@ -1,9 +1,14 @@
 //! One request over one connection, and its reply.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+#[cfg(feature = "full")]
+use super::tls::Tls;
+use super::{Dial, Policy};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Parser, Reply};
 use crate::sys::clock;
@@ -14,10 +19,12 @@ use crate::units::Deadline;
 const PIECE: usize = 16 << 10;
 
 /// An open connection.
-#[derive(Debug)]
 pub(super) enum Wire {
     /// As it is.
     Plain(Stream),
+    /// Encrypted.
+    #[cfg(feature = "full")]
+    Tls(Box<Tls>),
 }
 
 /// How a conversation failed.
@@ -29,22 +36,43 @@ pub(super) struct Broken {
 }
 
 impl Wire {
+    /// Connects, and shakes hands where that is wanted.
+    pub(super) fn connect(dial: &Dial, policy: &Policy, end: Deadline) -> Result<Self> {
+        let stream = dial.connect(policy.connect, end)?;
+        match &dial.tls {
+            None => Ok(Self::Plain(stream)),
+            #[cfg(feature = "full")]
+            Some(name) => {
+                let deadline = Deadline::after(clock::now(), policy.reply).sooner(end);
+                Ok(Self::Tls(Box::new(Tls::connect(stream, name, deadline)?)))
+            }
+            #[cfg(not(feature = "full"))]
+            Some(_) => Err(Error::unsupported("connect", "this build speaks no TLS")),
+        }
+    }
+
     /// Whether it is open and nothing unasked-for has come.
     pub(super) fn is_idle(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_idle(),
+            #[cfg(feature = "full")]
+            Self::Tls(tls) => tls.is_idle(),
         }
     }
 
     fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         match self {
             Self::Plain(stream) => stream.write_all(bytes, deadline),
+            #[cfg(feature = "full")]
+            Self::Tls(tls) => tls.write_all(bytes, deadline),
         }
     }
 
     fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer, deadline),
+            #[cfg(feature = "full")]
+            Self::Tls(tls) => tls.read(buffer, deadline),
         }
     }
 

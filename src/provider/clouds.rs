@@ -305,7 +305,7 @@ pub const CLOUDS: &[Cloud] = &[
     Cloud {
         name: "scaleway",
         title: "Scaleway",
-        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Path("/run/scaleway")],
+        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Trace("/run/scaleway")],
         service: Some(Service { addresses: &["169.254.42.42", "fd00:42::42"], low_port: true, ..SERVICE }),
         keyed: Keyed::Lines("/conf"),
         id: Item(&[("/conf?format=json", "id")], Shape::Plain),
@@ -363,7 +363,7 @@ pub const CLOUDS: &[Cloud] = &[
     Cloud {
         name: "vultr",
         title: "Vultr",
-        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Path("/etc/vultr")],
+        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Trace("/etc/vultr")],
         service: Some(Service { addresses: &[LINK_LOCAL], headers: &[("Metadata-Token", "cloudinit")], ..SERVICE }),
         keyed: Keyed::Path("/v1/", ""),
         id: Item(&[("/v1.json", "instance-v2-id"), ("/v1.json", "instanceid")], Shape::Plain),

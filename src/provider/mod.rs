@@ -13,12 +13,14 @@ mod keys;
 mod nics;
 pub mod nocloud;
 mod reader;
+mod recognise;
 
 pub use clouds::CLOUDS;
 pub use instance::Instance;
 pub use keys::Key;
 pub use nics::Nic;
 pub use reader::{Identity, Local, Reader};
+pub use recognise::{Evidence, Labelled, Sign, Verdict, named, recognise, same_uuid};
 
 use crate::error::Result;
 use alloc::vec::Vec;
@@ -230,7 +232,8 @@ pub enum Silent {
 pub enum Mark {
     /// A string of the firmware (SMBIOS 3.7, 7.2 to 7.4, as `/sys/class/dmi/id/` has it).
     Dmi(Field, Text),
-    /// `product_uuid` as EC2 forms it: `ec2` in front, in either byte order.
+    /// `product_uuid` as EC2 forms it: `ec2` in front, in either byte order, and `product_serial` is the same. One in two
+    /// thousand of all others begins so by chance.
     Ec2Uuid,
     /// The UUID that Xen gave (`/sys/hypervisor/uuid`) begins so.
     XenUuid(&'static str),
@@ -238,6 +241,8 @@ pub enum Mark {
     Word(&'static str),
     /// Something at this path: local.
     Path(&'static str),
+    /// Something at this path that the cloud's images have, and still have where they are moved to. The weakest mark.
+    Trace(&'static str),
     /// A virtio port of this name: local.
     VirtioPort(&'static str),
     /// A volume with this label, in capitals or small letters: local.

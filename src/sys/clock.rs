@@ -10,6 +10,13 @@ pub fn now() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// The time of day as this machine knows it: since 1970, which is also what a machine without a clock thinks it is.
+#[must_use]
+pub fn wall() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// Waits for `span`; a signal may end the wait early. Only for things that send no event when they are done.
 pub fn pause(span: Duration) {
     let request = timespec(span);

@@ -6,8 +6,10 @@
 pub mod block;
 pub mod clock;
 pub mod console;
+pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
+pub mod environment;
 pub mod file;
 #[cfg(any(freestanding, test))]
 mod heap;
@@ -16,9 +18,11 @@ pub mod kernel;
 pub mod kmsg;
 pub mod module;
 pub mod mount;
+pub mod netlink;
 pub mod node;
 pub mod power;
 pub mod process;
+pub mod random;
 pub mod resize;
 pub mod socket;
 pub mod stdio;

@@ -1,0 +1,324 @@
+//! TLS over a stream (RFC 8446): rustls without buffers of its own, driven under our deadlines.
+//!
+//! Only what servers in the world need is linked in: AES-GCM, NIST curves, ECDSA and RSA. The peer must prove its name
+//! by a certificate of an authority that Mozilla trusts, or of one that the file named by `SSL_CERT_FILE` holds; there
+//! is no way to switch that off.
+#![forbid(unsafe_code)]
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use rustls::client::{Resumption, UnbufferedClientConnection};
+use rustls::crypto::ring::{cipher_suite, kx_group};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::SigningKey;
+use rustls::time_provider::TimeProvider;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
+use webpki::ring as signature;
+
+use crate::error::{Error, Result};
+use crate::sys::socket::Stream;
+use crate::sys::{clock, environment, file, random};
+use crate::units::Deadline;
+
+const DOING: &str = "speak TLS";
+
+/// Bytes from the peer that are not understood yet: a handshake message may have 64 KiB, in records of 16 KiB each.
+const INCOMING_LIMIT: usize = 128 << 10;
+
+/// What is read at once: a record of the largest size with its header and its tag (RFC 8446, 5.2).
+const RECORD: usize = (16 << 10) + 256 + 5;
+
+/// Bytes of a file of authorities: Debian's has 220 KiB.
+const AUTHORITIES_LIMIT: usize = 4 << 20;
+
+/// 2026-01-01, before which wisp was not there: a clock that says less is not set.
+const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
+
+/// An encrypted connection.
+pub(super) struct Tls {
+    stream: Stream,
+    session: UnbufferedClientConnection,
+    incoming: Vec<u8>,
+    /// What was decrypted and not read yet, and how much of it was.
+    plain: Vec<u8>,
+    taken: usize,
+    is_closed: bool,
+}
+
+/// What a turn of the connection came to.
+enum Turn {
+    /// Something can be read, or never will again.
+    Read,
+    /// The peer must speak.
+    Wait,
+    /// We may.
+    Speak,
+}
+
+impl Tls {
+    /// Shakes hands over `stream` with a peer that must be called `name`.
+    ///
+    /// # Errors
+    /// `Refused` when the peer does not prove its name, or the clock of this machine cannot judge that; `Corrupt`, `Os`,
+    /// `TimedOut`.
+    pub(super) fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
+        let config = config()?;
+        let name = ServerName::try_from(String::from(name)).map_err(|_| Error::usage(DOING, "its name is none"))?;
+        let session = UnbufferedClientConnection::new(config, name).map_err(|error| told(&error))?;
+        let mut tls = Self { stream, session, incoming: Vec::new(), plain: Vec::new(), taken: 0, is_closed: false };
+        loop {
+            match tls.turn(None, deadline)? {
+                Turn::Wait => tls.receive(deadline)?,
+                Turn::Speak => return Ok(tls),
+                Turn::Read if tls.is_closed => return Err(Error::corrupt(DOING, "it closes the connection")),
+                Turn::Read => {}
+            }
+        }
+    }
+
+    /// Whether nothing has come that nobody read.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.is_closed && self.plain.is_empty()
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        loop {
+            match self.turn(Some(bytes), deadline)? {
+                Turn::Speak => return Ok(()),
+                Turn::Read if self.is_closed => return Err(Error::corrupt(DOING, "it closed the connection")),
+                Turn::Wait => self.receive(deadline)?,
+                Turn::Read => {}
+            }
+        }
+    }
+
+    /// Reads what is there, waiting for the first of it; 0 when the peer said that nothing more comes.
+    pub(super) fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        while self.plain.is_empty() && !self.is_closed {
+            match self.turn(None, deadline)? {
+                Turn::Read => {}
+                Turn::Wait | Turn::Speak => self.receive(deadline)?,
+            }
+        }
+        let rest = self.plain.get(self.taken..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        for (place, byte) in buffer.iter_mut().zip(rest) {
+            *place = *byte;
+        }
+        self.taken = self.taken.saturating_add(count);
+        if self.taken >= self.plain.len() {
+            self.plain.clear();
+            self.taken = 0;
+        }
+        Ok(count)
+    }
+
+    /// Reads more records. The end of the stream is not the end of what is said: that must be said (RFC 8446, 6.1), or
+    /// anybody on the way could cut a reply short.
+    fn receive(&mut self, deadline: Deadline) -> Result<()> {
+        if self.incoming.len() >= INCOMING_LIMIT {
+            return Err(Error::refused(DOING, format!("a message is larger than {INCOMING_LIMIT} bytes")));
+        }
+        let known = self.incoming.len();
+        self.incoming.resize(known.saturating_add(RECORD), 0);
+        let place = self.incoming.get_mut(known..).unwrap_or_default();
+        let count = self.stream.read(place, deadline);
+        self.incoming.truncate(known.saturating_add(*count.as_ref().unwrap_or(&0)));
+        if count? == 0 {
+            return Err(Error::corrupt(DOING, "the connection ended without saying so"));
+        }
+        Ok(())
+    }
+
+    /// Does what is due until something else must happen; sends `speech` when it may be sent.
+    fn turn(&mut self, speech: Option<&[u8]>, deadline: Deadline) -> Result<Turn> {
+        let mut outgoing = Vec::new();
+        loop {
+            let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut self.incoming);
+            let turn = match state.map_err(|error| told(&error))? {
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    while let Some(record) = traffic.next_record() {
+                        let record = record.map_err(|error| told(&error))?;
+                        discard = discard.saturating_add(record.discard);
+                        self.plain.extend_from_slice(record.payload);
+                    }
+                    Some(Turn::Read)
+                }
+                ConnectionState::EncodeTlsData(mut data) => {
+                    append(&mut outgoing, |place| match data.encode(place) {
+                        Ok(count) => Ok(count),
+                        Err(EncodeError::InsufficientSize(needed)) => Err(needed.required_size),
+                        Err(EncodeError::AlreadyEncoded) => Err(0),
+                    })?;
+                    None
+                }
+                ConnectionState::TransmitTlsData(data) => {
+                    self.stream.write_all(&outgoing, deadline)?;
+                    outgoing.clear();
+                    data.done();
+                    None
+                }
+                ConnectionState::BlockedHandshake => Some(Turn::Wait),
+                ConnectionState::WriteTraffic(mut traffic) => {
+                    if let Some(speech) = speech {
+                        append(&mut outgoing, |place| match traffic.encrypt(speech, place) {
+                            Ok(count) => Ok(count),
+                            Err(EncryptError::InsufficientSize(needed)) => Err(needed.required_size),
+                            Err(EncryptError::EncryptExhausted) => Err(0),
+                        })?;
+                        self.stream.write_all(&outgoing, deadline)?;
+                    }
+                    Some(Turn::Speak)
+                }
+                ConnectionState::PeerClosed | ConnectionState::Closed => {
+                    self.is_closed = true;
+                    Some(Turn::Read)
+                }
+                _ => return Err(Error::corrupt(DOING, "it says what nobody asked")),
+            };
+            self.incoming.drain(..discard.min(self.incoming.len()));
+            if let Some(turn) = turn {
+                return Ok(turn);
+            }
+        }
+    }
+}
+
+/// Lets `write` fill the end of `out`; it says how much it has written, or how much place it needs.
+fn append(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> core::result::Result<usize, usize>) -> Result<()> {
+    let known = out.len();
+    let mut place = 1024;
+    for _ in 0..2 {
+        out.resize(known.saturating_add(place), 0);
+        match write(out.get_mut(known..).unwrap_or_default()) {
+            Ok(count) => {
+                out.truncate(known.saturating_add(count));
+                return Ok(());
+            }
+            Err(needed) => place = needed,
+        }
+    }
+    Err(Error::corrupt(DOING, "the connection is used up"))
+}
+
+/// The rules of a handshake.
+fn config() -> Result<Arc<ClientConfig>> {
+    let now = clock::wall();
+    if now < EARLIEST {
+        let why = format!(
+            "the clock of this machine is not set (it says {} s after 1970): \
+            certificates cannot be judged",
+            now.as_secs()
+        );
+        return Err(Error::refused(DOING, why));
+    }
+    let provider = CryptoProvider {
+        cipher_suites: Vec::from([cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS13_AES_256_GCM_SHA384]),
+        kx_groups: Vec::from([kx_group::SECP256R1, kx_group::SECP384R1]),
+        signature_verification_algorithms: SIGNATURES,
+        secure_random: &Kernel,
+        key_provider: &Kernel,
+    };
+    let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Kernel));
+    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| told(&error))?;
+    let mut config = builder.with_root_certificates(authorities()?).with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// The authorities of the file that `SSL_CERT_FILE` names, as with other programs; without it, those of Mozilla.
+fn authorities() -> Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    let Some(path) = environment::variable(c"SSL_CERT_FILE") else {
+        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        return Ok(store);
+    };
+    let text = file::read(&path, AUTHORITIES_LIMIT)?;
+    for certificate in CertificateDer::pem_slice_iter(&text).flatten() {
+        // One that cannot be read is none to trust; the others are as good as before.
+        let _ = store.add(certificate);
+    }
+    if store.is_empty() {
+        return Err(Error::corrupt("read the authorities in", "there is none in it").to(path));
+    }
+    Ok(store)
+}
+
+/// What rustls wants to know from this machine.
+#[derive(Debug)]
+struct Kernel;
+
+impl SecureRandom for Kernel {
+    fn fill(&self, buffer: &mut [u8]) -> core::result::Result<(), GetRandomFailed> {
+        random::fill(buffer).map_err(|_| GetRandomFailed)
+    }
+}
+
+impl KeyProvider for Kernel {
+    /// Nobody asks wisp who it is: what would sign for it is not linked in.
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> core::result::Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General(String::new()))
+    }
+}
+
+impl TimeProvider for Kernel {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(clock::wall()))
+    }
+}
+
+/// The signatures that public authorities and their servers make.
+const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
+    all: &[
+        signature::ECDSA_P256_SHA256,
+        signature::ECDSA_P256_SHA384,
+        signature::ECDSA_P384_SHA256,
+        signature::ECDSA_P384_SHA384,
+        signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+        signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+        signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+        signature::RSA_PKCS1_2048_8192_SHA256,
+        signature::RSA_PKCS1_2048_8192_SHA384,
+        signature::RSA_PKCS1_2048_8192_SHA512,
+    ],
+    mapping: &[
+        (SignatureScheme::ECDSA_NISTP384_SHA384, &[signature::ECDSA_P384_SHA384]),
+        (SignatureScheme::ECDSA_NISTP256_SHA256, &[signature::ECDSA_P256_SHA256]),
+        (SignatureScheme::RSA_PSS_SHA512, &[signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY]),
+        (SignatureScheme::RSA_PSS_SHA384, &[signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY]),
+        (SignatureScheme::RSA_PSS_SHA256, &[signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY]),
+        (SignatureScheme::RSA_PKCS1_SHA512, &[signature::RSA_PKCS1_2048_8192_SHA512]),
+        (SignatureScheme::RSA_PKCS1_SHA384, &[signature::RSA_PKCS1_2048_8192_SHA384]),
+        (SignatureScheme::RSA_PKCS1_SHA256, &[signature::RSA_PKCS1_2048_8192_SHA256]),
+    ],
+};
+
+/// What rustls complains of, in a few words: its own would bring the words for everything that servers can do wrong.
+fn told(error: &rustls::Error) -> Error {
+    use CertificateError as Bad;
+    let refused = |why| Error::refused(DOING, why);
+    match error {
+        rustls::Error::InvalidCertificate(bad) => refused(match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired, or the clock here is wrong",
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                "its certificate is of the future, or the clock here is wrong"
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "its certificate is for another name",
+            Bad::UnknownIssuer => "its certificate is of no authority that is trusted here",
+            _ => "its certificate is not in order",
+        }),
+        rustls::Error::AlertReceived(alert) => {
+            Error::refused(DOING, format!("it breaks off with alert {}", u8::from(*alert)))
+        }
+        rustls::Error::PeerIncompatible(_) => refused("it speaks no TLS that is spoken here"),
+        _ => Error::corrupt(DOING, "it does not speak TLS as it must"),
+    }
+}
