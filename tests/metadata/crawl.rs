@@ -26,7 +26,8 @@ pub fn way(server: &Server, policy: Policy) -> Way {
     Way { endpoints: vec![Endpoint::Tcp(server.address())], interface: None, policy }
 }
 
-fn expected(recording: &str, item: &str) -> Option<Vec<u8>> {
+/// What is expected of an item of a recording, where it says so.
+pub fn expected(recording: &str, item: &str) -> Option<Vec<u8>> {
     fs::read(folder().join(recording).join("expected").join(item)).ok()
 }
 

@@ -39,6 +39,9 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// What every token begins with, so that a test can tell one where none should be.
+pub const TOKEN_PREFIX: &str = "AQAEA-";
+
 /// The tokens that one server has handed out.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -53,7 +56,7 @@ impl Tokens {
     }
 
     fn issue(&mut self) -> String {
-        let token = format!("AQAEA-{:04}-NWb5cQ==", self.issued.len() + 1);
+        let token = format!("{TOKEN_PREFIX}{:04}-NWb5cQ==", self.issued.len() + 1);
         self.issued.push((token.clone(), self.uses));
         token
     }
