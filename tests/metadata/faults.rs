@@ -113,7 +113,9 @@ fn face(cloud: &'static Cloud) -> Vec<String> {
             complaints.push(place("followed a redirect".to_owned()));
         }
         drop(server);
-        path.map(|path| drop(std::fs::remove_file(path)));
+        if let Some(path) = path {
+            drop(std::fs::remove_file(path));
+        }
     }
     complaints
 }

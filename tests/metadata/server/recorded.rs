@@ -185,7 +185,9 @@ impl Recorded {
                 self.demands.push(Demand { status: status.parse().ok()?, prefix: prefix.to_owned(), wish });
             }
             ["every", name, ..] => {
-                self.every.push((name.trim_end_matches(':').to_owned(), line.split_once(": ")?.1.to_owned()));
+                let name = name.trim_end_matches(':').to_owned();
+                self.every.retain(|(known, _)| *known != name);
+                self.every.push((name, line.split_once(": ")?.1.to_owned()));
             }
             ["slash", prefix] => self.slash.push(prefix.to_owned()),
             ["same", asked, meant] => self.same.push((asked.to_owned(), meant.to_owned())),
