@@ -46,6 +46,7 @@ service_of() {
     local cloud=$1 address
     address=$(metadata_address "$cloud")
     stop_service
+    [ -x "$BUILD/metadata-server" ] || fail 'build/metadata-server is missing: run make build/metadata-server'
     rm -f service.log service.output packets.pcap
     setpriv --pdeathsig KILL "$BUILD/metadata-server" "$cloud" --unix "$PWD/service.sock" --any-port \
         --log service.log --fault "${2:-none}" >service.output 2>&1 &
