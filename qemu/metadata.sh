@@ -69,11 +69,11 @@ network_around() {
     esac
 }
 
-# cloud_guest <<SCRIPT: the guest's root on a small disk. SCRIPT runs in it with the words of guest/metadata-task;
-# what it asks is compared by `expect_answer`. The NIC's driver comes along, no address is given to it.
+# cloud_guest [MODULE...] <<SCRIPT: the guest's root on a small disk. SCRIPT runs in it with the words of
+# guest/metadata-task; what it asks is compared by `expect_answer`. The drivers of the NIC and MODULEs come along.
 cloud_guest() {
     [ -d root ] || guest_root root
-    copy_modules root virtio_net
+    copy_modules root "virtio_net $*"
     { cat "$QEMU_DIR/guest/metadata-task"; cat; } | guest_task
     make_ext4 root.img 64M -L root
     attach root.img
@@ -119,7 +119,8 @@ expect_json() {
     answer "$1" | jq -e "$2" >/dev/null 2>&1 || fail "boot $BOOT: not true of $1: $2; it is $(answer "$1")"
 }
 
-# expect_cloud CLOUD: everything that `ask_all` asked is as this folder of recorded replies wants it.
+# expect_cloud CLOUD: everything that `ask_all` asked is as this folder of recorded replies wants it. It is three
+# commands that go to the service.
 expect_cloud() {
     local wanted=$RECORDED/$1/expected name item
     name=${1%%/*}
