@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
+mod decode;
+#[cfg(feature = "full")]
 mod detect;
 mod grow;
 #[cfg(feature = "full")]
@@ -54,6 +56,8 @@ impl Command {
 
 /// All commands. A new one is a row here and a file beside this one.
 const COMMANDS: &[Command] = &[
+    #[cfg(feature = "full")]
+    decode::COMMAND,
     grow::COMMAND,
     init::COMMAND,
     #[cfg(feature = "full")]

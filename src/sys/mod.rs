@@ -4,6 +4,8 @@
 //! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
 
 pub mod block;
+#[cfg(feature = "formats")]
+pub mod bzip2;
 pub mod clock;
 pub mod console;
 pub mod datagram;
