@@ -29,7 +29,7 @@ pub(super) const COMMAND: Command = Command {
            looks.\n\
            \n\
            --json          print one line of JSON, also where no cloud is found\n\
-           --root DIR      look at the /proc, /sys, /dev, /etc, ... below DIR, and at no disk\n",
+           --root DIR      look at the files below DIR, and at no disk\n",
     takes_any_word: false,
     run,
 };

@@ -18,7 +18,7 @@ use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::{machine, media};
-use crate::provider::{self, Cloud, Evidence, Field, Identity, Labelled, Mark, Reader, Verdict, azure, nocloud};
+use crate::provider::{self, Cloud, Evidence, Field, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -66,8 +66,8 @@ impl Machine {
     /// # Errors
     /// `Usage` when the user names a cloud that is none.
     pub fn verdict(&self) -> Result<Option<Verdict>> {
-        let mut labels = |names: &[&str]| if self.root.is_empty() { labelled(names) } else { Vec::new() };
-        provider::recognise(&self.settings.cloud, &self.evidence, &mut labels)
+        let mut volumes = |label: &str| if self.root.is_empty() { labelled(label) } else { Vec::new() };
+        provider::recognise(&self.settings.cloud, &self.evidence, &mut volumes)
     }
 
     /// The ways to its metadata.
@@ -120,10 +120,10 @@ impl<'a> Access<'a> {
     /// What keeps a seed or a volume from being read; a service is not asked yet.
     pub fn open(&'a self, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let cloud = self.verdict.cloud;
-        if let Some(label) = self.sign_of_label(cloud)
+        if let Some(device) = self.sign_of_label(cloud)
             && cloud.name != nocloud::NAME
         {
-            let source = volume::Files::open(&label.device)?;
+            let source = volume::Files::open(&device)?;
             return Ok(Reader::new(cloud, Box::new(source), self.identity()));
         }
         if cloud.service.is_none() {
@@ -159,14 +159,14 @@ impl<'a> Access<'a> {
         Ok(reader)
     }
 
-    /// The volume by whose label the cloud was told.
-    fn sign_of_label(&self, cloud: &Cloud) -> Option<Labelled> {
+    /// The device of the volume by whose label the cloud was told.
+    fn sign_of_label(&self, cloud: &Cloud) -> Option<String> {
         let label =
             cloud.marks.iter().find_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None })?;
         if !self.machine.root.is_empty() {
             return None;
         }
-        labelled(&[label]).into_iter().next()
+        labelled(label).into_iter().next()
     }
 
     /// Where the state of this machine's agent is.
@@ -188,10 +188,9 @@ impl<'a> Access<'a> {
     }
 }
 
-/// The volumes of this machine with one of these labels.
-fn labelled(names: &[&str]) -> Vec<Labelled> {
-    let media = media::labelled(SYSFS, "", names);
-    media.into_iter().map(|medium| Labelled { device: medium.path, label: medium.label }).collect()
+/// The devices of this machine's volumes that have this label.
+fn labelled(label: &str) -> Vec<String> {
+    media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
 }
 
 /// As Linux prints it.

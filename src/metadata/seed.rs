@@ -66,10 +66,10 @@ pub(super) fn open<'a>(
         seed.take(&path, &read)?;
     }
     if machine.root.is_empty() {
-        for volume in labelled(&[nocloud::LABEL]) {
-            let Some(files) = media::open_volume(&volume.device)? else { continue };
-            let read = |name: &str| files.read(name, FILE_LIMIT).map_err(|error| error.to(volume.device.as_str()));
-            if seed.take(&volume.device, &read)? {
+        for device in labelled(nocloud::LABEL) {
+            let Some(files) = media::open_volume(&device)? else { continue };
+            let read = |name: &str| files.read(name, FILE_LIMIT).map_err(|error| error.to(device.as_str()));
+            if seed.take(&device, &read)? {
                 break;
             }
         }

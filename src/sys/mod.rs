@@ -9,6 +9,8 @@ pub mod bzip2;
 pub mod clock;
 pub mod console;
 pub mod datagram;
+#[cfg(all(feature = "full", any(freestanding, test)))]
+mod curve;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
