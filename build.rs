@@ -17,6 +17,12 @@ fn main() {
         return;
     }
     println!("cargo:rustc-cfg=freestanding");
+    if env::var_os("CARGO_FEATURE_FULL").is_some() {
+        // See `src/sys/curve.rs`.
+        for function in ["p256_point_mul_base", "p256_point_mul_base_vartime"] {
+            println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ring_core_0_17_14__{function}");
+        }
+    }
     if musl_target {
         // By its file name: a `libc.so` beside it would be preferred to it.
         println!("cargo:rustc-link-arg-bins=-l:libc.a");

@@ -9,9 +9,8 @@
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Result};
 use crate::log::Log;
-use crate::probe::block::Sysfs;
-use crate::probe::{machine, search};
-use crate::provider::{self, Sign, Verdict};
+use crate::metadata::Machine;
+use crate::provider::{Sign, Verdict};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,13 +29,12 @@ pub(super) const COMMAND: Command = Command {
            looks.\n\
            \n\
            --json          print one line of JSON, also where no cloud is found\n\
-           --root DIR      look at the /proc, /sys, /dev, /etc, ... below DIR, and at no disk\n",
+           --root DIR      look at the files below DIR, and at no disk\n",
+    takes_any_word: false,
     run,
 };
 
-const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
-
-fn run(arguments: &[&str]) -> Result<()> {
+fn run(arguments: &[&str]) -> Result<u8> {
     let (mut json, mut root) = (false, "");
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
@@ -47,25 +45,23 @@ fn run(arguments: &[&str]) -> Result<()> {
             Piece::Operand(operand) => return Err(Error::usage(DOING, "detect takes no operand").to(operand)),
         }
     }
-    let evidence = machine::evidence(root);
-    let settings = machine::settings(root, &evidence.cmdline);
+    let machine = Machine::look(root);
     let log = Log::stderr();
-    for complaint in &settings.complaints {
+    for complaint in &machine.settings.complaints {
         log.warning(complaint);
     }
-    let mut labels = |names: &[&str]| if root.is_empty() { search::labelled(SYSFS, names) } else { Vec::new() };
-    let verdict = provider::recognise(&settings.cloud, &evidence, &mut labels)?;
+    let verdict = machine.verdict()?;
     if json {
         print(&self::json(verdict.as_ref()))?;
     } else {
         print(&format!("{}\n", verdict.as_ref().map_or("unknown", |verdict| verdict.cloud.name)))?;
         verdict.iter().flat_map(lines).for_each(|line| log.info(&line));
     }
-    let why = match evidence.hidden {
+    let why = match machine.evidence.hidden {
         true => "this machine shows no mark of any that wisp knows; some of them only root can see",
         false => "this machine shows no mark of any that wisp knows",
     };
-    verdict.map_or_else(|| Err(Error::absent("find the cloud", why)), |_| Ok(()))
+    verdict.map_or_else(|| Err(Error::absent("find the cloud", why)), |_| Ok(0))
 }
 
 /// Why it is this cloud, for people.

@@ -53,6 +53,13 @@ pub fn labelled(sysfs: Sysfs<'_>, root: &str, labels: &[&str]) -> Vec<Medium> {
     found
 }
 
+/// The drives for discs, those whose medium the platform puts in.
+#[must_use]
+pub fn discs(sysfs: Sysfs<'_>, root: &str) -> Vec<String> {
+    let is_drive = |block: &&Block| block.slice.is_none() && attribute_is(sysfs, &block.name, "device/type", TYPE_ROM);
+    sysfs.all().iter().filter(is_drive).map(|block| format!("{root}{}", block.node())).collect()
+}
+
 /// The volume on the device at `path`; `None` when the drive is empty or holds nothing that wisp reads.
 ///
 /// # Errors
@@ -69,6 +76,10 @@ pub fn open_volume(path: &str) -> Result<Option<Volume<'static>>> {
     volume::open(Box::new(device), size).map_err(|error| error.to(path))
 }
 
+fn attribute_is(sysfs: Sysfs<'_>, disk: &str, what: &str, yes: &str) -> bool {
+    node::attribute(&sysfs.path(disk, what)).is_ok_and(|text| text == yes)
+}
+
 fn look_at(sysfs: Sysfs<'_>, root: &str, block: &Block, labels: &[&str]) -> Result<Option<Medium>> {
     if block.size.0 == 0 || MADE_UP.iter().any(|prefix| block.name.starts_with(prefix)) {
         return Ok(None);
@@ -79,7 +90,7 @@ fn look_at(sysfs: Sysfs<'_>, root: &str, block: &Block, labels: &[&str]) -> Resu
         return Ok(None);
     };
     let disk = block.slice.as_ref().map_or(&block.name, |slice| &slice.disk);
-    let says = |what, yes| node::attribute(&sysfs.path(disk, what)).is_ok_and(|text| text == yes);
+    let says = |what, yes| attribute_is(sysfs, disk, what, yes);
     Ok(Some(Medium {
         path,
         label: volume.label().into(),

@@ -10,7 +10,6 @@ use super::block::{Block, Sysfs};
 use super::growth;
 use crate::error::Result;
 use crate::filesystem::Superblock;
-use crate::provider::Labelled;
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
 use crate::table::{self, Geometry, Partition, Table};
@@ -47,25 +46,6 @@ pub fn find(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
             partition.number == candidate.number && partition.name.as_ref() == Some(label)
         })),
     }
-}
-
-/// The volumes that have one of `labels`, in capitals or small letters. Loop devices and their like are left out: what
-/// is in a file is nothing that somebody attached to the machine.
-#[must_use]
-pub fn labelled(sysfs: Sysfs<'_>, labels: &[&str]) -> Vec<Labelled> {
-    let mut found = Vec::new();
-    for block in bearers(sysfs.all()) {
-        if ["loop", "ram", "zram", "dm-"].iter().any(|prefix| block.name.starts_with(prefix)) {
-            continue;
-        }
-        let Ok(Some(Superblock { label: Some(label), .. })) = growth::superblock(&block.node(), block.size) else {
-            continue;
-        };
-        if labels.iter().any(|wanted| wanted.eq_ignore_ascii_case(&label)) {
-            found.push(Labelled { device: block.node(), label });
-        }
-    }
-    found
 }
 
 fn first(found: Vec<Block>) -> Option<Found> {

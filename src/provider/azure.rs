@@ -7,6 +7,9 @@ use crate::text::xml::{Element, Xml};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// The name of its row.
+pub const NAME: &str = "azure";
+
 /// The file on the disc.
 pub const FILE: &str = "ovf-env.xml";
 

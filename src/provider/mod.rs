@@ -20,7 +20,7 @@ pub use instance::Instance;
 pub use keys::Key;
 pub use nics::Nic;
 pub use reader::{Identity, Local, Reader};
-pub use recognise::{Evidence, Labelled, Sign, Verdict, named, recognise, same_uuid};
+pub use recognise::{Evidence, Sign, Verdict, named, recognise, same_uuid};
 
 use crate::error::Result;
 use alloc::vec::Vec;

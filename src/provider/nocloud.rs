@@ -12,6 +12,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// The name of its row.
+pub const NAME: &str = "nocloud";
+
 /// The files of a seed: meta-data, which a seed must have, user-data, and two that may be missing.
 pub const FILES: [&str; 4] = ["meta-data", "user-data", "vendor-data", "network-config"];
 

@@ -71,6 +71,13 @@ impl<'a> Reader<'a> {
         self.documents.insert(target.to_owned(), Some(document));
     }
 
+    /// The MAC address of an interface of this machine.
+    #[must_use]
+    pub fn mac_of(&self, interface: &str) -> Option<String> {
+        let found = self.identity.interfaces.iter().find(|(name, mac)| name == interface && !mac.is_empty());
+        found.map(|(_, mac)| mac.clone())
+    }
+
     /// The bytes at `target`.
     pub(super) fn body(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
         self.source.get(target)

@@ -38,15 +38,6 @@ pub struct Evidence {
     pub virtio_ports: Vec<String>,
 }
 
-/// A volume with a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Labelled {
-    /// Its node.
-    pub device: String,
-    /// Its label.
-    pub label: String,
-}
-
 /// One mark that the machine shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sign {
@@ -130,10 +121,8 @@ impl Evidence {
         self.firmware.iter().find(|(known, _)| *known == field).map(|(_, text)| &**text)
     }
 
-    /// The sign that `mark` is seen by, here or on one of `volumes`.
-    fn sign(&self, mark: Mark, volumes: &[Labelled]) -> Option<Sign> {
-        let sign =
-            |mark, field: &str, value: Option<&str>| Sign { mark, field: field.into(), value: value.map(Into::into) };
+    /// The sign that `mark` is seen by. A label is not seen here.
+    fn sign(&self, mark: Mark) -> Option<Sign> {
         match mark {
             Mark::Dmi(field, text) => {
                 let value = self.dmi(field).filter(|value| text.matches(value))?;
@@ -158,10 +147,7 @@ impl Evidence {
             Mark::VirtioPort(name) => {
                 self.virtio_ports.iter().any(|port| port == name).then(|| sign("virtio-port", name, None))
             }
-            Mark::Label(label) => {
-                let found = volumes.iter().find(|volume| volume.label.eq_ignore_ascii_case(label))?;
-                Some(sign("label", &found.device, Some(&found.label)))
-            }
+            Mark::Label(_) => None,
         }
     }
 }
@@ -199,45 +185,47 @@ pub fn same_uuid(one: &str, other: &str) -> bool {
     one == other || one.swapped() == other
 }
 
-/// Which cloud this is; `None` if nothing tells of any. `labels` finds the volumes that have one of some labels, in
+/// Which cloud this is; `None` if nothing tells of any. `volumes` finds the devices whose volumes have a label, in
 /// capitals or small letters; it is asked only where the answer could change the verdict or name an alternative.
 ///
 /// # Errors
-/// `Usage` when the user names a cloud that is none. What `labels` could not find is not there: a disk that cannot be
+/// `Usage` when the user names a cloud that is none. What `volumes` does not find is not there: a disk that cannot be
 /// read is nobody's seed.
 pub fn recognise(
     choice: &settings::Cloud,
     evidence: &Evidence,
-    labels: &mut dyn FnMut(&[&str]) -> Vec<Labelled>,
+    volumes: &mut dyn FnMut(&str) -> Vec<String>,
 ) -> Result<Option<Verdict>> {
     if let settings::Cloud::Named { name, said } = choice {
         let cloud = named(name).ok_or_else(|| unknown(said).to(name.as_str()))?;
-        let (_, signs) = marks(cloud, evidence, &[]);
+        let signs = cloud.marks.iter().filter_map(|mark| evidence.sign(*mark)).collect();
         return Ok(Some(Verdict { cloud, forced: Some(said.clone()), signs, others: Vec::new() }));
     }
-    let volumes = if wants_labels(evidence) { labels(&label_names()) } else { Vec::new() };
+    let look = wants_labels(evidence);
     let mut seen: Vec<(Nearness, &'static Cloud, Vec<Sign>)> = Vec::new();
     for cloud in CLOUDS {
-        let (Some(near), signs) = marks(cloud, evidence, &volumes) else { continue };
-        let place = seen.iter().position(|(other, ..)| *other > near).unwrap_or(seen.len());
-        seen.insert(place, (near, cloud, signs));
+        let (mut near, mut signs) = (Nearness::Trace, Vec::new());
+        for mark in cloud.marks {
+            let before = signs.len();
+            match mark {
+                Mark::Label(label) if look => {
+                    signs.extend(volumes(label).iter().map(|device| sign("label", device, Some(label))));
+                }
+                _ => signs.extend(evidence.sign(*mark)),
+            }
+            if signs.len() > before {
+                near = near.min(nearness(*mark));
+            }
+        }
+        if !signs.is_empty() {
+            let place = seen.iter().position(|(other, ..)| *other > near).unwrap_or(seen.len());
+            seen.insert(place, (near, cloud, signs));
+        }
     }
     let mut seen = seen.into_iter();
     let first = seen.next();
     let others = seen.map(|(_, cloud, _)| cloud).collect();
     Ok(first.map(|(_, cloud, signs)| Verdict { cloud, forced: None, signs, others }))
-}
-
-/// The marks of `cloud` that are seen, and how near the nearest is.
-fn marks(cloud: &Cloud, evidence: &Evidence, volumes: &[Labelled]) -> (Option<Nearness>, Vec<Sign>) {
-    let (mut near, mut signs) = (None, Vec::new());
-    for mark in cloud.marks {
-        if let Some(sign) = evidence.sign(*mark, volumes) {
-            near = Some(near.map_or(nearness(*mark), |near| nearness(*mark).min(near)));
-            signs.push(sign);
-        }
-    }
-    (near, signs)
 }
 
 /// The disks that a container sees are its host's; and where a socket or a seed is in place, nobody attached a volume.
@@ -246,12 +234,11 @@ fn wants_labels(evidence: &Evidence) -> bool {
     !evidence.container && !all.any(|mark| matches!(mark, Mark::Path(path) if evidence.paths.contains(path)))
 }
 
-fn label_names() -> Vec<&'static str> {
-    let label = |mark: &Mark| if let Mark::Label(label) = mark { Some(*label) } else { None };
-    CLOUDS.iter().flat_map(|cloud| cloud.marks).filter_map(label).collect()
+fn sign(mark: &'static str, field: &str, value: Option<&str>) -> Sign {
+    Sign { mark, field: field.into(), value: value.map(Into::into) }
 }
 
 fn unknown(said: &str) -> Error {
     let names: Vec<&str> = CLOUDS.iter().map(|cloud| cloud.name).collect();
-    Error::usage("find the cloud", format!("{said}, and wisp knows none of that name, but {}", names.join(", ")))
+    Error::usage("find the cloud", format!("{said} names it, and wisp knows only {}", names.join(", ")))
 }

@@ -4,8 +4,12 @@
 //! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
 
 pub mod block;
+#[cfg(feature = "formats")]
+pub mod bzip2;
 pub mod clock;
 pub mod console;
+#[cfg(all(feature = "full", any(freestanding, test)))]
+mod curve;
 pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
@@ -16,6 +20,8 @@ mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
+#[cfg(all(any(freestanding, test), target_arch = "x86_64"))]
+mod memory;
 pub mod module;
 pub mod mount;
 pub mod netlink;

@@ -29,7 +29,7 @@ pub enum Document {
 }
 
 impl Document {
-    /// Reads JSON (RFC 8259). Beyond it, what YAML allows between values (a comment, a comma at the end) is not minded.
+    /// Reads JSON (RFC 8259). A comma behind the last value is not minded.
     ///
     /// # Errors
     /// `Corrupt` with line and column, never with the text, when `bytes` are no JSON; `Refused` beyond a limit

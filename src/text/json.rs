@@ -1,51 +1,63 @@
 //! JSON (RFC 8259), read as the YAML that it is but for a few places.
 //!
 //! The scanner of YAML keeps numbers as they are written, which a parser into numbers would round, and costs nothing
-//! more where YAML is read anyway. What it knows beyond JSON is refused where it could read something else than was
-//! meant: lines without brackets, strings with a break in them, words that are no literals.
+//! more where YAML is read anyway. What it knows beyond JSON is refused, since it could read something else than was
+//! meant: lines without brackets, comments, strings with a break in them, words that are no literals. Commas may end
+//! a list.
 
 #![forbid(unsafe_code)]
 
 use super::document::Document;
 use super::yaml::{self, Dialect};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use alloc::string::String;
-use saphyr_parser::{Event, ScalarStyle, Span};
+use saphyr_parser::{Event, Marker, ScalarStyle, Span};
 
 /// The document in `text`.
 ///
 /// # Errors
 /// As [`yaml::parse`].
 pub(super) fn parse(text: &str, doing: &'static str) -> Result<Document> {
-    yaml::parse(&adapt(text), Dialect::Json, doing)
+    let adapted = adapt(text).map_err(|at| {
+        let line = at.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+        let column = at.chars().rev().take_while(|letter| *letter != '\n').count();
+        yaml::located(Kind::Corrupt, doing, "JSON has nothing of this kind", Marker::new(0, line, column))
+    })?;
+    yaml::parse(&adapted, Dialect::Json, doing)
 }
 
 /// `text` for the scanner: a tab between values is a blank, and a pair of escapes that is one character of UTF-16 is that
 /// character. Half a pair stays, and the scanner knows that it is no character.
-fn adapt(text: &str) -> String {
+///
+/// # Errors
+/// What comes before something that only YAML has: a comment, an escape, a tab in a string.
+fn adapt(text: &str) -> core::result::Result<String, &str> {
     let mut adapted = String::with_capacity(text.len());
     let mut quoted = false;
     let mut letters = text.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            // JSON has neither in a string, and a break is what `has` refuses.
-            '\t' if quoted => adapted.push('\n'),
-            '\t' => adapted.push(' '),
-            '\\' => match pair(letters.as_str()) {
-                Some((character, behind)) => {
+    loop {
+        let here = letters.as_str().len();
+        let stray = || text.get(..text.len().saturating_sub(here)).unwrap_or_default();
+        match letters.next() {
+            None => return Ok(adapted),
+            Some('\t') if !quoted => adapted.push(' '),
+            Some('\\') if quoted => match (pair(letters.as_str()), letters.next()) {
+                (Some((character, behind)), _) => {
                     adapted.push(character);
                     letters = behind.chars();
                 }
-                // Together with the next letter: an escaped quote ends nothing, an escaped backslash begins nothing.
-                None => adapted.extend(Some('\\').into_iter().chain(letters.next())),
+                // Both at once: an escaped quote ends no string.
+                (None, Some(escaped)) if r#""\/bfnrtu"#.contains(escaped) => adapted.extend(['\\', escaped]),
+                _ => return Err(stray()),
             },
-            _ => {
+            Some('\t') => return Err(stray()),
+            Some('#' | '\\') if !quoted => return Err(stray()),
+            Some(letter) => {
                 quoted ^= letter == '"';
                 adapted.push(letter);
             }
         }
     }
-    adapted
 }
 
 /// The character that two escapes make, of which the first lacks its backslash; and what comes behind them.

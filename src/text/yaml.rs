@@ -52,7 +52,8 @@ pub(super) fn parse(text: &str, dialect: Dialect, doing: &'static str) -> Result
     }
 }
 
-fn located(kind: Kind, doing: &'static str, why: &str, at: Marker) -> Error {
+/// An error of `kind` at a place of the text.
+pub(super) fn located(kind: Kind, doing: &'static str, why: &str, at: Marker) -> Error {
     Error::new(kind, doing, format!("line {}, column {}: {why}", at.line(), at.col().saturating_add(1)))
 }
 

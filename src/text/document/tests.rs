@@ -165,6 +165,16 @@ fn what_is_no_json_is_refused() {
         "[,]",
         "{,}",
         "\"a\u{1}b\"",
+        "[1] # one",
+        "# one\n[1]",
+        "#\":\t1",
+        r#"["\x41"]"#,
+        r#"["\ "]"#,
+        r#"["\U00000041"]"#,
+        r"[\n]",
+        "[\"\\\n\"]",
+        "[\"\\\t\"]",
+        r#"["\"#,
         "- 1",
         "a: 1",
         "|\n a",
@@ -428,4 +438,25 @@ fn what_looks_like_json_may_be_yaml() {
     assert_eq!(Document::parse(b"[a, 'b'] # list"), Ok(Document::List(vec![scalar("a"), scalar("b")])));
     let error = Document::parse(b" {\"a\": ").unwrap_err();
     assert!(error.doing.contains("JSON"), "{error}");
+    for (text, place) in [("[1,\n \t# c\n]", "line 2, column 3"), (r#"["é\x"]"#, "line 1, column 4")] {
+        let error = Document::parse_json(text.as_bytes()).unwrap_err();
+        assert_eq!(error.why, format!("{place}: JSON has nothing of this kind"), "{text}");
+    }
+}
+
+#[test]
+fn line_ends_and_headers_of_other_systems_are_understood() {
+    for text in [
+        "#cloud-config\ninstance-id: a\nlist: [1, 2]\n",
+        "%YAML 1.1\n---\ninstance-id: a\nlist:\n- 1\n- 2\n...\n",
+        "instance-id: a\r\nlist:\r\n  - 1\r\n  - 2\r\n",
+        "instance-id: a\nlist:\n  - 1\n  - 2",
+        "---\n\n\"instance-id\": 'a'   # b\n'list': [1,\n 2]\n",
+        "{instance-id: a, list: [1, 2,],}",
+    ] {
+        let document = yaml(text);
+        assert_eq!(document.path("instance-id"), Some(&scalar("a")), "{text}");
+        assert_eq!(document.path("list/1"), Some(&scalar("2")), "{text}");
+    }
+    assert_eq!(yaml("a: |\r\n  b\r\n  c\r\n").path("a"), Some(&scalar("b\nc\n")), "YAML 1.2.2, 5.4");
 }
