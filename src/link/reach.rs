@@ -26,6 +26,10 @@ const UNTIL_FIRST: Duration = Duration::from_secs(10);
 /// but there the carriers of all cards come late.
 const UNTIL_BETTER: Duration = Duration::from_secs(1);
 
+/// How long each interface may look for a lease before the service's other address, if it can be reached by then, is
+/// taken instead: four questions, and longer than any cloud needs for an answer. Each further round is twice as long.
+const FIRST_ROUND: Duration = Duration::from_secs(4);
+
 /// How long one interface may look for a lease when there is no deadline to share.
 const LEASE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -36,6 +40,8 @@ const DOING: &str = "find a way to";
 pub struct Want {
     /// The address. For a link-local one of IPv6, any interface with such an address will do.
     pub server: IpAddr,
+    /// Where the same service is on machines that have only IPv6, if it is there.
+    pub other: Option<IpAddr>,
     /// Whether to ask for a DHCP lease (IPv4).
     pub dhcp: bool,
     /// Whether to take an address of 169.254.0.0/16 without asking anybody (IPv4; DigitalOcean), where there is no
@@ -66,14 +72,15 @@ pub fn is_reachable(server: IpAddr) -> Result<bool> {
     find(&mut Kernel::open()?, server, None).map(|found| found.is_some())
 }
 
-/// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed.
+/// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed. The other
+/// address will do where IPv6 is configured and IPv4 is not, and where no lease comes.
 ///
 /// # Errors
 /// `Absent`: there is no interface. `TimedOut`: none of them leads there. `Os`. Whatever was changed is undone.
 pub fn reach(want: &Want, deadline: Deadline, log: &Log) -> Result<Held> {
     let mut kernel = Kernel::open()?;
     let mut made = Made::default();
-    let found = match find(&mut kernel, want.server, want.prefer)? {
+    let found = match find_configured(&mut kernel, want)? {
         Some(interface) => Ok((interface, None)),
         None => Seeker { kernel: &mut kernel, made: &mut made, want, deadline, log }.run(),
     };
@@ -105,6 +112,15 @@ impl Held {
     /// Leaves everything as it is, for whoever configures the network next. Nobody renews the lease until then: the
     /// kernel drops the address when it ends.
     pub fn keep(self) {}
+}
+
+/// The interface by which the kernel reaches either address of `want`. An address that any interface has as soon as it
+/// is up does not show that somebody has configured IPv6; another one beside it does.
+fn find_configured(kernel: &mut Kernel, want: &Want) -> Result<Option<Interface>> {
+    let first = find(kernel, want.server, want.prefer)?;
+    let (None, Some(other)) = (&first, want.other) else { return Ok(first) };
+    let is_configured = |it: &Interface| it.addresses.iter().any(|(own, _)| own.is_ipv6() && !is_link_local6(*own));
+    Ok(find(kernel, other, want.prefer)?.filter(is_configured))
 }
 
 /// The interface by which the kernel reaches `server` as things are.
@@ -142,13 +158,39 @@ impl Seeker<'_> {
         self.set_up(&mut watch)?;
         let (interface, lease) = match self.want.server {
             IpAddr::V6(_) => (self.wait_for_way(&mut watch)?, None),
-            IpAddr::V4(server) => {
-                let ready = self.wait_for_carrier(&mut watch)?;
-                self.lease(&ready, server).or_else(|error| self.link_local(&ready, error))?
-            }
+            IpAddr::V4(server) => self.by_ipv4(&mut watch, server)?,
         };
         self.made.set_others_down(self.kernel, interface.index);
         Ok((interface, lease))
+    }
+
+    /// Looks for a lease, or takes an address without one, or finds that the kernel has a way to the other address.
+    fn by_ipv4(&mut self, watch: &mut Watch, server: Ipv4Addr) -> Result<(Interface, Option<Lease>)> {
+        let mut patience = FIRST_ROUND;
+        loop {
+            let ready = self.wait_for_carrier(watch)?;
+            let until = match self.want.other {
+                Some(_) => {
+                    let each = u32::try_from(ready.len()).unwrap_or(u32::MAX);
+                    self.deadline.sooner(Deadline::after(clock::now(), patience.saturating_mul(each)))
+                }
+                None => self.deadline,
+            };
+            let error = match self.lease(&ready, server, until) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            if let Some(other) = self.want.other
+                && let Some(interface) = find(self.kernel, other, self.want.prefer)?
+            {
+                self.log.info(&format!("{error}; going on with {other}"));
+                return Ok((interface, None));
+            }
+            if until == self.deadline || error.kind != Kind::TimedOut {
+                return self.link_local(&ready, error);
+            }
+            patience = patience.saturating_mul(2);
+        }
     }
 
     /// Sets the interfaces up that could lead there, once there are any.
@@ -209,14 +251,14 @@ impl Seeker<'_> {
     }
 
     /// Takes the first lease that leads to `server`, else the first of all; the others go back.
-    fn lease(&mut self, ready: &[Interface], server: Ipv4Addr) -> Result<(Interface, Option<Lease>)> {
+    fn lease(&mut self, ready: &[Interface], server: Ipv4Addr, until: Deadline) -> Result<(Interface, Option<Lease>)> {
         let mut last = Error::refused(DOING, "no means of getting there is allowed");
         let mut leases = Vec::new();
         let tried = if self.want.dhcp { ready } else { &[] };
         for (index, interface) in tried.iter().enumerate() {
             let left = tried.len().saturating_sub(index);
-            let until = self.share(left);
-            match dhcp::Channel::open(interface).and_then(|channel| dhcp::acquire(channel, interface, until)) {
+            let share = self.share(until, left);
+            match dhcp::Channel::open(interface).and_then(|channel| dhcp::acquire(channel, interface, share)) {
                 Ok((lease, session)) if leads_to(&lease, server) => {
                     leases.insert(0, (interface, lease, session));
                     break;
@@ -243,12 +285,12 @@ impl Seeker<'_> {
         }
     }
 
-    /// The deadline for the first of `left` interfaces, when each may take the same time; an address of the link's own
-    /// counts as one more.
-    fn share(&self, left: usize) -> Deadline {
+    /// The deadline for the first of `left` interfaces, when each may take the same time until `all`; an address of the
+    /// link's own counts as one more.
+    fn share(&self, all: Deadline, left: usize) -> Deadline {
         let now = clock::now();
         let left = u32::try_from(left).unwrap_or(u32::MAX).saturating_add(self.want.link_local.into());
-        let span = self.deadline.remaining(now).map_or(LEASE_PATIENCE, |span| span.checked_div(left).unwrap_or(span));
+        let span = all.remaining(now).map_or(LEASE_PATIENCE, |span| span.checked_div(left).unwrap_or(span));
         Deadline::after(now, span)
     }
 
