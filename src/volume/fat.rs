@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use super::content::{Content, Medium};
 use super::long_name::LongName;
 use super::text;
-use super::{DIRECTORY_LIMIT, Entry, Node, Opened, Sort, Tree};
+use super::{DIRECTORY_LIMIT, Entry, Node, Opened, Sort, Tree, corrupt};
 use crate::bytes::Fields;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const DOING: &str = "read the FAT volume on";
 /// Bytes of a directory entry.
@@ -95,11 +95,11 @@ fn parse(fields: Fields<'_>) -> Result<Fat> {
         _ if is_fat_32 => 32,
         _ if clusters <= MOST_CLUSTERS_12 => 12,
         _ if clusters <= MOST_CLUSTERS_16 => 16,
-        _ => return Err(Error::corrupt(DOING, "it has more clusters than its table can name")),
+        _ => return Err(corrupt(DOING, "it has more clusters than its table can name")),
     };
     let named = table_length.saturating_mul(8).checked_div(u64::from(width)).unwrap_or(0);
     if clusters == 0 || named < u64::from(clusters).saturating_add(u64::from(FIRST_CLUSTER)) {
-        return Err(Error::corrupt(DOING, "its table and its clusters do not fit"));
+        return Err(corrupt(DOING, "its table and its clusters do not fit"));
     }
     let root_cluster = if is_fat_32 { fields.u32_le(44)? } else { 0 };
     Ok(Fat { width, table, root, root_length, root_cluster, data, cluster_bytes, clusters })
@@ -112,7 +112,7 @@ impl Fat {
             Some(index) if index < self.clusters => {
                 Ok(self.data.saturating_add(u64::from(index).saturating_mul(self.cluster_bytes)))
             }
-            _ => Err(Error::corrupt(DOING, "a chain of clusters leads out of the volume")),
+            _ => Err(corrupt(DOING, "a chain of clusters leads out of the volume")),
         }
     }
 
@@ -136,7 +136,7 @@ impl Fat {
         let mut cluster = Some(first);
         while !content.is_complete() {
             let Some(here) = cluster else {
-                return Err(Error::corrupt(DOING, "a chain of clusters ends before its file"));
+                return Err(corrupt(DOING, "a chain of clusters ends before its file"));
             };
             content.push(Some(self.offset(here)?), self.cluster_bytes);
             cluster = self.next(medium, here)?;
