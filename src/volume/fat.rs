@@ -44,7 +44,7 @@ struct Fat {
     /// The fixed root directory of FAT12 and FAT16.
     root: u64,
     root_length: u64,
-    /// The first cluster of FAT32's root directory, else 0.
+    /// The first cluster of FAT32's root directory; 0 stands for the fixed one.
     root_cluster: u32,
     /// Where the first cluster lies.
     data: u64,
@@ -60,7 +60,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     let mut labels = Vec::new();
     // Damage is met, and told, by whoever reads a file; until then the boot sector has a name too.
     labels.extend(fat.root_label(medium).ok().flatten());
-    let (signature_at, label_at) = if fat.root_cluster == 0 { (38, 43) } else { (66, 71) };
+    let (signature_at, label_at) = if fat.width == 32 { (66, 71) } else { (38, 43) };
     let label = fields.slice(label_at, 11)?;
     if fields.u8(signature_at)? == 0x29 && label != NO_LABEL {
         labels.push(text::padded(label));
@@ -194,7 +194,7 @@ impl Tree for Fat {
     fn content(&self, medium: &Medium<'_>, node: Node, limit: usize) -> Result<Content> {
         let first = u32::try_from(node.at).unwrap_or(0);
         match node.sort {
-            Sort::Directory if first == 0 && self.root_cluster == 0 => {
+            Sort::Directory if first == 0 && self.width != 32 => {
                 let mut content = Content::new(self.root_length, limit)?;
                 content.push(Some(self.root), self.root_length);
                 Ok(content)
