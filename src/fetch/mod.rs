@@ -10,6 +10,8 @@ mod dial;
 mod session;
 #[cfg(feature = "full")]
 mod tls;
+#[cfg(feature = "full")]
+mod trust;
 mod url;
 mod verdict;
 mod wire;
