@@ -102,11 +102,11 @@ pub mod packet;
 // Every word of the kernel command line and of the configuration that wisp heeds.
 pub mod settings;
 
-// Clouds as rows of one table: how each is recognised, asked and understood.
-pub mod provider;
-
 // What the user sent: unpacked.
 pub mod userdata;
+
+// Clouds as rows of one table: how each is recognised, asked and understood.
+pub mod provider;
 
 // Facts and settings in, steps out.
 pub mod plan;

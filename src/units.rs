@@ -132,6 +132,14 @@ impl Guid {
         Some(Self(bytes))
     }
 
+    /// The same text with the bytes of its first three fields in the other order. Firmware before SMBIOS 2.6 stored them
+    /// so, and some clouds' still does: one machine can show both.
+    #[must_use]
+    pub fn swapped(self) -> Self {
+        let byte = |place: usize| self.0.get(place).copied().unwrap_or_default();
+        Self(Self::TEXT_ORDER.map(byte))
+    }
+
     /// Where each byte pair of the text form lies in the stored form.
     const TEXT_ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
 }
@@ -209,6 +217,9 @@ mod tests {
         assert_eq!(guid.0[..4], [0x28, 0x73, 0x2a, 0xc1], "the first field is stored little-endian");
         assert_eq!(guid.to_string(), text);
         assert_eq!(Guid::parse(&text.to_uppercase()), Some(guid));
+        let swapped = Guid::parse("45e12aec-dcd1-b213-94ed-01234567890a").unwrap().swapped();
+        assert_eq!(swapped.to_string(), "ec2ae145-d1dc-13b2-94ed-01234567890a");
+        assert_eq!(guid.swapped().swapped(), guid);
         for wrong in ["", "c12a7328", "c12a7328-f81f-11d2-ba4b-00a0c93ec93g", "c12a7328xf81f-11d2-ba4b-00a0c93ec93b"] {
             assert_eq!(Guid::parse(wrong), None, "{wrong}");
         }

@@ -379,7 +379,7 @@ const fn fate(kind: Kind) -> Fate {
         Kind::Ext2 | Kind::Ext3 | Kind::Ext4 | Kind::Xfs | Kind::Btrfs => Fate::Grows,
         Kind::Luks => Fate::Layer("LUKS volume"),
         Kind::LvmPhysicalVolume => Fate::Layer("LVM physical volume"),
-        Kind::Iso9660 | Kind::Squashfs | Kind::Erofs => Fate::Refused("read-only by design"),
+        Kind::Iso9660 | Kind::Udf | Kind::Squashfs | Kind::Erofs => Fate::Refused("read-only by design"),
         Kind::Vfat | Kind::Exfat | Kind::Ntfs => Fate::Refused("the kernel cannot grow it"),
         Kind::ExtJournal | Kind::Swap => Fate::Refused("that is no filesystem"),
         Kind::Hibernation => Fate::Refused("suspended system"),
@@ -398,7 +398,7 @@ enum Fate {
     Refused(&'static str),
 }
 
-const KINDS: [Kind; 21] = [
+const KINDS: [Kind; 22] = [
     Kind::Ext2,
     Kind::Ext3,
     Kind::Ext4,
@@ -418,6 +418,7 @@ const KINDS: [Kind; 21] = [
     Kind::Exfat,
     Kind::Ntfs,
     Kind::Iso9660,
+    Kind::Udf,
     Kind::Squashfs,
     Kind::Erofs,
 ];

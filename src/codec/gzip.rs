@@ -1,12 +1,15 @@
 //! gzip: a header, deflated data, CRC-32 and length; members may follow each other (RFC 1952).
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
+use crc32fast::Hasher;
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
 
-use crate::bytes::Fields;
+use super::source::too_early;
+use super::{Input, Source};
 use crate::error::{Error, Result};
 
 /// ID1, ID2, and the only compression method there is, deflate.
@@ -16,8 +19,6 @@ const DOING: &str = "unpack gzip data";
 
 /// The fixed part of a member's header.
 const HEADER_LENGTH: usize = 10;
-/// CRC32 and ISIZE.
-const TRAILER_LENGTH: usize = 8;
 
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
@@ -25,102 +26,179 @@ const FNAME: u8 = 1 << 3;
 const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
-pub(super) fn decode(input: &[u8], limit: usize) -> Result<Vec<u8>> {
-    let mut output = Vec::new();
-    let mut used = 0;
-    let mut left = input;
-    // Each member takes at least a header from `left`. Zeros behind the last one are padding of a tape or a disk.
-    loop {
-        (left, used) = decode_member(left, &mut output, used, limit)?;
-        if left.iter().all(|byte| *byte == 0) {
-            break;
+/// Bytes of output that are kept for deflate's distances, which reach back 32 KiB. A power of two, as the library wants
+/// it, and four times that, so that it is called seldom.
+const WINDOW: usize = 128 << 10;
+
+/// Bytes that a name or a comment may have: `gzip` itself knows no limit, and no file system has longer paths.
+const TEXT_LIMIT: usize = 64 << 10;
+
+/// Where in a member the input stands.
+enum Stage {
+    /// Before the header; before the first one nothing but a header may come.
+    Header { first: bool },
+    /// In the deflated data.
+    Content,
+    /// Behind the last member.
+    End,
+}
+
+pub(super) struct Decoder<'a> {
+    input: Input<'a>,
+    stage: Stage,
+    inflate: Box<DecompressorOxide>,
+    window: Vec<u8>,
+    /// What of the window was not handed out yet.
+    start: usize,
+    end: usize,
+    crc32: Hasher,
+    /// Bytes of content of this member, modulo 2^32 as its trailer states them.
+    length: u32,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(input: Input<'a>) -> Self {
+        Self {
+            input,
+            stage: Stage::Header { first: true },
+            inflate: Box::default(),
+            window: vec![0; WINDOW],
+            start: 0,
+            end: 0,
+            crc32: Hasher::new(),
+            length: 0,
         }
     }
-    super::check_length(used, limit, DOING)?;
-    output.truncate(used);
-    Ok(output)
+
+    /// Goes to the content of the next member, if there is one.
+    fn next_member(&mut self, first: bool) -> Result<()> {
+        if !first && self.pass_zeros()? {
+            self.stage = Stage::End;
+            return Ok(());
+        }
+        pass_header(&mut self.input)?;
+        self.inflate.init();
+        self.crc32.reset();
+        self.length = 0;
+        self.stage = Stage::Content;
+        Ok(())
+    }
+
+    /// Takes zeros, which behind the last member are padding of a tape or a disk. Returns whether that was all.
+    fn pass_zeros(&mut self) -> Result<bool> {
+        loop {
+            let rest = self.input.peek(1)?;
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            if zeros == 0 {
+                return Ok(rest.is_empty());
+            }
+            self.input.take(zeros);
+        }
+    }
+
+    /// Unpacks a piece into the window, all of which was handed out.
+    fn inflate(&mut self) -> Result<()> {
+        const FLAGS: u32 = inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+        self.start = self.end & WINDOW.saturating_sub(1);
+        let packed = self.input.peek(1)?;
+        let flags = if packed.is_empty() { 0 } else { FLAGS };
+        let (status, consumed, produced) = decompress(&mut self.inflate, packed, &mut self.window, self.start, flags);
+        self.input.take(consumed);
+        self.end = self.start.saturating_add(produced);
+        let content = self.window.get(self.start..self.end).unwrap_or_default();
+        self.crc32.update(content);
+        self.length = self.length.wrapping_add(produced as u32);
+        match status {
+            TINFLStatus::Done => self.check(),
+            TINFLStatus::HasMoreOutput | TINFLStatus::NeedsMoreInput => Ok(()),
+            TINFLStatus::FailedCannotMakeProgress => Err(too_early(DOING)),
+            _ => Err(Error::corrupt(DOING, "it is no valid deflate stream")),
+        }
+    }
+
+    /// Holds the content against the trailer behind it.
+    fn check(&mut self) -> Result<()> {
+        let crc32 = u32::from_le_bytes(self.input.array(DOING)?);
+        let isize = u32::from_le_bytes(self.input.array(DOING)?);
+        if crc32 != self.crc32.clone().finalize() {
+            return Err(Error::corrupt(DOING, "checksum does not match"));
+        }
+        if isize != self.length {
+            return Err(Error::corrupt(DOING, "length does not match"));
+        }
+        self.stage = Stage::Header { first: false };
+        Ok(())
+    }
 }
 
-/// Puts what the member at the beginning of `input` holds behind the `start` first bytes of `output`, and returns what
-/// follows the member and where its content ends.
-fn decode_member<'a>(input: &'a [u8], output: &mut Vec<u8>, start: usize, limit: usize) -> Result<(&'a [u8], usize)> {
-    let deflated = input.get(header_length(input)?..).unwrap_or_default();
-    let (consumed, end) = inflate(deflated, output, start, limit)?;
-    let content = output.get(start..end).unwrap_or_default();
-
-    let trailer = Fields::new(deflated, DOING).slice(consumed, TRAILER_LENGTH)?;
-    let fields = Fields::new(trailer, DOING);
-    let crc32 = fields.u32_le(0)?;
-    let isize = fields.u32_le(4)?;
-    if crc32 != crc32fast::hash(content) {
-        return Err(Error::corrupt(DOING, "checksum does not match"));
+impl Source for Decoder<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        // Each round hands out, takes input, or ends.
+        loop {
+            let mut ready = self.window.get(self.start..self.end).unwrap_or_default();
+            if !ready.is_empty() {
+                let count = ready.read(into)?;
+                self.start = self.start.saturating_add(count);
+                return Ok(count);
+            }
+            match self.stage {
+                Stage::Header { first } => self.next_member(first)?,
+                Stage::Content => self.inflate()?,
+                Stage::End => return Ok(0),
+            }
+        }
     }
-    // The length is stated modulo 2^32.
-    if u64::from(isize) != (content.len() as u64 & u64::from(u32::MAX)) {
-        return Err(Error::corrupt(DOING, "length does not match"));
-    }
-    Ok((deflated.get(consumed.saturating_add(TRAILER_LENGTH)..).unwrap_or_default(), end))
 }
 
-/// How long the header at the beginning of `input` is.
-fn header_length(input: &[u8]) -> Result<usize> {
-    let fields = Fields::new(input, DOING);
-    if fields.array(0)? != MAGIC {
+/// Takes a member's header.
+fn pass_header(input: &mut Input) -> Result<()> {
+    let header: [u8; HEADER_LENGTH] = input.array(DOING)?;
+    let [id1, id2, cm, flg, ..] = header;
+    if [id1, id2, cm] != MAGIC {
         return Err(Error::corrupt(DOING, "no gzip header"));
     }
-    let flg = fields.u8(3)?;
     if flg & RESERVED != 0 {
         return Err(Error::unsupported(DOING, "reserved flags are set"));
     }
-    let mut at = HEADER_LENGTH;
+    let mut crc32 = Hasher::new();
+    crc32.update(&header);
     if flg & FEXTRA != 0 {
-        let xlen = usize::from(fields.u16_le(at)?);
-        at = at.saturating_add(2).saturating_add(xlen);
+        let xlen: [u8; 2] = input.array(DOING)?;
+        crc32.update(&xlen);
+        let length = usize::from(u16::from_le_bytes(xlen));
+        let extra = input.peek(length)?.get(..length).ok_or_else(|| too_early(DOING))?;
+        crc32.update(extra);
+        input.take(length);
     }
     for flag in [FNAME, FCOMMENT] {
         if flg & flag != 0 {
-            let text = input.get(at..).unwrap_or_default();
-            let length = text.iter().position(|byte| *byte == 0);
-            let length = length.ok_or_else(|| Error::corrupt(DOING, "a name in the header does not end"))?;
-            at = at.saturating_add(length).saturating_add(1);
+            pass_text(input, &mut crc32)?;
         }
     }
-    if flg & FHCRC != 0 {
-        let crc16 = fields.u16_le(at)?;
-        if u32::from(crc16) != crc32fast::hash(fields.slice(0, at)?) & 0xffff {
-            return Err(Error::corrupt(DOING, "checksum of the header does not match"));
-        }
-        at = at.saturating_add(2);
+    if flg & FHCRC != 0 && u32::from(u16::from_le_bytes(input.array(DOING)?)) != crc32.finalize() & 0xffff {
+        return Err(Error::corrupt(DOING, "checksum of the header does not match"));
     }
-    fields.slice(0, at)?;
-    Ok(at)
+    Ok(())
 }
 
-/// Puts what the deflate stream at the beginning of `input` holds behind the `start` first bytes of `output`, and
-/// returns how long the stream is and where its content ends.
-fn inflate(input: &[u8], output: &mut Vec<u8>, start: usize, limit: usize) -> Result<(usize, usize)> {
-    const FLAGS: u32 = inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
-    let mut state = Box::<DecompressorOxide>::default();
-    let mut left = input;
-    let mut end = start;
-    loop {
-        if end == output.len() {
-            super::grow(output, end, limit, DOING)?;
+/// Takes a name or a comment, with the zero that ends it.
+fn pass_text(input: &mut Input, crc32: &mut Hasher) -> Result<()> {
+    let mut length = 0_usize;
+    while length < TEXT_LIMIT {
+        let bytes = input.peek(1)?;
+        let end = bytes.iter().position(|byte| *byte == 0);
+        let count = end.map_or(bytes.len(), |end| end.saturating_add(1));
+        crc32.update(bytes.get(..count).unwrap_or_default());
+        if count == 0 {
+            return Err(too_early(DOING));
         }
-        // What earlier members hold is out of reach for this one's distances.
-        let target = output.get_mut(start..).unwrap_or_default();
-        let (status, consumed, produced) = decompress(&mut state, left, target, end.saturating_sub(start), FLAGS);
-        left = left.get(consumed..).unwrap_or_default();
-        end = end.saturating_add(produced);
-        match status {
-            TINFLStatus::Done => return Ok((input.len().saturating_sub(left.len()), end)),
-            TINFLStatus::HasMoreOutput => {}
-            TINFLStatus::FailedCannotMakeProgress | TINFLStatus::NeedsMoreInput => {
-                return Err(Error::corrupt(DOING, "it ends too early"));
-            }
-            _ => return Err(Error::corrupt(DOING, "it is no valid deflate stream")),
+        input.take(count);
+        if end.is_some() {
+            return Ok(());
         }
+        length = length.saturating_add(count);
     }
+    Err(Error::corrupt(DOING, "a name in the header does not end"))
 }
 
 /// One member without name and time, so that the same input gives the same bytes.

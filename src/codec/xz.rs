@@ -1,9 +1,11 @@
 //! xz: streams of LZMA2 blocks with checks and an index (the .xz file format 1.2).
 
+#[cfg(feature = "full")]
 use alloc::vec::Vec;
 
 use lzma_rust2::{Error as LzmaError, Read as _, XzReader};
 
+use super::{Input, Source};
 use crate::error::{Error, Result};
 
 /// The magic bytes of the stream header.
@@ -13,28 +15,29 @@ const DOING: &str = "unpack xz data";
 
 /// KiB that unpacking may take: the dictionary of `xz -9`, the largest preset, is 64 MiB, and the decoder adds less
 /// than one.
-const MEMORY_KIB: u32 = 65 << 10;
+pub(super) const MEMORY_KIB: u32 = 65 << 10;
 
-pub(super) fn decode(input: &[u8], limit: usize) -> Result<Vec<u8>> {
-    let mut reader = XzReader::new_mem_limit(input, true, MEMORY_KIB);
-    let mut output = Vec::new();
-    let mut used = 0_usize;
-    loop {
-        if used == output.len() {
-            super::grow(&mut output, used, limit, DOING)?;
-        }
-        let count = reader.read(output.get_mut(used..).unwrap_or_default()).map_err(error_of)?;
-        if count == 0 {
-            break;
-        }
-        used = used.saturating_add(count);
+pub(super) struct Decoder<'a>(XzReader<Input<'a>>);
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(input: Input<'a>) -> Self {
+        Self(XzReader::new_mem_limit(input, true, MEMORY_KIB))
     }
-    super::check_length(used, limit, DOING)?;
-    output.truncate(used);
-    Ok(output)
 }
 
-fn error_of(error: LzmaError) -> Error {
+impl Source for Decoder<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        self.0.read(into).map_err(|error| self.0.inner_mut().failure_or(error_of(error)))
+    }
+}
+
+impl lzma_rust2::Read for Input<'_> {
+    fn read(&mut self, into: &mut [u8]) -> lzma_rust2::Result<usize> {
+        self.read_for_library(into).ok_or(LzmaError::Other("the source failed"))
+    }
+}
+
+pub(super) fn error_of(error: LzmaError) -> Error {
     match error {
         LzmaError::Eof | LzmaError::Interrupted => Error::corrupt(DOING, "it ends too early"),
         LzmaError::Unsupported(why) => Error::unsupported(DOING, why),

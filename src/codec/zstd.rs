@@ -7,24 +7,49 @@ mod reference;
 mod small;
 
 #[cfg(feature = "full")]
-pub(super) use reference::{decode, encode};
+pub(super) use reference::{Decoder, encode};
 #[cfg(not(feature = "full"))]
-pub(super) use small::decode;
+pub(super) use small::Decoder;
 
 /// `Magic_Number` of a frame.
-pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// `Magic_Number` of a skippable frame without its lowest four bits, which are the writer's.
+const SKIPPABLE: u32 = 0x184d_2a50;
 
 const DOING: &str = "unpack zstd data";
+
+const WINDOW_TOO_LARGE: &str = "its window is larger than 128 MiB";
+const NEEDS_DICTIONARY: &str = "it needs a dictionary";
+const WRONG_CHECKSUM: &str = "checksum does not match";
+const NO_FRAME: &str = "it is no valid zstd frame";
 
 /// The largest window, as a power of two, that is unpacked: what the `zstd` tool takes unless told otherwise. Modules
 /// packed with `--ultra` have windows of their own size.
 const WINDOW_LOG_LIMIT: u32 = 27;
+
+/// Whether a file that begins with `start` is zstd. A skippable frame may be one of lz4's too; `pzstd` begins its files
+/// with one, and no packer of lz4 does.
+pub(super) fn is_start(start: &[u8]) -> bool {
+    let magic = start.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) & !0xf);
+    start.starts_with(&MAGIC) || magic == Some(SKIPPABLE)
+}
 
 #[cfg(all(test, feature = "full"))]
 mod tests {
     use alloc::vec::Vec;
 
     use super::{reference, small};
+    use crate::codec::{Input, read_all};
+    use crate::error::Result;
+
+    fn by_reference(packed: &[u8], limit: usize) -> Result<Vec<u8>> {
+        read_all(&mut reference::Decoder::new(Input::new(packed)), limit)
+    }
+
+    fn by_small(packed: &[u8], limit: usize) -> Result<Vec<u8>> {
+        read_all(&mut small::Decoder::new(Input::new(packed)), limit)
+    }
 
     /// Bytes with repetitions near and far, and some blocks without any.
     fn sample(length: usize) -> Vec<u8> {
@@ -42,8 +67,8 @@ mod tests {
         for length in [0, 1, 1_000, 1_000_000] {
             let content = sample(length);
             let packed = reference::encode(&content).unwrap();
-            assert!(reference::decode(&packed, length).unwrap() == content);
-            assert!(small::decode(&packed, length).unwrap() == content);
+            assert!(by_reference(&packed, length).unwrap() == content);
+            assert!(by_small(&packed, length).unwrap() == content);
         }
     }
 
@@ -53,7 +78,7 @@ mod tests {
         let mut packed = reference::encode(&content).unwrap();
         for bit in 0..packed.len() * 8 {
             packed[bit / 8] ^= 1 << (bit % 8);
-            for decode in [reference::decode, small::decode] {
+            for decode in [by_reference, by_small] {
                 let other = decode(&packed, 10_000).is_ok_and(|bytes| bytes != content);
                 assert!(!other, "bit {bit}");
             }

@@ -25,6 +25,7 @@ pub(super) const COMMAND: Command = Command {
            --dry-run, -n   print what would be done and do nothing\n\
            --json          print the report as one line of JSON, a refusal too\n\
            --repair        also rebuild a damaged primary GPT from its sound backup\n",
+    takes_any_word: false,
     run,
 };
 
@@ -36,7 +37,7 @@ const ENOENT: i32 = 2;
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
-fn run(arguments: &[&str]) -> Result<()> {
+fn run(arguments: &[&str]) -> Result<u8> {
     let (mut target, mut dry_run, mut json, mut mode) = (None, false, false, Mode::On);
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
@@ -87,7 +88,7 @@ fn subject(target: &str) -> Result<Subject> {
     )
 }
 
-fn tell(report: &Report, json: bool) -> Result<()> {
+fn tell(report: &Report, json: bool) -> Result<u8> {
     if json {
         print(&format!("{}\n", report.json()))?;
     } else {
@@ -97,6 +98,6 @@ fn tell(report: &Report, json: bool) -> Result<()> {
     }
     match report.error() {
         Some(error) if report.state() >= State::Refused => Err(error.clone()),
-        _ => Ok(()),
+        _ => Ok(0),
     }
 }

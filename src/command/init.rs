@@ -19,10 +19,11 @@ pub(super) const COMMAND: Command = Command {
            wisp.grow.budget=SECONDS                 the boot goes on after this time (20)\n\
            wisp.init=PATH                           grow, then become this program\n\
            wisp.onfail=shell|reboot|poweroff|halt   when the root cannot be mounted (halt)\n",
+    takes_any_word: false,
     run,
 };
 
-fn run(_arguments: &[&str]) -> Result<()> {
+fn run(_arguments: &[&str]) -> Result<u8> {
     Err(Error::refused("run init", "only the first process of a machine can; the kernel starts it"))
 }
 

@@ -39,10 +39,11 @@ pub(super) const COMMAND: Command = Command {
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
            --init FILE         the program for /init (wisp-initramfs, else this program)\n",
+    takes_any_word: false,
     run,
 };
 
-fn run(arguments: &[&str]) -> Result<()> {
+fn run(arguments: &[&str]) -> Result<u8> {
     let arguments = Arguments::parse(arguments)?;
     let output = arguments.output.ok_or_else(|| Error::usage(DOING, "-o FILE is missing"))?;
     let compression = compression(arguments.compress.unwrap_or("zstd"))?;
@@ -57,7 +58,7 @@ fn run(arguments: &[&str]) -> Result<()> {
     let modules = arguments.modules.into_iter().map(String::from).collect();
     let bytes = build(&Recipe { kernel, modules_dir, modules, compression, program })?;
     // Nothing in it is secret, and QEMU may run as anybody.
-    file::write_atomically(output, &bytes, 0o644)
+    file::write_atomically(output, &bytes, 0o644).map(|()| 0)
 }
 
 impl<'a> Arguments<'a> {

@@ -5,7 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+mod decode;
+#[cfg(feature = "full")]
+mod detect;
 mod grow;
+#[cfg(feature = "full")]
+mod imds;
 mod init;
 #[cfg(feature = "full")]
 mod initramfs;
@@ -29,8 +35,10 @@ struct Command {
     summary: &'static str,
     /// What there is to know about its options.
     help: &'static str,
-    /// Does it. The arguments are those behind the name.
-    run: fn(&[&str]) -> Result<()>,
+    /// Whether only its first word can ask for help, because any later one may be meant.
+    takes_any_word: bool,
+    /// Does it, and returns the exit code. The arguments are those behind the name.
+    run: fn(&[&str]) -> Result<u8>,
 }
 
 impl Command {
@@ -48,10 +56,16 @@ impl Command {
 
 /// All commands. A new one is a row here and a file beside this one.
 const COMMANDS: &[Command] = &[
+    #[cfg(feature = "full")]
+    decode::COMMAND,
     grow::COMMAND,
     init::COMMAND,
     #[cfg(feature = "full")]
     initramfs::COMMAND,
+    #[cfg(feature = "full")]
+    detect::COMMAND,
+    #[cfg(feature = "full")]
+    imds::COMMAND,
 ];
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.
@@ -61,7 +75,7 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
         return init::run_first(arguments);
     }
     match dispatch(arguments) {
-        Ok(()) => 0,
+        Ok(code) => code,
         Err(error) => {
             Log::stderr().error(&format!("{error}"));
             error.kind.exit_code()
@@ -82,11 +96,16 @@ fn is_init_of_initramfs(arguments: &[Vec<u8>]) -> bool {
     process::is_first() && tree::root_is_in_memory() && (named_init || !asks_for_command)
 }
 
-fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
+fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
     let mut words = Vec::with_capacity(arguments.len());
     for argument in arguments.iter().skip(1) {
         let strange = |_| Error::usage(DOING, "it is no UTF-8").to(String::from_utf8_lossy(argument));
         words.push(core::str::from_utf8(argument).map_err(strange)?);
+    }
+    let own = arguments.first().and_then(|own| own.rsplit(|byte| *byte == b'/').next()).unwrap_or_default();
+    if let Some(command) = COMMANDS.iter().find(|command| command.takes_any_word && command.name.as_bytes() == own) {
+        // Called by that name alone, as scripts do.
+        words.insert(0, command.name);
     }
     let Some((&name, rest)) = words.split_first() else {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
@@ -100,7 +119,8 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<()> {
         _ => {
             let missing = || Error::usage(DOING, "this program has no such command; --help lists them").to(name);
             let command = find(name).ok_or_else(missing)?;
-            if rest.iter().any(|word| matches!(*word, "--help" | "-h")) {
+            let asking = if command.takes_any_word { rest.get(..1) } else { Some(rest) };
+            if asking.unwrap_or_default().iter().any(|word| matches!(*word, "--help" | "-h")) {
                 return print(&command.page());
             }
             (command.run)(rest)
@@ -126,10 +146,10 @@ fn overview() -> String {
     text
 }
 
-/// Prints to standard output.
-fn print(text: &str) -> Result<()> {
+/// Prints to standard output, which is nothing that could fail a command: its exit code is 0.
+fn print(text: &str) -> Result<u8> {
     stdio::write_all(stdio::output(), text.as_bytes());
-    Ok(())
+    Ok(0)
 }
 
 /// The options and operands of a command: `--name`, `--name=value`, `--name value`, `-n`; `--` ends options.

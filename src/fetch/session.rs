@@ -202,7 +202,9 @@ impl<'a> Session<'a> {
                 self.renew(token, end)?;
             }
             let reply = self.exchange(request, limit, end)?;
-            match verdict::judge(reply.status, accept, self.policy.again) {
+            // A service that has answered knows this machine: from then on "not yet" means "not".
+            let again = if self.reached { &[] } else { self.policy.again };
+            match verdict::judge(reply.status, accept, again) {
                 Verdict::Final => return Ok(reply),
                 Verdict::Renew if may_renew => {
                     may_renew = false;

@@ -111,6 +111,12 @@ const FORMATS: &[Format] = &[
         magics: swap::MAGICS,
         parse: swap::parse,
     },
+    Format {
+        region: Region::Head,
+        places: read_only::UDF_PLACES,
+        magics: read_only::UDF_MAGICS,
+        parse: read_only::parse_udf,
+    },
     Format { region: Region::Head, places: &[(32768, 32769)], magics: &[b"CD001"], parse: read_only::parse_iso9660 },
     Format { region: Region::Head, places: &[(16384, 16384)], magics: zfs::MAGICS, parse: zfs::parse },
     Format { region: Region::LastZfsLabel, places: &[(0, 0)], magics: zfs::MAGICS, parse: zfs::parse },

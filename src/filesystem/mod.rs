@@ -72,6 +72,8 @@ pub enum Kind {
     Ntfs,
     /// An ISO 9660 image, as on a CD-ROM.
     Iso9660,
+    /// UDF, as on a DVD, with or without ISO 9660 beside it.
+    Udf,
     /// squashfs.
     Squashfs,
     /// EROFS.
@@ -115,6 +117,7 @@ impl Kind {
             Self::Exfat => ("exfat", Some("exfat"), FOREIGN),
             Self::Ntfs => ("ntfs", Some("ntfs3"), FOREIGN),
             Self::Iso9660 => ("iso9660", Some("isofs"), IMAGE),
+            Self::Udf => ("udf", Some("udf"), IMAGE),
             Self::Squashfs => ("squashfs", Some("squashfs"), IMAGE),
             Self::Erofs => ("erofs", Some("erofs"), IMAGE),
         }
@@ -157,7 +160,8 @@ pub struct Superblock {
     /// all zero. Case matters as in `blkid`: only FAT, exFAT and NTFS print capitals.
     pub uuid: Option<String>,
     /// The name under which `LABEL=` finds it, without trailing blanks; `None` where it is empty or the format keeps
-    /// it elsewhere (exFAT and NTFS; FAT's copy in the root directory). Bytes that are not UTF-8 become U+FFFD.
+    /// it elsewhere (exFAT, NTFS and UDF; what FAT has in the root directory and ISO 9660 in Joliet, `volume` reads,
+    /// as it does UDF's). Bytes that are not UTF-8 become U+FFFD.
     pub label: Option<String>,
     /// How far the filesystem reaches; known for ext, XFS, btrfs and f2fs.
     pub extent: Option<Extent>,

@@ -1,4 +1,5 @@
-//! Filesystems that are written once: ISO 9660 (ECMA-119, 8.4), squashfs 4.0, EROFS (kernel documentation of both).
+//! Filesystems that are written once: ISO 9660 (ECMA-119, 8.4), UDF (ECMA-167, part 2), squashfs 4.0, EROFS (kernel
+//! documentation of both).
 
 use alloc::string::String;
 
@@ -11,6 +12,25 @@ use crate::error::{Error, Result};
 const EROFS_BLOCK_LOGS: core::ops::RangeInclusive<u8> = 9..=16;
 /// `SQUASHFS_FILE_MAX_LOG` is 20; mksquashfs starts at 4 KiB.
 const SQUASHFS_BLOCK_LOGS: core::ops::RangeInclusive<u16> = 12..=20;
+
+/// The descriptor that tells UDF stands in the list of volume descriptors, which begins at 32 KiB: the second one when
+/// it is alone, behind those of ISO 9660 on a disc that has both. Each takes 2048 bytes, or a sector of 4096.
+pub(super) const UDF_PLACES: &[(usize, usize)] = &[
+    (32768, 32769 + 2048),
+    (32768, 32769 + 2 * 2048),
+    (32768, 32769 + 3 * 2048),
+    (32768, 32769 + 4 * 2048),
+    (32768, 32769 + 5 * 2048),
+    (32768, 32769 + 6 * 2048),
+    (32768, 32769 + 7 * 2048),
+];
+/// For the second and third edition of ECMA-167: UDF to 1.50, and from 2.00.
+pub(super) const UDF_MAGICS: &[&[u8]] = &[b"NSR02", b"NSR03"];
+
+/// It is UDF; its names stand behind an anchor that lies elsewhere, and are not looked for.
+pub(super) fn parse_udf(_: &Found<'_>) -> Result<Option<Superblock>> {
+    Ok(Some(Superblock::bare(Kind::Udf)))
+}
 
 /// Reads the primary volume descriptor, from the first byte of sector 16. A Joliet name is not looked for.
 pub(super) fn parse_iso9660(found: &Found<'_>) -> Result<Option<Superblock>> {

@@ -1,2 +1,85 @@
 //! Network interfaces: brought up as far as metadata needs, and put back.
+//!
+//! What the kernel can reach already is never touched. Everything that is changed is written down first, so that it can
+//! be undone; what was there before stays. Nothing here writes a file: who keeps the network carries on from the lease.
 #![forbid(unsafe_code)]
+
+mod choice;
+pub mod dhcp;
+mod kernel;
+mod reach;
+
+pub use choice::candidates;
+pub use reach::{Held, Want, is_reachable, reach};
+
+use crate::error::Result;
+use crate::sys::node;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use kernel::Kernel;
+
+/// A network interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// Its Ethernet address; `None` where it is no Ethernet interface.
+    pub mac: Option<[u8; 6]>,
+    /// The driver of the hardware, or of what the hypervisor shows as hardware: `virtio_net`, `ena`, `hv_netvsc`.
+    pub driver: Option<String>,
+    /// What made it, for those that no hardware driver did: `veth`, `bridge`, `vlan`, ...
+    pub kind: Option<String>,
+    /// The number of the bridge, bond or failover pair it is part of.
+    pub master: Option<u32>,
+    /// Whether it is `lo`.
+    pub is_loopback: bool,
+    /// Whether it was set up.
+    pub is_up: bool,
+    /// Whether it is up and has a partner at the other end.
+    pub has_carrier: bool,
+    /// The largest packet it takes, in bytes.
+    pub mtu: u32,
+    /// The addresses that may be used, and how many bits of each name its network.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+/// All network interfaces that this process sees, in the kernel's order.
+///
+/// # Errors
+/// `Os`, `TimedOut`: the kernel does not answer.
+pub fn interfaces() -> Result<Vec<Interface>> {
+    list(&mut Kernel::open()?)
+}
+
+fn list(kernel: &mut Kernel) -> Result<Vec<Interface>> {
+    let links = kernel.links()?;
+    let addresses = kernel.addresses()?;
+    let of = |index| {
+        let usable = addresses.iter().filter(move |address| address.index == index && address.is_usable);
+        usable.map(|address| (address.address, address.prefix)).collect()
+    };
+    let interface = |link: crate::packet::rtnetlink::Link| Interface {
+        driver: driver(&link.name),
+        addresses: of(link.index),
+        name: link.name,
+        index: link.index,
+        mac: link.mac,
+        kind: link.kind,
+        master: link.master,
+        is_loopback: link.is_loopback,
+        is_up: link.is_up,
+        has_carrier: link.has_carrier,
+        mtu: link.mtu,
+    };
+    Ok(links.into_iter().map(interface).collect())
+}
+
+/// The driver, by the last part of the link that sysfs has for it.
+fn driver(name: &str) -> Option<String> {
+    let target = node::link_target(&format!("/sys/class/net/{name}/device/driver")).ok()?;
+    target.rsplit('/').next().map(Into::into)
+}

@@ -1,2 +1,200 @@
 //! The metadata of this machine: the source that its cloud has, opened and asked.
+//!
+//! ```text
+//! probe::machine ─► provider::recognise ─► which cloud ─► a service, a volume, a seed ─► provider::Reader ─► values
+//! ```
+//!
+//! Nothing here sends a packet before the cloud is known, by what the machine shows or by the user's word; and to a
+//! service nothing is sent before the first value is asked for.
 #![forbid(unsafe_code)]
+
+pub mod seed;
+pub mod service;
+mod volume;
+
+use crate::error::{Error, Kind, Result};
+use crate::fetch::Policy;
+use crate::link::{self, Held, Interface, Want};
+use crate::log::Log;
+use crate::probe::block::Sysfs;
+use crate::probe::{machine, media};
+use crate::provider::{self, Cloud, Evidence, Field, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::settings::Agent;
+use crate::sys::clock;
+use crate::units::Deadline;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
+
+/// What this machine shows and is told; looked at once.
+#[derive(Debug)]
+pub struct Machine {
+    /// In front of every path; empty on a real system. With one, no disk and no interface of this machine is looked at.
+    pub root: String,
+    /// What it shows.
+    pub evidence: Evidence,
+    /// What it is told.
+    pub settings: Agent,
+    /// The seconds a token is to live, as text.
+    lifetime: String,
+}
+
+/// Which cloud this is, and the ways to what it says.
+pub struct Access<'a> {
+    /// The cloud, and why it is this one.
+    pub verdict: Verdict,
+    machine: &'a Machine,
+    interfaces: Vec<Interface>,
+}
+
+impl Machine {
+    /// Looks at the machine below `root`.
+    #[must_use]
+    pub fn look(root: &str) -> Self {
+        let evidence = machine::evidence(root);
+        let settings = machine::settings(root, &evidence.cmdline);
+        let lifetime = format!("{}", settings.token_ttl.as_secs());
+        Self { root: root.into(), evidence, settings, lifetime }
+    }
+
+    /// Which cloud it is in; `None` if nothing tells of any.
+    ///
+    /// # Errors
+    /// `Usage` when the user names a cloud that is none.
+    pub fn verdict(&self) -> Result<Option<Verdict>> {
+        let mut volumes = |label: &str| if self.root.is_empty() { labelled(label) } else { Vec::new() };
+        provider::recognise(&self.settings.cloud, &self.evidence, &mut volumes)
+    }
+
+    /// The ways to its metadata.
+    ///
+    /// # Errors
+    /// As [`Self::verdict`]; `Absent` if nothing tells of any cloud.
+    pub fn access(&self) -> Result<Access<'_>> {
+        let verdict = self.verdict()?.ok_or_else(|| {
+            let only_root = if self.evidence.hidden { "; some of them only root can see" } else { "" };
+            let why = format!("this machine shows no mark of any that wisp knows{only_root}, and nobody is asked");
+            Error::absent("find the cloud", why)
+        })?;
+        // Without netlink there are no names of interfaces to give, and no link-local service to ask.
+        let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
+        Ok(Access { verdict, machine: self, interfaces })
+    }
+}
+
+impl<'a> Access<'a> {
+    /// Makes the service reachable where the network is not configured yet; `None` where nothing needs to be reached.
+    /// What was changed for it is undone, or kept, by the caller.
+    ///
+    /// # Errors
+    /// As [`link::reach`].
+    pub fn reach(&mut self, log: &Log) -> Result<Option<Held>> {
+        let Some(want) = self.want()? else { return Ok(None) };
+        let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
+        self.interfaces = link::interfaces().unwrap_or_default();
+        Ok(Some(held))
+    }
+
+    /// What must be reached.
+    fn want(&self) -> Result<Option<Want>> {
+        if self.verdict.cloud.name == nocloud::NAME {
+            let server = seed::server(self.machine)?;
+            return Ok(server.map(|server| Want { server, dhcp: true, link_local: false, prefer: None }));
+        }
+        let Some(service) = &self.verdict.cloud.service else { return Ok(None) };
+        let Some(server) = service.addresses.iter().find_map(|text| text.parse::<IpAddr>().ok()) else {
+            return Ok(None);
+        };
+        let link_local = service.link_local;
+        Ok(Some(Want { server, dhcp: !link_local, link_local, prefer: service.interface }))
+    }
+
+    /// A reader of everything that the cloud says. `tell` hears of second tries.
+    ///
+    /// # Errors
+    /// What keeps a seed or a volume from being read; a service is not asked yet.
+    pub fn open(&'a self, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
+        let cloud = self.verdict.cloud;
+        if let Some(device) = self.sign_of_label(cloud)
+            && cloud.name != nocloud::NAME
+        {
+            let source = volume::Files::open(&device)?;
+            return Ok(Reader::new(cloud, Box::new(source), self.identity()));
+        }
+        if cloud.service.is_none() {
+            return seed::open(cloud, self.machine, self.identity(), tell);
+        }
+        match self.service(cloud, tell) {
+            // A virtual machine whose host has no agent in it has the same facts on a volume.
+            Err(error) if error.kind == Kind::Absent => {
+                let other = self.verdict.others.iter().find(|other| other.name == nocloud::NAME);
+                other.map_or(Err(error), |other| seed::open(other, self.machine, self.identity(), tell))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
+        let service = cloud.service.as_ref().ok_or_else(|| Error::absent("find the service of", cloud.title))?;
+        let scopes: Vec<u32> =
+            link::candidates(&self.interfaces, service.interface).iter().map(|interface| interface.index).collect();
+        let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let way = service::Way {
+            endpoints: service::endpoints(cloud, &scopes)?,
+            interface: None,
+            policy: Policy { total, ..Policy::METADATA },
+        };
+        let http = service::Http::new(service, way, &self.machine.lifetime, tell);
+        let mut reader = Reader::new(cloud, Box::new(http), self.identity());
+        if cloud.name == azure::NAME
+            && let Some(local) = volume::provisioning_disc(SYSFS, &self.machine.root)?
+        {
+            reader.set_local(local);
+        }
+        Ok(reader)
+    }
+
+    /// The device of the volume by whose label the cloud was told.
+    fn sign_of_label(&self, cloud: &Cloud) -> Option<String> {
+        let label =
+            cloud.marks.iter().find_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None })?;
+        if !self.machine.root.is_empty() {
+            return None;
+        }
+        labelled(label).into_iter().next()
+    }
+
+    /// Where the state of this machine's agent is.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.machine.settings.var
+    }
+
+    fn identity(&self) -> Identity {
+        let string = |field| self.machine.evidence.dmi(field).map(String::from);
+        let name_and_mac =
+            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, mac));
+        Identity {
+            serial: string(Field::ProductSerial),
+            uuid: string(Field::ProductUuid),
+            now: clock::wall().as_secs(),
+            interfaces: self.interfaces.iter().map(name_and_mac).collect(),
+        }
+    }
+}
+
+/// The devices of this machine's volumes that have this label.
+fn labelled(label: &str) -> Vec<String> {
+    media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
+}
+
+/// As Linux prints it.
+fn mac(bytes: [u8; 6]) -> String {
+    let [a, b, c, d, e, f] = bytes;
+    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}

@@ -5,4 +5,6 @@
 
 pub mod block;
 pub mod growth;
+pub mod machine;
+pub mod media;
 pub mod search;

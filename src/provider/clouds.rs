@@ -1,6 +1,57 @@
 //! The table of clouds.
+//!
+//! A row says only what differs from [`CLOUD`] and [`SERVICE`]. Paths and fields are those of each cloud's own
+//! documentation of its metadata service.
 
-use super::{Cloud, Field, Mark, Text};
+use super::{
+    Check, Cloud, Entries, Field, Folder, Item, Keyed, Keys, Mark, Nics, Service, Shape, Silent, Text, Token, Wrapping,
+};
+
+/// The address that most clouds answer at.
+const LINK_LOCAL: &str = "169.254.169.254";
+
+/// Azure's one document, in the version with `extended` and in the oldest one that has all that is read.
+const AZURE: &str = "/metadata/instance?api-version=2021-08-01&extended=true";
+const AZURE_OLD: &str = "/metadata/instance?api-version=2019-06-01";
+
+/// GCP's two documents.
+const GCP_INSTANCE: &str = "/computeMetadata/v1/instance/?recursive=true&alt=json";
+const GCP_PROJECT: &str = "/computeMetadata/v1/project/attributes/?recursive=true&alt=json";
+
+const NOTHING: Item = Item(&[], Shape::Plain);
+
+/// What a row does not say.
+const CLOUD: Cloud = Cloud {
+    name: "",
+    aliases: &[],
+    title: "",
+    marks: &[],
+    service: None,
+    keyed: Keyed::Yaml,
+    id: NOTHING,
+    hostname: NOTHING,
+    local_hostname: NOTHING,
+    region: NOTHING,
+    zone: NOTHING,
+    keys: Keys::None,
+    userdata: NOTHING,
+    wrapping: Wrapping::None,
+    nics: Nics::None,
+    check: None,
+    silent: Silent::Nothing,
+};
+
+/// What a row does not say about its service.
+const SERVICE: Service = Service {
+    addresses: &[],
+    headers: &[],
+    token: None,
+    echo: None,
+    low_port: false,
+    again: &[],
+    link_local: false,
+    interface: None,
+};
 
 const fn dmi(field: Field, text: &'static str) -> Mark {
     Mark::Dmi(field, Text::Is(text))
@@ -20,6 +71,24 @@ pub const CLOUDS: &[Cloud] = &[
             Mark::VirtioPort("org.linuxcontainers.lxd"),
             Mark::VirtioPort("com.canonical.lxd"),
         ],
+        service: Some(Service { addresses: &["/dev/incus/sock", "/dev/lxd/sock"], ..SERVICE }),
+        keyed: Keyed::Within("/1.0/meta-data"),
+        id: Item(&[("/1.0/meta-data", "instance-id")], Shape::Plain),
+        hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
+        local_hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
+        zone: Item(&[("/1.0", "location")], Shape::Plain),
+        // The key of newer servers first; both are what the user wrote.
+        keys: Keys::InOrder(
+            &[
+                ("/1.0/meta-data", "public-keys"),
+                ("/1.0/config/cloud-init.user-data", "ssh_authorized_keys"),
+                ("/1.0/config/user.user-data", "ssh_authorized_keys"),
+            ],
+            "",
+        ),
+        userdata: Item(&[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")], Shape::Plain),
+        silent: Silent::Everything,
+        ..CLOUD
     },
     Cloud {
         name: "nocloud",
@@ -33,6 +102,16 @@ pub const CLOUDS: &[Cloud] = &[
             Mark::Path("/var/lib/cloud/seed/nocloud-net/meta-data"),
             Mark::Label("cidata"),
         ],
+        keyed: Keyed::Yaml,
+        id: Item(&[("meta-data", "instance-id")], Shape::Plain),
+        // What cloud-init writes and what the command line sets is the second.
+        hostname: Item(&[("meta-data", "hostname"), ("meta-data", "local-hostname")], Shape::Plain),
+        local_hostname: Item(&[("meta-data", "local-hostname"), ("meta-data", "hostname")], Shape::Plain),
+        region: Item(&[("meta-data", "region")], Shape::Plain),
+        zone: Item(&[("meta-data", "availability-zone")], Shape::Plain),
+        keys: Keys::Below(&[("meta-data", "public-keys")], "openssh-key"),
+        userdata: Item(&[("user-data", "")], Shape::Plain),
+        ..CLOUD
     },
     Cloud {
         name: "openstack",
@@ -49,18 +128,84 @@ pub const CLOUDS: &[Cloud] = &[
             dmi(Field::ChassisAssetTag, "HUAWEICLOUD"),
             dmi(Field::ChassisAssetTag, "Samsung Cloud Platform"),
         ],
+        service: Some(Service { addresses: &[LINK_LOCAL, "fe80::a9fe:a9fe"], ..SERVICE }),
+        // Every version since 2012 has these fields, and `latest` is the one name that all servers and drives have.
+        keyed: Keyed::Path("/openstack/latest/", ""),
+        id: Item(&[("/openstack/latest/meta_data.json", "uuid")], Shape::Plain),
+        hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Shape::Plain),
+        zone: Item(&[("/openstack/latest/meta_data.json", "availability_zone")], Shape::Plain),
+        keys: Keys::Below(&[("/openstack/latest/meta_data.json", "public_keys")], ""),
+        userdata: Item(&[("/openstack/latest/user_data", "")], Shape::Plain),
+        nics: Nics::Links("/openstack/latest/network_data.json"),
+        check: Some(Check { said: ("/openstack/latest/meta_data.json", "uuid"), known: Field::ProductUuid }),
+        ..CLOUD
     },
     Cloud {
         name: "aws",
         aliases: &["ec2"],
         title: "Amazon EC2",
         marks: &[dmi(Field::SysVendor, "Amazon EC2"), Mark::Ec2Uuid, Mark::XenUuid("ec2")],
+        service: Some(Service {
+            addresses: &[LINK_LOCAL, "fd00:ec2::254"],
+            token: Some(Token {
+                target: "/latest/api/token",
+                lifetime: "X-aws-ec2-metadata-token-ttl-seconds",
+                header: "X-aws-ec2-metadata-token",
+            }),
+            interface: Some("ena"),
+            ..SERVICE
+        }),
+        // `latest` and no dated version: these paths have kept their form since 2009, and look-alikes lack newer dates.
+        keyed: Keyed::Path("/latest/", ""),
+        id: Item(&[("/latest/meta-data/instance-id", "")], Shape::Plain),
+        hostname: Item(&[("/latest/meta-data/hostname", "")], Shape::FirstName),
+        local_hostname: Item(&[("/latest/meta-data/local-hostname", "")], Shape::FirstName),
+        region: Item(&[("/latest/meta-data/placement/region", "")], Shape::Plain),
+        zone: Item(&[("/latest/meta-data/placement/availability-zone", "")], Shape::Plain),
+        keys: Keys::Listing("/latest/meta-data/public-keys"),
+        userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
+        nics: Nics::Folder(&Folder {
+            path: "/latest/meta-data/network/interfaces/macs/",
+            ipv4: ("local-ipv4s", "subnet-ipv4-cidr-block"),
+            ipv6: ("ipv6s", "subnet-ipv6-cidr-blocks"),
+            gateways: &[],
+        }),
+        ..CLOUD
     },
     Cloud {
         name: "azure",
-        aliases: &[],
         title: "Microsoft Azure",
         marks: &[dmi(Field::ChassisAssetTag, "7783-7084-3265-9085-8269-3286-77")],
+        service: Some(Service {
+            addresses: &[LINK_LOCAL],
+            headers: &[("Metadata", "true")],
+            again: &[404, 410],
+            interface: Some("hv_netvsc"),
+            ..SERVICE
+        }),
+        keyed: Keyed::Path("/metadata/instance/", "?format=text&api-version=2021-05-01"),
+        id: Item(&[(AZURE, "compute/vmId"), (AZURE_OLD, "compute/vmId")], Shape::Plain),
+        hostname: Item(&[(AZURE, "compute/name"), (AZURE_OLD, "compute/name")], Shape::Plain),
+        local_hostname: Item(&[(AZURE, "compute/name"), (AZURE_OLD, "compute/name")], Shape::Plain),
+        region: Item(&[(AZURE, "compute/location"), (AZURE_OLD, "compute/location")], Shape::Plain),
+        zone: Item(&[(AZURE, "compute/zone"), (AZURE_OLD, "compute/zone")], Shape::Plain),
+        keys: Keys::Below(&[(AZURE, "compute/publicKeys")], "keyData"),
+        userdata: Item(&[(AZURE, "compute/userData")], Shape::Plain),
+        wrapping: Wrapping::Base64,
+        nics: Nics::Entries(&[Entries {
+            place: (AZURE, "network/interface/*"),
+            mac: "macAddress",
+            addresses: &[
+                ("ipv4/ipAddress/*/privateIpAddress", "ipv4/subnet/*/prefix"),
+                ("ipv6/ipAddress/*/privateIpAddress", "ipv6/subnet/*/prefix"),
+            ],
+            gateways: &[],
+            raw: "network/interface/#",
+        }]),
+        check: Some(Check { said: (AZURE, "compute/vmId"), known: Field::ProductUuid }),
+        silent: Silent::Userdata,
+        ..CLOUD
     },
     Cloud {
         name: "gcp",
@@ -71,49 +216,271 @@ pub const CLOUDS: &[Cloud] = &[
             dmi(Field::ProductName, "Google"),
             Mark::Dmi(Field::ProductSerial, Text::Begins("GoogleCloud-")),
         ],
+        service: Some(Service {
+            addresses: &[LINK_LOCAL, "fd20:ce::254"],
+            headers: &[("Metadata-Flavor", "Google")],
+            echo: Some(("Metadata-Flavor", "Google")),
+            interface: Some("ens4"),
+            ..SERVICE
+        }),
+        keyed: Keyed::Path("/computeMetadata/v1/", ""),
+        id: Item(&[(GCP_INSTANCE, "id")], Shape::Plain),
+        hostname: Item(&[(GCP_INSTANCE, "hostname")], Shape::Plain),
+        local_hostname: Item(&[(GCP_INSTANCE, "hostname")], Shape::Plain),
+        region: Item(&[(GCP_INSTANCE, "zone")], Shape::RegionOfZone),
+        zone: Item(&[(GCP_INSTANCE, "zone")], Shape::LastSegment),
+        keys: Keys::Gcp((GCP_INSTANCE, "attributes"), (GCP_PROJECT, "")),
+        userdata: Item(&[(GCP_INSTANCE, "attributes/user-data")], Shape::Plain),
+        wrapping: Wrapping::AsSaid((GCP_INSTANCE, "attributes/user-data-encoding")),
+        nics: Nics::Entries(&[Entries {
+            place: (GCP_INSTANCE, "networkInterfaces/*"),
+            mac: "mac",
+            addresses: &[("ip", "subnetmask"), ("ipv6/*", ""), ("ipAliases/*", ""), ("forwardedIps/*", "")],
+            gateways: &["gateway"],
+            raw: "instance/network-interfaces/#",
+        }]),
+        ..CLOUD
     },
     Cloud {
         name: "oci",
         aliases: &["oracle"],
         title: "Oracle Cloud Infrastructure",
         marks: &[dmi(Field::ChassisAssetTag, "OracleCloud.com")],
+        service: Some(Service {
+            addresses: &[LINK_LOCAL, "fd00:c1::a9fe:a9fe"],
+            headers: &[("Authorization", "Bearer Oracle")],
+            ..SERVICE
+        }),
+        keyed: Keyed::Path("/opc/v2/", ""),
+        id: Item(&[("/opc/v2/instance/", "id")], Shape::Plain),
+        hostname: Item(&[("/opc/v2/instance/", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/opc/v2/instance/", "hostname")], Shape::Plain),
+        region: Item(&[("/opc/v2/instance/", "canonicalRegionName"), ("/opc/v2/instance/", "region")], Shape::Plain),
+        zone: Item(&[("/opc/v2/instance/", "ociAdName")], Shape::Plain),
+        keys: Keys::Verbatim(("/opc/v2/instance/", "metadata/ssh_authorized_keys")),
+        userdata: Item(&[("/opc/v2/instance/", "metadata/user_data")], Shape::Plain),
+        wrapping: Wrapping::Base64,
+        nics: Nics::Entries(&[Entries {
+            place: ("/opc/v2/vnics/", "*"),
+            mac: "macAddr",
+            addresses: &[("privateIp", "subnetCidrBlock"), ("ipv6Addresses/*", "ipv6SubnetCidrBlock")],
+            gateways: &["virtualRouterIp", "ipv6VirtualRouterIp"],
+            raw: "vnics/#",
+        }]),
+        silent: Silent::Userdata,
+        ..CLOUD
     },
-    Cloud { name: "hetzner", aliases: &[], title: "Hetzner Cloud", marks: &[dmi(Field::SysVendor, "Hetzner")] },
+    Cloud {
+        name: "hetzner",
+        title: "Hetzner Cloud",
+        marks: &[dmi(Field::SysVendor, "Hetzner")],
+        service: Some(Service { addresses: &[LINK_LOCAL, "fe80::a9fe:a9fe"], ..SERVICE }),
+        keyed: Keyed::Path("/hetzner/v1/metadata/", ""),
+        id: Item(&[("/hetzner/v1/metadata", "instance-id")], Shape::Plain),
+        hostname: Item(&[("/hetzner/v1/metadata", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/hetzner/v1/metadata", "hostname")], Shape::Plain),
+        region: Item(&[("/hetzner/v1/metadata", "region")], Shape::Plain),
+        zone: Item(&[("/hetzner/v1/metadata", "availability-zone")], Shape::Plain),
+        keys: Keys::Below(&[("/hetzner/v1/metadata", "public-keys")], ""),
+        userdata: Item(&[("/hetzner/v1/userdata", "")], Shape::Plain),
+        nics: Nics::Entries(&[
+            Entries {
+                place: ("/hetzner/v1/metadata", "network-config/config/*"),
+                mac: "mac_address",
+                addresses: &[("subnets/*/address", "")],
+                gateways: &["subnets/*/gateway"],
+                raw: "",
+            },
+            Entries {
+                place: ("/hetzner/v1/metadata/private-networks", "*"),
+                mac: "mac_address",
+                addresses: &[("ip", "subnet"), ("alias_ips/*", "subnet")],
+                gateways: &["gateway"],
+                raw: "",
+            },
+        ]),
+        check: Some(Check { said: ("/hetzner/v1/metadata", "instance-id"), known: Field::ProductSerial }),
+        ..CLOUD
+    },
     Cloud {
         name: "scaleway",
-        aliases: &[],
         title: "Scaleway",
-        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Path("/run/scaleway")],
+        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Trace("/run/scaleway")],
+        service: Some(Service { addresses: &["169.254.42.42", "fd00:42::42"], low_port: true, ..SERVICE }),
+        keyed: Keyed::Lines("/conf"),
+        id: Item(&[("/conf?format=json", "id")], Shape::Plain),
+        hostname: Item(&[("/conf?format=json", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/conf?format=json", "hostname")], Shape::Plain),
+        region: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Shape::RegionOfZone),
+        zone: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Shape::Plain),
+        keys: Keys::Below(&[("/conf?format=json", "ssh_public_keys")], "key"),
+        userdata: Item(&[("/user_data/cloud-init", "")], Shape::Plain),
+        nics: Nics::Entries(&[
+            Entries {
+                place: ("/conf?format=json", "public_ips/*"),
+                mac: "",
+                addresses: &[("address", "netmask")],
+                gateways: &["gateway"],
+                raw: "",
+            },
+            Entries {
+                place: ("/conf?format=json", "private_nics/*"),
+                mac: "mac_address",
+                addresses: &[],
+                gateways: &[],
+                raw: "",
+            },
+        ]),
+        silent: Silent::Everything,
+        ..CLOUD
     },
     Cloud {
         name: "digitalocean",
-        aliases: &[],
         title: "DigitalOcean",
         marks: &[dmi(Field::SysVendor, "DigitalOcean")],
+        service: Some(Service { addresses: &[LINK_LOCAL], link_local: true, ..SERVICE }),
+        keyed: Keyed::Path("/metadata/v1/", ""),
+        id: Item(&[("/metadata/v1.json", "droplet_id")], Shape::Plain),
+        hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
+        region: Item(&[("/metadata/v1.json", "region")], Shape::Plain),
+        keys: Keys::Below(&[("/metadata/v1.json", "public_keys")], ""),
+        userdata: Item(&[("/metadata/v1.json", "user_data")], Shape::Plain),
+        nics: Nics::Entries(&[Entries {
+            place: ("/metadata/v1.json", "interfaces/*/*"),
+            mac: "mac",
+            addresses: &[
+                ("ipv4/ip_address", "ipv4/netmask"),
+                ("ipv6/ip_address", "ipv6/cidr"),
+                ("anchor_ipv4/ip_address", "anchor_ipv4/netmask"),
+            ],
+            gateways: &["ipv4/gateway", "ipv6/gateway"],
+            raw: "",
+        }]),
+        check: Some(Check { said: ("/metadata/v1.json", "droplet_id"), known: Field::ProductSerial }),
+        ..CLOUD
     },
     Cloud {
         name: "vultr",
-        aliases: &[],
         title: "Vultr",
-        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Path("/etc/vultr")],
+        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Trace("/etc/vultr")],
+        service: Some(Service { addresses: &[LINK_LOCAL], headers: &[("Metadata-Token", "cloudinit")], ..SERVICE }),
+        keyed: Keyed::Path("/v1/", ""),
+        id: Item(&[("/v1.json", "instance-v2-id"), ("/v1.json", "instanceid")], Shape::Plain),
+        hostname: Item(&[("/v1.json", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/v1.json", "hostname")], Shape::Plain),
+        region: Item(&[("/v1.json", "region/regioncode")], Shape::Plain),
+        keys: Keys::Below(&[("/v1.json", "public-keys")], ""),
+        userdata: Item(&[("/v1.json", "user-data")], Shape::Plain),
+        nics: Nics::Entries(&[Entries {
+            place: ("/v1.json", "interfaces/*"),
+            mac: "mac",
+            addresses: &[("ipv4/address", "ipv4/netmask"), ("ipv6/address", "ipv6/prefix")],
+            gateways: &["ipv4/gateway"],
+            raw: "",
+        }]),
+        check: Some(Check { said: ("/v1.json", "instanceid"), known: Field::ProductSerial }),
+        ..CLOUD
     },
     Cloud {
         name: "alibaba",
         aliases: &["aliyun"],
         title: "Alibaba Cloud",
         marks: &[dmi(Field::ProductName, "Alibaba Cloud ECS")],
+        service: Some(Service {
+            addresses: &["100.100.100.200"],
+            token: Some(Token {
+                target: "/latest/api/token",
+                lifetime: "X-aliyun-ecs-metadata-token-ttl-seconds",
+                header: "X-aliyun-ecs-metadata-token",
+            }),
+            ..SERVICE
+        }),
+        keyed: Keyed::Path("/latest/", ""),
+        id: Item(&[("/latest/meta-data/instance-id", "")], Shape::Plain),
+        hostname: Item(&[("/latest/meta-data/hostname", "")], Shape::FirstName),
+        local_hostname: Item(&[("/latest/meta-data/hostname", "")], Shape::FirstName),
+        region: Item(&[("/latest/meta-data/region-id", "")], Shape::Plain),
+        zone: Item(&[("/latest/meta-data/zone-id", "")], Shape::Plain),
+        keys: Keys::Listing("/latest/meta-data/public-keys"),
+        userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
+        nics: Nics::Folder(&Folder {
+            path: "/latest/meta-data/network/interfaces/macs/",
+            ipv4: ("private-ipv4s", "vswitch-cidr-block"),
+            ipv6: ("ipv6s", "vswitch-ipv6-cidr-block"),
+            gateways: &["gateway", "ipv6-gateway"],
+        }),
+        ..CLOUD
     },
     Cloud {
         name: "akamai",
         aliases: &["linode"],
         title: "Akamai Cloud",
         marks: &[dmi(Field::SysVendor, "Linode"), dmi(Field::SysVendor, "Akamai")],
+        service: Some(Service {
+            addresses: &[LINK_LOCAL, "fd00:a9fe:a9fe::1"],
+            headers: &[("Accept", "application/json")],
+            token: Some(Token {
+                target: "/v1/token",
+                lifetime: "Metadata-Token-Expiry-Seconds",
+                header: "Metadata-Token",
+            }),
+            interface: Some("f2:3"),
+            ..SERVICE
+        }),
+        keyed: Keyed::Path("/v1/", ""),
+        id: Item(&[("/v1/instance", "id")], Shape::Plain),
+        hostname: Item(&[("/v1/instance", "label")], Shape::Plain),
+        local_hostname: Item(&[("/v1/instance", "label")], Shape::Plain),
+        region: Item(&[("/v1/instance", "region")], Shape::Plain),
+        keys: Keys::Below(&[("/v1/ssh-keys", "users")], ""),
+        userdata: Item(&[("/v1/user-data", "")], Shape::Plain),
+        wrapping: Wrapping::Base64,
+        nics: Nics::Entries(&[Entries {
+            place: ("/v1/network", ""),
+            mac: "",
+            addresses: &[("ipv4/*/*", ""), ("ipv6/slaac", ""), ("ipv6/ranges/*", "")],
+            gateways: &[],
+            raw: "",
+        }]),
+        check: Some(Check { said: ("/v1/instance", "id"), known: Field::ProductSerial }),
+        silent: Silent::Userdata,
+        ..CLOUD
     },
     Cloud {
         name: "exoscale",
-        aliases: &[],
         title: "Exoscale",
         marks: &[Mark::Dmi(Field::ProductName, Text::Begins("Exoscale"))],
+        service: Some(Service { addresses: &[LINK_LOCAL], ..SERVICE }),
+        keyed: Keyed::Path("/1.0/", ""),
+        id: Item(&[("/1.0/meta-data/instance-id", "")], Shape::Plain),
+        hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Shape::FirstName),
+        local_hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Shape::FirstName),
+        zone: Item(&[("/1.0/meta-data/availability-zone", "")], Shape::Plain),
+        keys: Keys::Below(&[("/1.0/meta-data/public-keys", "")], ""),
+        userdata: Item(&[("/1.0/user-data", "")], Shape::Plain),
+        ..CLOUD
     },
-    Cloud { name: "upcloud", aliases: &[], title: "UpCloud", marks: &[dmi(Field::SysVendor, "UpCloud")] },
+    Cloud {
+        name: "upcloud",
+        title: "UpCloud",
+        marks: &[dmi(Field::SysVendor, "UpCloud")],
+        service: Some(Service { addresses: &[LINK_LOCAL], ..SERVICE }),
+        keyed: Keyed::Path("/metadata/v1/", ""),
+        id: Item(&[("/metadata/v1.json", "instance_id")], Shape::Plain),
+        hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
+        local_hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
+        region: Item(&[("/metadata/v1.json", "region")], Shape::Plain),
+        keys: Keys::Below(&[("/metadata/v1.json", "public_keys")], ""),
+        userdata: Item(&[("/metadata/v1.json", "user_data")], Shape::Plain),
+        nics: Nics::Entries(&[Entries {
+            place: ("/metadata/v1.json", "network/interfaces/*"),
+            mac: "mac",
+            addresses: &[("ip_addresses/*/address", "ip_addresses/*/network")],
+            gateways: &["ip_addresses/*/gateway"],
+            raw: "",
+        }]),
+        check: Some(Check { said: ("/metadata/v1.json", "instance_id"), known: Field::ProductUuid }),
+        ..CLOUD
+    },
 ];

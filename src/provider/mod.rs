@@ -5,9 +5,34 @@
 //! recorded replies.
 #![forbid(unsafe_code)]
 
+pub mod azure;
 mod clouds;
+mod gcp;
+mod instance;
+mod keys;
+mod nics;
+pub mod nocloud;
+mod reader;
+mod recognise;
 
 pub use clouds::CLOUDS;
+pub use instance::Instance;
+pub use keys::Key;
+pub use nics::Nic;
+pub use reader::{Identity, Local, Reader};
+pub use recognise::{Evidence, Sign, Verdict, named, recognise, same_uuid};
+
+use crate::error::Result;
+use alloc::vec::Vec;
+
+/// Where documents come from: a service, a volume, a folder, a test's recorded replies.
+pub trait Source {
+    /// What lies at `target`: a path, with its query where the service wants one. `None`: it says that there is nothing.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from saying either.
+    fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>>;
+}
 
 /// One cloud.
 #[derive(Debug)]
@@ -20,6 +45,186 @@ pub struct Cloud {
     pub title: &'static str,
     /// What tells it: any of these is enough.
     pub marks: &'static [Mark],
+    /// The service that is asked; `None` where everything lies on this machine.
+    pub service: Option<Service>,
+    /// What a raw key of `imds` means here.
+    pub keyed: Keyed,
+    /// The identity of the instance: another one means a first boot.
+    pub id: Item,
+    /// Its name as the owner gave it, often with a domain.
+    pub hostname: Item,
+    /// Its name inside the cloud's network.
+    pub local_hostname: Item,
+    /// The region, as the cloud spells it.
+    pub region: Item,
+    /// The zone in the region, as the cloud spells it.
+    pub zone: Item,
+    /// The public keys of those who may log in.
+    pub keys: Keys,
+    /// What the user sent.
+    pub userdata: Item,
+    /// How that is wrapped.
+    pub wrapping: Wrapping,
+    /// The network interfaces.
+    pub nics: Nics,
+    /// What the service's identity must agree with.
+    pub check: Option<Check>,
+    /// Lookups of `imds` that print nothing and succeed when the value is absent, as Tiny Cloud's do there.
+    pub silent: Silent,
+}
+
+/// A metadata service.
+#[derive(Debug)]
+pub struct Service {
+    /// Its addresses, the first preferred: literal ones, link-local ones without scope, or the path of a Unix socket.
+    pub addresses: &'static [&'static str],
+    /// Headers of every request.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// The token to ask for first.
+    pub token: Option<Token>,
+    /// A header that a reply of the real service carries.
+    pub echo: Option<(&'static str, &'static str)>,
+    /// Whether it tells root from others by the port they come from.
+    pub low_port: bool,
+    /// Statuses that mean "not yet" here besides those that mean it everywhere.
+    pub again: &'static [u16],
+    /// Whether it is reached from an address that the machine gives itself, where no DHCP server answers.
+    pub link_local: bool,
+    /// The interface that leads to it, if there are several: a name, a driver, or the beginning of a MAC address.
+    pub interface: Option<&'static str>,
+}
+
+/// The token that a service gives for a `PUT` and wants in every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Token {
+    /// Where it is asked for.
+    pub target: &'static str,
+    /// The header that says how many seconds it shall live.
+    pub lifetime: &'static str,
+    /// The header that it is sent in.
+    pub header: &'static str,
+}
+
+/// What a raw key of `imds` means.
+#[derive(Clone, Copy, Debug)]
+pub enum Keyed {
+    /// A path between these two.
+    Path(&'static str, &'static str),
+    /// The name of a document, a slash, and a path inside its YAML.
+    Yaml,
+    /// A path inside the YAML of this document.
+    Within(&'static str),
+    /// `KEY=value` lines of this document.
+    Lines(&'static str),
+}
+
+/// A value: where it may be, the first that is there taken, and how it looks there.
+#[derive(Clone, Copy, Debug)]
+pub struct Item(pub &'static [Place], pub Shape);
+
+/// A document and a path in it ([`crate::text::document`]); with an empty path the text as it is sent.
+pub type Place = (&'static str, &'static str);
+
+/// How a value looks where it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As it is meant.
+    Plain,
+    /// The first of several names, without the dot of a complete one.
+    FirstName,
+    /// What stands behind the last slash.
+    LastSegment,
+    /// A zone, of which the region is what stands before the last dash, behind the last slash.
+    RegionOfZone,
+}
+
+/// How user-data is wrapped on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrapping {
+    /// Not at all.
+    None,
+    /// In base64.
+    Base64,
+    /// In base64 if the word at this place says so.
+    AsSaid(Place),
+}
+
+/// Where public keys are.
+#[derive(Clone, Copy, Debug)]
+pub enum Keys {
+    /// Nowhere.
+    None,
+    /// A listing of `NUMBER=NAME` at this path; each key at `PATH/NUMBER/openssh-key` (EC2).
+    Listing(&'static str),
+    /// Texts of one key a line, below these places; of mappings those under this name if they have it.
+    Below(&'static [Place], &'static str),
+    /// The same, in the order of the document.
+    InOrder(&'static [Place], &'static str),
+    /// One text, handed on as it is.
+    Verbatim(Place),
+    /// `user:key` lines with what goes with them (GCP): the attributes of the instance and those of the project.
+    Gcp(Place, Place),
+}
+
+/// Where network interfaces are described.
+#[derive(Clone, Copy, Debug)]
+pub enum Nics {
+    /// Nowhere.
+    None,
+    /// A folder of MAC addresses.
+    Folder(&'static Folder),
+    /// Entries of documents.
+    Entries(&'static [Entries]),
+    /// `links` and the `networks` on them (OpenStack `network_data.json`).
+    Links(&'static str),
+}
+
+/// Network interfaces as a folder, each in a folder named by its MAC address.
+#[derive(Clone, Copy, Debug)]
+pub struct Folder {
+    /// The folder, with a slash at its end.
+    pub path: &'static str,
+    /// The files with the IPv4 addresses and with their subnet.
+    pub ipv4: (&'static str, &'static str),
+    /// The files with the IPv6 addresses and with their subnet.
+    pub ipv6: (&'static str, &'static str),
+    /// The files with gateways.
+    pub gateways: &'static [&'static str],
+}
+
+/// Network interfaces as entries of a document. All paths below the first are within an entry, and may be empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Entries {
+    /// The document, and the path of the entries in it; `*` stands for every element.
+    pub place: Place,
+    /// The MAC address.
+    pub mac: &'static str,
+    /// Addresses, with the path of their prefix length, netmask or subnet.
+    pub addresses: &'static [(&'static str, &'static str)],
+    /// Gateways.
+    pub gateways: &'static [&'static str],
+    /// The path below which `imds` finds entry number `#` raw.
+    pub raw: &'static str,
+}
+
+/// What the identity that a service states must agree with: a neighbour that answers in its place does not know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// What the service says.
+    pub said: Place,
+    /// What the firmware says.
+    pub known: Field,
+}
+
+/// Which lookups of `imds` are silent about an absent value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silent {
+    /// None.
+    Nothing,
+    /// The user-data.
+    Userdata,
+    /// All.
+    Everything,
 }
 
 /// A sign by which a machine shows where it runs. None needs a packet.
@@ -27,7 +232,8 @@ pub struct Cloud {
 pub enum Mark {
     /// A string of the firmware (SMBIOS 3.7, 7.2 to 7.4, as `/sys/class/dmi/id/` has it).
     Dmi(Field, Text),
-    /// `product_uuid` as EC2 forms it: `ec2` in front, in either byte order.
+    /// `product_uuid` as EC2 forms it: `ec2` in front, in either byte order, and `product_serial` is the same. One in two
+    /// thousand of all others begins so by chance.
     Ec2Uuid,
     /// The UUID that Xen gave (`/sys/hypervisor/uuid`) begins so.
     XenUuid(&'static str),
@@ -35,6 +241,8 @@ pub enum Mark {
     Word(&'static str),
     /// Something at this path: local.
     Path(&'static str),
+    /// Something at this path that the cloud's images have, and still have where they are moved to. The weakest mark.
+    Trace(&'static str),
     /// A virtio port of this name: local.
     VirtioPort(&'static str),
     /// A volume with this label, in capitals or small letters: local.

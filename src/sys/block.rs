@@ -23,6 +23,9 @@ pub struct Device {
 pub enum Access {
     /// Only looking; closing it afterwards tells udev nothing.
     Read,
+    /// The same for a drive whose medium can be taken out: one that is empty or open stays so, instead of being closed
+    /// and waited for.
+    ReadRemovable,
     /// Writing straight to the device, past the page cache: each write is one request, each read-back is the medium's
     /// own answer. Buffers, offsets and lengths must be multiples of the logical sector.
     WriteDirect,
@@ -56,6 +59,12 @@ const BLKRRPART: u32 = 0x125f;
 const BLKSSZGET: u32 = 0x1268;
 const BLKPG: u32 = 0x1269;
 const BLKGETSIZE64: u32 = 0x8008_1272;
+const CDROM_DRIVE_STATUS: u32 = 0x5326;
+/// Of the slots of a CD changer the one in use (`linux/cdrom.h`); other drives have no slots.
+const CDSL_CURRENT: usize = i32::MAX as usize;
+/// The drive's answers that are no obstacle to reading: it cannot tell, and there is a disc.
+const CDS_NO_INFO: i32 = 0;
+const CDS_DISC_OK: i32 = 4;
 const BLKPG_RESIZE_PARTITION: i32 = 3;
 
 impl Device {
@@ -66,6 +75,7 @@ impl Device {
     pub fn open(path: &str, access: Access) -> Result<Self> {
         let flags = match access {
             Access::Read => OFlags::RDONLY,
+            Access::ReadRemovable => OFlags::RDONLY | OFlags::NONBLOCK,
             Access::WriteDirect => OFlags::RDWR | OFlags::DIRECT,
         };
         let descriptor = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
@@ -99,6 +109,23 @@ impl Device {
         // SAFETY: linux/fs.h: BLKGETSIZE64 fills a u64.
         let got = unsafe { ioctl::run(self.as_fd(), BLKGETSIZE64, 0u64, "ask for the size of") };
         Ok(ByteCount(got.map_err(|error| error.to(&*self.path))?.1))
+    }
+
+    /// Where it ends, for a file as well as for a device.
+    ///
+    /// # Errors
+    /// `Os`: it is neither.
+    pub fn end(&self) -> Result<ByteCount> {
+        let end = rustix::fs::seek(&self.descriptor, rustix::fs::SeekFrom::End(0));
+        end.map(ByteCount).map_err(|errno| refused(errno, "ask for the end of").to(&*self.path))
+    }
+
+    /// Whether the drive has a disc in it that can be read; true as well for what is no CD drive or cannot tell.
+    #[must_use]
+    pub fn has_medium(&self) -> bool {
+        // SAFETY: linux/cdrom.h: CDROM_DRIVE_STATUS takes the number of a slot.
+        let status = unsafe { ioctl::ask(self.as_fd(), CDROM_DRIVE_STATUS, CDSL_CURRENT, "ask for the disc in") };
+        status.is_err() || status.is_ok_and(|status| matches!(status, CDS_NO_INFO | CDS_DISC_OK))
     }
 
     /// The logical sector size.

@@ -10,10 +10,11 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{self, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
+use crate::codec::Source;
 use crate::error::{Error, Result};
 
 /// What is asked of the kernel at once where it does not tell a file's size (/proc, /sys): a page.
@@ -46,6 +47,25 @@ pub fn read(path: &str, limit: usize) -> Result<Vec<u8>> {
         if count.map_err(failed)? == 0 {
             return Ok(content);
         }
+    }
+}
+
+/// A file, a pipe or a device that is read piece by piece.
+pub struct Stream<F: AsFd>(pub F);
+
+impl Stream<OwnedFd> {
+    /// What lies at `path`, from its beginning on.
+    ///
+    /// # Errors
+    /// `Os` from the kernel.
+    pub fn open(path: &str) -> Result<Self> {
+        Ok(Self(open(path, OFlags::RDONLY).map_err(|errno| os(errno, "open", path))?))
+    }
+}
+
+impl<F: AsFd> Source for Stream<F> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        retry_on_intr(|| rustix::io::read(&self.0, &mut *into)).map_err(|errno| super::refused(errno, "read"))
     }
 }
 

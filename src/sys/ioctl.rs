@@ -1,6 +1,8 @@
-//! `ioctl` with one argument passed by address, returning both what the kernel put there and its own return value.
+//! `ioctl` with one argument, returning its own return value and, where the argument is passed by address, what the
+//! kernel put there.
 //!
-//! rustix's ready-made patterns drop the return value, in which btrfs says "another exclusive operation is running".
+//! rustix's ready-made patterns drop the return value, in which btrfs says "another exclusive operation is running" and
+//! a CD drive whether a disc is in it.
 
 #![expect(unsafe_code, reason = "an ioctl number is a promise about the type behind a pointer")]
 
@@ -34,6 +36,43 @@ unsafe impl<T: Copy> Ioctl for Call<T> {
         // SAFETY: `argument` is what `as_ptr` returned; any bit pattern is valid for the plain integers in `T`.
         Ok((returned, unsafe { *argument.cast::<T>() }))
     }
+}
+
+/// A call whose argument is a number.
+struct Question {
+    opcode: Opcode,
+    argument: usize,
+}
+
+// SAFETY: nothing is passed by address; `ask` demands that the opcode is documented to take a number.
+unsafe impl Ioctl for Question {
+    type Output = i32;
+    const IS_MUTATING: bool = false;
+
+    fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    fn as_ptr(&mut self) -> *mut c_void {
+        core::ptr::without_provenance_mut(self.argument)
+    }
+
+    unsafe fn output_from_ptr(returned: IoctlOutput, _: *mut c_void) -> io::Result<i32> {
+        Ok(returned)
+    }
+}
+
+/// Issues `opcode` on `descriptor` with the number `argument`; its answer is what it returns.
+///
+/// # Safety
+/// The kernel's header says that `opcode` takes a number, and no address.
+///
+/// # Errors
+/// `Os` with the kernel's errno, described by `doing`.
+pub(super) unsafe fn ask(descriptor: BorrowedFd<'_>, opcode: u32, argument: usize, doing: &'static str) -> Result<i32> {
+    // SAFETY: the caller vouches for the argument.
+    unsafe { rustix::ioctl::ioctl(descriptor, Question { opcode, argument }) }
+        .map_err(|errno| super::refused(errno, doing))
 }
 
 /// Issues `opcode` on `descriptor` with `argument`.

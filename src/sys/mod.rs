@@ -4,8 +4,11 @@
 //! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
 
 pub mod block;
+#[cfg(feature = "formats")]
+pub mod bzip2;
 pub mod clock;
 pub mod console;
+pub mod datagram;
 #[cfg(all(feature = "full", any(freestanding, test)))]
 mod curve;
 #[cfg(freestanding)]
@@ -17,12 +20,14 @@ mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
+#[cfg(all(any(freestanding, test), target_arch = "x86_64"))]
+mod memory;
 pub mod module;
 pub mod mount;
+pub mod netlink;
 pub mod node;
 pub mod power;
 pub mod process;
-#[cfg(feature = "full")]
 pub mod random;
 pub mod resize;
 pub mod socket;

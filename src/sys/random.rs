@@ -1,12 +1,31 @@
-//! Bytes nobody can guess (`getrandom(2)`).
+//! Random numbers from the kernel (`getrandom(2)`).
 
+#![forbid(unsafe_code)]
+
+use super::{clock, refused};
+use crate::error::Result;
 use rustix::io::retry_on_intr;
 use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::refused;
-use crate::error::Result;
+/// A number that a neighbour cannot guess. Early in the boot, while the kernel's generator is not seeded yet, it is the
+/// best the kernel has (`GRND_INSECURE`), because waiting could take for ever: good for the number of a transaction
+/// and not for a key.
+#[must_use]
+pub fn number() -> u64 {
+    for flags in [GetRandomFlags::NONBLOCK, GetRandomFlags::INSECURE] {
+        let mut bytes = [0; 8];
+        // So few bytes are delivered whole or not at all.
+        if getrandom(&mut bytes, flags).is_ok() {
+            return u64::from_ne_bytes(bytes);
+        }
+    }
+    // Kernels before 5.6 have no second way: the time at least differs from boot to boot.
+    let now = clock::now();
+    u64::from(now.subsec_nanos()) << 32 ^ now.as_secs()
+}
 
-/// Fills `buffer`. Shortly after the machine was switched on this waits until the kernel has gathered enough.
+/// Fills `buffer` with bytes that are good for keys. Shortly after the machine was switched on this waits until the
+/// kernel has gathered enough.
 ///
 /// # Errors
 /// `Os`: the kernel has no such call.
@@ -22,6 +41,11 @@ pub fn fill(buffer: &mut [u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_differ() {
+        assert_ne!(number(), number());
+    }
 
     #[test]
     fn every_byte_is_filled() {

@@ -3,6 +3,9 @@
 #![expect(unsafe_code, reason = "without std nobody but the start-up contract says that 0, 1 and 2 are open")]
 
 use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+
+use crate::error::Result;
 
 /// Standard input.
 #[must_use]
@@ -31,8 +34,26 @@ pub fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) {
     while !rest.is_empty() {
         match rustix::io::write(to, rest) {
             Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or_default(),
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             _ => return,
         }
     }
+}
+
+/// Writes all of `bytes`, and says whether anybody still reads them.
+///
+/// # Errors
+/// `Os` from the kernel, but for a reader that went away.
+pub fn write(to: BorrowedFd<'_>, bytes: &[u8]) -> Result<bool> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::write(to, rest) {
+            Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::PIPE) => return Ok(false),
+            Ok(_) => return Err(super::refused(Errno::IO, "write")),
+            Err(errno) => return Err(super::refused(errno, "write")),
+        }
+    }
+    Ok(true)
 }

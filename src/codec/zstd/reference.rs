@@ -3,40 +3,77 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use zstd_safe::{CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer};
+use zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
+use zstd_safe::{CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer};
 
 use super::{DOING, WINDOW_LOG_LIMIT};
-use crate::codec;
+use crate::codec::source::too_early;
+use crate::codec::{Input, Source};
 use crate::error::{Error, Result};
 
-pub(in crate::codec) fn decode(input: &[u8], limit: usize) -> Result<Vec<u8>> {
-    let failed = |code| Error::corrupt(DOING, zstd_safe::get_error_name(code));
-    let mut context = DCtx::try_create().ok_or_else(|| no_memory(DOING))?;
-    context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_LIMIT)).map_err(failed)?;
-    let mut output = Vec::new();
-    let mut used = 0;
-    let mut source = InBuffer::around(input);
-    // Each round takes input, gives output or ends.
-    loop {
-        if used == output.len() {
-            codec::grow(&mut output, used, limit, DOING)?;
-        }
-        let mut target = OutBuffer::around_pos(output.as_mut_slice(), used);
-        // What the frame still wants: 0 when it is complete and all of it was handed out.
-        let wanted = context.decompress_stream(&mut target, &mut source).map_err(failed)?;
-        used = target.pos();
-        if source.pos() == input.len() {
-            if wanted == 0 {
-                break;
+pub(in crate::codec) struct Decoder<'a> {
+    input: Input<'a>,
+    /// Made when the first bytes are asked for, as that may fail.
+    context: Option<DCtx<'static>>,
+    /// Whether the last frame is complete and all of it was handed out.
+    complete: bool,
+}
+
+impl<'a> Decoder<'a> {
+    pub(in crate::codec) fn new(input: Input<'a>) -> Self {
+        Self { input, context: None, complete: false }
+    }
+}
+
+impl Source for Decoder<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(open()?),
+        };
+        // Each round takes input, hands out, or ends.
+        loop {
+            let packed = self.input.peek(1)?;
+            let ended = packed.is_empty();
+            if ended && self.complete {
+                return Ok(0);
             }
-            if used < output.len() {
-                return Err(Error::corrupt(DOING, "it ends too early"));
+            let mut source = InBuffer::around(packed);
+            let mut target = OutBuffer::around(&mut *into);
+            let wanted = context.decompress_stream(&mut target, &mut source).map_err(|code| error_of(code, DOING))?;
+            let (consumed, produced) = (source.pos(), target.pos());
+            self.complete = wanted == 0;
+            self.input.take(consumed);
+            if produced > 0 {
+                return Ok(produced);
+            }
+            if ended {
+                return Err(too_early(DOING));
             }
         }
     }
-    codec::check_length(used, limit, DOING)?;
-    output.truncate(used);
-    Ok(output)
+}
+
+fn open() -> Result<DCtx<'static>> {
+    let mut context = DCtx::try_create().ok_or_else(|| no_memory(DOING))?;
+    context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_LIMIT)).map_err(|code| error_of(code, DOING))?;
+    Ok(context)
+}
+
+/// The library's own words are left out of the shipped program.
+fn error_of(code: ErrorCode, doing: &'static str) -> Error {
+    const WINDOW: usize = Code::ZSTD_error_frameParameter_windowTooLarge as usize;
+    const DICTIONARY: usize = Code::ZSTD_error_dictionary_wrong as usize;
+    const MEMORY: usize = Code::ZSTD_error_memory_allocation as usize;
+    const CHECKSUM: usize = Code::ZSTD_error_checksum_wrong as usize;
+    // An error is returned as a negative number.
+    match code.wrapping_neg() {
+        WINDOW => Error::refused(doing, super::WINDOW_TOO_LARGE),
+        DICTIONARY => Error::unsupported(doing, super::NEEDS_DICTIONARY),
+        MEMORY => no_memory(doing),
+        CHECKSUM => Error::corrupt(doing, super::WRONG_CHECKSUM),
+        _ => Error::corrupt(doing, super::NO_FRAME),
+    }
 }
 
 /// One frame as the kernel takes it for an initramfs.
@@ -46,7 +83,7 @@ pub(in crate::codec) fn encode(input: &[u8]) -> Result<Vec<u8>> {
     const LEVEL: i32 = 19;
     /// 8 MiB: the largest window that the kernel unpacks an initramfs with (`lib/decompress_unzstd.c`).
     const WINDOW_LOG: u32 = 23;
-    let failed = |code| Error::refused(PACKING, zstd_safe::get_error_name(code));
+    let failed = |code| error_of(code, PACKING);
     let mut context = CCtx::try_create().ok_or_else(|| no_memory(PACKING))?;
     for parameter in
         [CParameter::CompressionLevel(LEVEL), CParameter::WindowLog(WINDOW_LOG), CParameter::ChecksumFlag(true)]

@@ -1,60 +1,93 @@
 //! Zstandard by ruzstd.
 
-use alloc::vec::Vec;
-
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
-use ruzstd::io::Read as _;
+use ruzstd::io::{self, Read as _};
 
 use super::{DOING, WINDOW_LOG_LIMIT};
-use crate::codec;
+use crate::codec::source::too_early;
+use crate::codec::{Input, STEP, Source};
 use crate::error::{Error, Result};
 
-pub(in crate::codec) fn decode(input: &[u8], limit: usize) -> Result<Vec<u8>> {
-    let mut decoder = FrameDecoder::new();
-    decoder.set_max_window_size(1 << WINDOW_LOG_LIMIT);
-    let mut output = Vec::new();
-    let mut left = input;
-    // Each frame takes at least its magic number from `left`.
-    loop {
-        match decoder.init(&mut left) {
-            Ok(()) => decode_frame(&mut decoder, &mut left, &mut output, limit)?,
+/// Where the input stands.
+enum Stage {
+    /// Before a frame; there must be a first one.
+    Between { first: bool },
+    /// In a frame.
+    Frame,
+}
+
+pub(in crate::codec) struct Decoder<'a> {
+    input: Input<'a>,
+    stage: Stage,
+    frame: FrameDecoder,
+}
+
+impl<'a> Decoder<'a> {
+    pub(in crate::codec) fn new(input: Input<'a>) -> Self {
+        let mut frame = FrameDecoder::new();
+        frame.set_max_window_size(1 << WINDOW_LOG_LIMIT);
+        Self { input, stage: Stage::Between { first: true }, frame }
+    }
+
+    fn next_frame(&mut self) -> Result<()> {
+        match self.frame.init(&mut self.input) {
+            Ok(()) => self.stage = Stage::Frame,
             Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
-                let behind = usize::try_from(length).ok().and_then(|length| left.get(length..));
-                left = behind.ok_or_else(|| Error::corrupt(DOING, "it ends too early"))?;
+                self.input.pass(length.into(), DOING)?;
+                self.stage = Stage::Between { first: false };
             }
-            Err(error) => return Err(error_of(&error)),
+            Err(error) => return Err(self.input.failure_or(error_of(&error))),
         }
-        if left.is_empty() {
-            return Ok(output);
+        Ok(())
+    }
+
+    /// Unpacks some blocks, or holds the content against the checksum behind the last one.
+    fn next_blocks(&mut self) -> Result<()> {
+        if !self.frame.is_finished() {
+            let done = self.frame.decode_blocks(&mut self.input, BlockDecodingStrategy::UptoBytes(STEP));
+            done.map_err(|error| self.input.failure_or(error_of(&error)))?;
+            return Ok(());
+        }
+        self.stage = Stage::Between { first: false };
+        match self.frame.get_checksum_from_data() {
+            Some(stated) if self.frame.get_calculated_checksum() != Some(stated) => {
+                Err(Error::corrupt(DOING, super::WRONG_CHECKSUM))
+            }
+            _ => Ok(()),
         }
     }
 }
 
-fn decode_frame(decoder: &mut FrameDecoder, left: &mut &[u8], output: &mut Vec<u8>, limit: usize) -> Result<()> {
-    while !decoder.is_finished() {
-        decoder
-            .decode_blocks(&mut *left, BlockDecodingStrategy::UptoBytes(codec::STEP))
-            .map_err(|error| error_of(&error))?;
-        let used = output.len();
-        let ready = decoder.can_collect();
-        codec::check_length(used.saturating_add(ready), limit, DOING)?;
-        output.resize(used.saturating_add(ready), 0);
-        let room = output.get_mut(used..).unwrap_or_default();
-        decoder.read_exact(room).map_err(|_| Error::corrupt(DOING, "it ends too early"))?;
-    }
-    match decoder.get_checksum_from_data() {
-        Some(stated) if decoder.get_calculated_checksum() != Some(stated) => {
-            Err(Error::corrupt(DOING, "checksum does not match"))
+impl Source for Decoder<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        // Each round takes input, hands out, or ends.
+        loop {
+            match self.stage {
+                Stage::Between { first } => match self.input.peek(1)?.is_empty() {
+                    true if first => return Err(too_early(DOING)),
+                    true => return Ok(0),
+                    false => self.next_frame()?,
+                },
+                Stage::Frame if self.frame.can_collect() > 0 => {
+                    return self.frame.read(into).map_err(|_| too_early(DOING));
+                }
+                Stage::Frame => self.next_blocks()?,
+            }
         }
-        _ => Ok(()),
+    }
+}
+
+impl io::Read for Input<'_> {
+    fn read(&mut self, into: &mut [u8]) -> core::result::Result<usize, io::Error> {
+        self.read_for_library(into).ok_or_else(|| io::ErrorKind::Other.into())
     }
 }
 
 fn error_of(error: &FrameDecoderError) -> Error {
     match error {
-        FrameDecoderError::WindowSizeTooBig { .. } => Error::refused(DOING, "its window is larger than 128 MiB"),
-        FrameDecoderError::DictNotProvided { .. } => Error::unsupported(DOING, "it needs a dictionary"),
-        _ => Error::corrupt(DOING, "it is no valid zstd frame"),
+        FrameDecoderError::WindowSizeTooBig { .. } => Error::refused(DOING, super::WINDOW_TOO_LARGE),
+        FrameDecoderError::DictNotProvided { .. } => Error::unsupported(DOING, super::NEEDS_DICTIONARY),
+        _ => Error::corrupt(DOING, super::NO_FRAME),
     }
 }

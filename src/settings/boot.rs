@@ -1,6 +1,4 @@
-//! What the user asked for, taken from the kernel command line; every word that wisp knows is in this file.
-//!
-//! A word that cannot be meant does not stop a boot: it is told in [`Boot::complaints`] and its default holds.
+//! Before `switch_root`: words of the kernel command line. There is no file yet that could say more.
 
 #![forbid(unsafe_code)]
 

@@ -1,0 +1,224 @@
+//! `wisp imds`, also by the name `imds`: metadata by item, in the grammar of Tiny Cloud's command of that name.
+//!
+//! Items are evaluated from left to right, each seeing the switches before it. Values are written as the service has
+//! them, without a newline. A lookup that fails ends it with exit code 1, and what the items before it wrote stays
+//! written; a cloud that cannot be told, or is none, gives 2 before any item.
+//!
+//! JSON, a stable format: `cloud`, `instance-id`, `hostname`, `region`, `zone` (text or null); `ssh-keys`, each with
+//! `user` (text or null) and `key`; `nics`, each with `mac` and `interface` (text or null), `addresses` as
+//! `ADDRESS/PREFIX` and `gateways`.
+
+#![forbid(unsafe_code)]
+
+use super::{Command, print};
+use crate::error::{Error, Result};
+use crate::log::Log;
+use crate::metadata::{Access, Machine};
+use crate::provider::{Reader, Silent};
+use crate::sys::{file, stdio, tree};
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+
+pub(super) const COMMAND: Command = Command {
+    name: "imds",
+    usage: "[--network] ITEM... | --json | --save",
+    summary: "Print metadata of this machine: its name, keys, user-data",
+    help: "\
+Items, from left to right:
+  @hostname @local-hostname @ssh-keys @userdata @nics
+  @nic:NAME,SUB...  of the interface NAME: @mac @ipv4 @ipv6 @ipv4-net @ipv6-net
+                    @ipv4-prefix @ipv6-prefix, a path below it, or a switch
+  PATH              a path of the cloud's own, below its base
+  -e +e             skip failures, end at the first one (+e)
+  -E +E             say nothing of failures, tell them (+E)
+  +n +s +t          a newline, a blank, a tab
+
+Values are written as they are, without a newline. Exit: 0, 1 when a lookup
+fails, 2 when the cloud is not known.
+
+Before all items:
+  --network         configure the network for it where it is not, and undo that
+  --json            print id, hostname, region, zone, keys and interfaces
+  --save            write the user-data, unpacked, to /var/lib/cloud/user-data (0600)
+
+Usage: imds is another name of wisp imds
+",
+    takes_any_word: true,
+    run,
+};
+
+/// What a failed lookup is answered with, whatever its kind: scripts know this number.
+const LOOKUP_FAILED: u8 = 1;
+
+/// What a cloud that cannot be told is answered with.
+const NO_CLOUD: u8 = 2;
+
+/// The switches.
+struct State<'a> {
+    /// Whether a failure ends the evaluation.
+    honours: bool,
+    /// Whether failures are told; also read by whoever tells of second tries.
+    tells: &'a Cell<bool>,
+}
+
+fn run(arguments: &[&str]) -> Result<u8> {
+    let (mut network, mut json, mut save, mut items) = (false, false, false, arguments);
+    while let Some((&first, rest)) = items.split_first() {
+        match first {
+            "--network" => network = true,
+            "--json" => json = true,
+            "--save" => save = true,
+            _ => break,
+        }
+        items = rest;
+    }
+    let log = Log::stderr();
+    let machine = Machine::look("");
+    machine.settings.complaints.iter().for_each(|complaint| log.warning(complaint));
+    let mut access = match machine.access() {
+        Ok(access) => access,
+        Err(error) => {
+            log.error(&format!("{error}"));
+            return Ok(NO_CLOUD);
+        }
+    };
+    let held = if network { access.reach(&log)? } else { None };
+    let result = answer(&access, (json, save), items, &log);
+    if let Some(held) = held {
+        // The answer counts, whether or not everything could be undone.
+        held.release().unwrap_or_else(|error| log.warning(&format!("{error}")));
+    }
+    result
+}
+
+fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: &Log) -> Result<u8> {
+    let tells = Cell::new(true);
+    let tell = |line: &str| {
+        if tells.get() {
+            log.info(line);
+        }
+    };
+    if items.is_empty() && !json && !save {
+        return Ok(0);
+    }
+    let mut reader = match access.open(&tell) {
+        Ok(reader) => reader,
+        Err(error) => {
+            log.error(&format!("{error}"));
+            return Ok(LOOKUP_FAILED);
+        }
+    };
+    if json {
+        print(&format!("{}\n", reader.instance()?.json()))?;
+    }
+    if save {
+        self::save(&mut reader, access.folder())?;
+    }
+    Ok(evaluate(&mut reader, items, &mut State { honours: true, tells: &tells }, log))
+}
+
+/// Unpacks the user-data and puts it where the phases of a first boot look for it. No user-data is an empty file.
+fn save(reader: &mut Reader<'_>, folder: &str) -> Result<()> {
+    let bytes = reader.userdata()?.unwrap_or_default();
+
+    tree::make_directory(folder, 0o700)?;
+    file::write_atomically(&format!("{folder}/user-data"), &bytes, 0o600)
+}
+
+/// Evaluates `items`, and returns the exit code.
+fn evaluate(reader: &mut Reader<'_>, items: &[&str], state: &mut State<'_>, log: &Log) -> u8 {
+    for item in items {
+        // An empty item ends it: what a script's unset variable leaves is no key.
+        let Some(word) = item.split_whitespace().next() else { break };
+        if state.switch(word) {
+            continue;
+        }
+        let worked = match word.strip_prefix("@nic:") {
+            Some(rest) => nic(reader, rest, state, log),
+            None => state.writes(word, lookup(reader, word), log),
+        };
+        if !worked && state.honours {
+            return LOOKUP_FAILED;
+        }
+    }
+    0
+}
+
+impl State<'_> {
+    /// Whether `word` is a switch; then it is switched.
+    fn switch(&mut self, word: &str) -> bool {
+        match word {
+            "-e" | "+e" => self.honours = word == "+e",
+            "-E" | "+E" => self.tells.set(word == "+E"),
+            "+n" => stdio::write_all(stdio::output(), b"\n"),
+            "+s" => stdio::write_all(stdio::output(), b" "),
+            "+t" => stdio::write_all(stdio::output(), b"\t"),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Writes a value, or tells why there is none; whether there was one.
+    fn writes(&self, word: &str, value: Result<Vec<u8>>, log: &Log) -> bool {
+        match value {
+            Ok(ref value) => stdio::write_all(stdio::output(), value),
+            Err(ref error) if self.tells.get() => log.error(&format!("{word}: {error}")),
+            Err(_) => {}
+        }
+        value.is_ok()
+    }
+}
+
+/// The value of one item.
+fn lookup(reader: &mut Reader<'_>, word: &str) -> Result<Vec<u8>> {
+    let cloud = reader.cloud();
+    let (value, may_be_absent) = match word {
+        "@hostname" => (reader.hostname()?, cloud.silent == Silent::Everything),
+        "@local-hostname" => (reader.bytes(&cloud.local_hostname)?, cloud.silent == Silent::Everything),
+        "@userdata" => (reader.userdata()?, cloud.silent != Silent::Nothing),
+        // No keys are an answer too.
+        "@ssh-keys" => (Some(reader.keys_text()?), true),
+        "@nics" => (nics(reader)?, false),
+        key => (reader.raw(key)?, cloud.silent == Silent::Everything),
+    };
+    match value {
+        None if may_be_absent => Ok(Vec::new()),
+        None => Err(Error::absent("look up metadata", "the cloud has no such value")),
+        Some(value) => Ok(value),
+    }
+}
+
+/// The MAC addresses that the cloud knows, one a line.
+fn nics(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>> {
+    let mut text = String::new();
+    for nic in reader.nics()? {
+        text.push_str(&format!("{}\n", nic.mac));
+    }
+    Ok(Some(text.into_bytes()).filter(|text| !text.is_empty()))
+}
+
+/// `NAME,SUB…`; whether all lookups worked that had to. The switches among the subs hold for these only.
+fn nic(reader: &mut Reader<'_>, rest: &str, outer: &State<'_>, log: &Log) -> bool {
+    const DOING: &str = "look up metadata of the interface";
+    let absent = |name: &str, why: &'static str| Error::absent(DOING, why).to(name);
+    let (name, subs) = rest.split_once(',').unwrap_or((rest, ""));
+    let Some(mac) = reader.mac_of(name) else {
+        return outer.writes("@nic", Err(absent(name, "this machine has none of that name")), log);
+    };
+    let tells = Cell::new(true);
+    let mut state = State { honours: true, tells: &tells };
+    for sub in subs.split(',') {
+        if state.switch(sub) {
+            continue;
+        }
+        let value = reader.nic_value(&mac, sub);
+        let value = value.and_then(|value| value.ok_or_else(|| absent(name, "the cloud has no such value")));
+        if !state.writes(sub, value, log) && state.honours {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,377 @@
+//! Makes one address reachable, with as little as that takes, and undoes it.
+//!
+//! For IPv4: the first interface whose DHCP lease leads to the address, or an address of the link's own. For IPv6 the
+//! kernel does all of it (link-local address, router advertisements) once an interface is up.
+
+use super::kernel::{Changes, Kernel};
+use super::{Interface, candidates, dhcp, list};
+use crate::error::{Error, Kind, Result};
+use crate::log::Log;
+use crate::packet::dhcp4::{self, Lease};
+use crate::packet::rtnetlink::{self, Route};
+use crate::sys::{clock, random};
+use crate::units::Deadline;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+
+/// How long drivers may take until the first interface is there. Those of virtual hardware are done before this is
+/// asked; a machine without any interface should not wait for long.
+const UNTIL_FIRST: Duration = Duration::from_secs(10);
+
+/// How much later than the first carrier the one of a better interface may be seen. Negotiating a gigabit takes longer,
+/// but there the carriers of all cards come late.
+const UNTIL_BETTER: Duration = Duration::from_secs(1);
+
+/// How long one interface may look for a lease when there is no deadline to share.
+const LEASE_PATIENCE: Duration = Duration::from_secs(60);
+
+const DOING: &str = "find a way to";
+
+/// What is to be reached, and by which means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// The address. For a link-local one of IPv6, any interface with such an address will do.
+    pub server: IpAddr,
+    /// Whether to ask for a DHCP lease (IPv4).
+    pub dhcp: bool,
+    /// Whether to take an address of 169.254.0.0/16 without asking anybody (IPv4; DigitalOcean), where there is no
+    /// lease.
+    pub link_local: bool,
+    /// The driver, the name or the beginning of the Ethernet address of the interface to try first.
+    pub prefer: Option<&'static str>,
+}
+
+/// The way that was found, and what was changed for it.
+#[derive(Debug)]
+#[must_use = "the network is either released or kept"]
+pub struct Held {
+    /// The name of the interface.
+    pub interface: String,
+    /// Its number: the scope of a link-local address.
+    pub index: u32,
+    /// The lease, if one was needed.
+    pub lease: Option<Lease>,
+    made: Made,
+}
+
+/// What was changed, in that order.
+#[derive(Debug, Default)]
+struct Made(Vec<Change>);
+
+#[derive(Debug)]
+enum Change {
+    Up(u32),
+    Address(u32, Ipv4Addr, u8),
+    Route(Route),
+    Lease(dhcp::Session, Lease),
+}
+
+/// Whether the kernel can send packets to `server` as things are.
+///
+/// # Errors
+/// `Os`, `TimedOut`: the kernel does not answer.
+pub fn is_reachable(server: IpAddr) -> Result<bool> {
+    find(&mut Kernel::open()?, server, None).map(|found| found.is_some())
+}
+
+/// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed.
+///
+/// # Errors
+/// `Absent`: there is no interface. `TimedOut`: none of them leads there. `Os`. Whatever was changed is undone.
+pub fn reach(want: &Want, deadline: Deadline, log: &Log) -> Result<Held> {
+    let mut kernel = Kernel::open()?;
+    let mut made = Made::default();
+    let found = match find(&mut kernel, want.server, want.prefer)? {
+        Some(interface) => Ok((interface, None)),
+        None => Seeker { kernel: &mut kernel, made: &mut made, want, deadline, log }.run(),
+    };
+    match found {
+        Ok((interface, lease)) => Ok(Held { interface: interface.name, index: interface.index, lease, made }),
+        Err(error) => {
+            // The error that stopped the search is the one to tell.
+            let _ = made.undo(&mut kernel);
+            Err(error.to(format!("{}", want.server)))
+        }
+    }
+}
+
+impl Held {
+    /// Whether the server could be reached before, and nothing was changed.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        self.made.0.is_empty()
+    }
+
+    /// Undoes exactly what was changed: the lease is given back, routes and address go, the interface is set down.
+    ///
+    /// # Errors
+    /// `Os`: the first thing that could not be undone; the others were.
+    pub fn release(self) -> Result<()> {
+        self.made.undo(&mut Kernel::open()?)
+    }
+
+    /// Leaves everything as it is, for whoever configures the network next.
+    pub fn keep(self) {}
+}
+
+/// The interface by which the kernel reaches `server` as things are.
+fn find(kernel: &mut Kernel, server: IpAddr, prefer: Option<&str>) -> Result<Option<Interface>> {
+    if let IpAddr::V6(address) = server
+        && address.is_unicast_link_local()
+    {
+        let all = list(kernel)?;
+        let is_ready = |it: &&&Interface| it.has_carrier && it.addresses.iter().any(|(own, _)| is_link_local6(*own));
+        return Ok(candidates(&all, prefer).iter().find(is_ready).map(|it| (*it).clone()));
+    }
+    let Some(way) = kernel.find_way(server, None)? else { return Ok(None) };
+    Ok(list(kernel)?.into_iter().find(|it| it.index == way.index))
+}
+
+fn is_link_local6(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
+struct Seeker<'a> {
+    kernel: &'a mut Kernel,
+    made: &'a mut Made,
+    want: &'a Want,
+    deadline: Deadline,
+    log: &'a Log,
+}
+
+impl Seeker<'_> {
+    fn run(mut self) -> Result<(Interface, Option<Lease>)> {
+        let mut changes = Changes::open()?;
+        self.set_up(&mut changes)?;
+        let (interface, lease) = match self.want.server {
+            IpAddr::V6(_) => (self.wait_for_way(&mut changes)?, None),
+            IpAddr::V4(server) => {
+                let ready = self.wait_for_carrier(&mut changes)?;
+                self.lease(&ready, server).or_else(|error| self.link_local(&ready, error))?
+            }
+        };
+        self.set_others_down(interface.index);
+        Ok((interface, lease))
+    }
+
+    /// Sets the interfaces up that could lead there, once there are any.
+    fn set_up(&mut self, changes: &mut Changes) -> Result<()> {
+        let until = self.deadline.sooner(Deadline::after(clock::now(), UNTIL_FIRST));
+        loop {
+            let all = list(self.kernel)?;
+            let tried = candidates(&all, self.want.prefer);
+            for interface in tried.iter().filter(|it| !it.is_up) {
+                let order = rtnetlink::set_link(interface.index, true);
+                self.kernel.order(&order, "set up").map_err(|error| error.to(interface.name.as_str()))?;
+                self.made.0.push(Change::Up(interface.index));
+            }
+            if !tried.is_empty() {
+                return Ok(());
+            }
+            if !changes.wait(until)? {
+                return Err(Error::absent(DOING, "this machine has no network interface"));
+            }
+        }
+    }
+
+    /// Waits until the kernel has found its way by itself.
+    fn wait_for_way(&mut self, changes: &mut Changes) -> Result<Interface> {
+        loop {
+            if let Some(interface) = find(self.kernel, self.want.server, self.want.prefer)? {
+                return Ok(interface);
+            }
+            if !changes.wait(self.deadline)? {
+                return Err(Error::new(Kind::TimedOut, DOING, "no interface leads there"));
+            }
+        }
+    }
+
+    /// The interfaces that have a carrier, best first: all of them, or those that have one a moment after the first.
+    fn wait_for_carrier(&mut self, changes: &mut Changes) -> Result<Vec<Interface>> {
+        let mut until = self.deadline;
+        let mut has_begun = false;
+        loop {
+            let all = list(self.kernel)?;
+            let tried = candidates(&all, self.want.prefer);
+            let ready: Vec<Interface> = tried.iter().filter(|it| it.has_carrier).map(|it| (*it).clone()).collect();
+            if !ready.is_empty() && !has_begun {
+                has_begun = true;
+                until = until.sooner(Deadline::after(clock::now(), UNTIL_BETTER));
+            }
+            if ready.len() == tried.len() && has_begun || !changes.wait(until)? {
+                return match ready.is_empty() {
+                    false => Ok(ready),
+                    true => Err(Error::new(Kind::TimedOut, DOING, "no interface has a carrier")),
+                };
+            }
+        }
+    }
+
+    /// Takes the first lease that leads to `server`, else the first of all.
+    fn lease(&mut self, ready: &[Interface], server: Ipv4Addr) -> Result<(Interface, Option<Lease>)> {
+        let mut last = Error::refused(DOING, "no means of getting there is allowed");
+        let mut spare = None;
+        let tried = if self.want.dhcp { ready } else { &[] };
+        for (index, interface) in tried.iter().enumerate() {
+            let left = tried.len().saturating_sub(index);
+            let channel = dhcp::Channel::open(interface)?;
+            match dhcp::acquire(channel, interface, self.share(left)) {
+                Ok((lease, session)) if leads_to(&lease, server) => {
+                    return self.install(interface, lease, session, server);
+                }
+                Ok((lease, session)) if spare.is_none() => spare = Some((interface, lease, session)),
+                // One that is not needed goes back; if it cannot, the server forgets it in time.
+                Ok((lease, session)) => drop(session.release(&lease)),
+                Err(error) => {
+                    self.log.info(&format!("{error}"));
+                    last = error;
+                }
+            }
+        }
+        match spare {
+            Some((interface, lease, session)) => self.install(interface, lease, session, server),
+            None => Err(last),
+        }
+    }
+
+    /// The deadline for the first of `left` interfaces, when each may take the same time; an address of the link's own
+    /// counts as one more.
+    fn share(&self, left: usize) -> Deadline {
+        let now = clock::now();
+        let left = u32::try_from(left).unwrap_or(u32::MAX).saturating_add(self.want.link_local.into());
+        let span = self.deadline.remaining(now).map_or(LEASE_PATIENCE, |span| span.checked_div(left).unwrap_or(span));
+        Deadline::after(now, span)
+    }
+
+    /// Carries out `lease`. What is done last is undone first: the lease goes back while its address is still there.
+    fn install(
+        &mut self,
+        interface: &Interface,
+        lease: Lease,
+        session: dhcp::Session,
+        server: Ipv4Addr,
+    ) -> Result<(Interface, Option<Lease>)> {
+        self.log.info(&format!(
+            "{}: {}/{} leased from {} for {} s",
+            interface.name, lease.address, lease.prefix, lease.server, lease.seconds
+        ));
+        let done = self.configure(interface, &lease, server);
+        self.made.0.push(Change::Lease(session, lease.clone()));
+        done.map(|()| (interface.clone(), Some(lease)))
+    }
+
+    fn configure(&mut self, interface: &Interface, lease: &Lease, server: Ipv4Addr) -> Result<()> {
+        self.add_address(interface.index, lease.address, lease.prefix, lease.seconds)?;
+        let mtu = lease.mtu.filter(|mtu| u32::from(*mtu) < interface.mtu);
+        for dhcp4::Route { destination, prefix, gateway } in lease.routes.iter().copied() {
+            let route = Route { index: interface.index, destination, prefix, gateway, source: lease.address, mtu };
+            // One that the kernel does not accept may be one that is not needed.
+            if let Err(error) = self.add_route(route) {
+                self.log.warning(&format!("{error}; going on without this route"));
+            }
+        }
+        self.add_last_route(interface, lease.address, server)
+    }
+
+    /// Takes an address of 169.254.0.0/16 on the best interface, unless `error` is to be the end of it.
+    fn link_local(&mut self, ready: &[Interface], error: Error) -> Result<(Interface, Option<Lease>)> {
+        let (IpAddr::V4(server), Some(interface), true) = (self.want.server, ready.first(), self.want.link_local)
+        else {
+            return Err(error);
+        };
+        // RFC 3927 keeps the first and the last 256 free; below 169 nobody's metadata server is met. That the address
+        // is in use is not asked of the neighbours, who on such a link are the cloud's own machines.
+        let [a, b, ..] = random::number().to_ne_bytes();
+        let address = Ipv4Addr::new(169, 254, a.checked_rem(168).unwrap_or(0).saturating_add(1), b);
+        self.log.info(&format!("{}: {address}/16 without asking", interface.name));
+        self.add_address(interface.index, address, 16, u32::MAX)?;
+        self.add_last_route(interface, address, server)?;
+        Ok((interface.clone(), None))
+    }
+
+    fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8, seconds: u32) -> Result<()> {
+        let order = rtnetlink::add_address(index, address, prefix, seconds);
+        let is_new = self.kernel.make(&order, "add an address to").map_err(|error| error.to(format!("{address}")))?;
+        if is_new {
+            self.made.0.push(Change::Address(index, address, prefix));
+        }
+        Ok(())
+    }
+
+    fn add_route(&mut self, route: Route) -> Result<()> {
+        let named = |error: Error| error.to(format!("{}/{}", route.destination, route.prefix));
+        let is_new = self.kernel.make(&rtnetlink::add_route(&route), "add a route to").map_err(named)?;
+        if is_new {
+            self.made.0.push(Change::Route(route));
+        }
+        Ok(())
+    }
+
+    /// Leads packets to `server` straight out of `interface`, unless they leave by it already.
+    fn add_last_route(&mut self, interface: &Interface, source: Ipv4Addr, server: Ipv4Addr) -> Result<()> {
+        let is_ours = |way: rtnetlink::Way| way.index == interface.index;
+        if self.kernel.find_way(server.into(), None)?.is_some_and(is_ours) {
+            return Ok(());
+        }
+        self.add_route(Route {
+            index: interface.index,
+            destination: server,
+            prefix: 32,
+            gateway: None,
+            source,
+            mtu: None,
+        })
+    }
+
+    /// Sets down again what was set up and led nowhere.
+    fn set_others_down(&mut self, used: u32) {
+        let mut kept = Vec::new();
+        for change in core::mem::take(&mut self.made.0) {
+            match change {
+                Change::Up(index) if index != used => {
+                    // It is up for nothing, which harms nobody.
+                    let _ = self.kernel.order(&rtnetlink::set_link(index, false), "set down");
+                }
+                _ => kept.push(change),
+            }
+        }
+        self.made.0 = kept;
+    }
+}
+
+/// Whether packets to `server` would find their way by what `lease` says.
+fn leads_to(lease: &Lease, server: Ipv4Addr) -> bool {
+    let holds = |network: Ipv4Addr, prefix: u8| {
+        let mask = u32::MAX.checked_shl(32u32.saturating_sub(prefix.into())).unwrap_or(0);
+        (network.to_bits() ^ server.to_bits()) & mask == 0
+    };
+    holds(lease.address, lease.prefix) || lease.routes.iter().any(|route| holds(route.destination, route.prefix))
+}
+
+impl Made {
+    /// Undoes it, last things first; the first error is told, and the rest undone nevertheless.
+    fn undo(self, kernel: &mut Kernel) -> Result<()> {
+        /// What the kernel says of a route, an address and an interface that are gone: `ESRCH`, `EADDRNOTAVAIL`,
+        /// `ENODEV`.
+        const GONE: [i32; 3] = [3, 99, 19];
+        let mut first = Ok(());
+        for change in self.0.iter().rev() {
+            let undone = match change {
+                Change::Up(index) => kernel.order(&rtnetlink::set_link(*index, false), "set down an interface by"),
+                Change::Address(index, address, prefix) => {
+                    kernel.order(&rtnetlink::remove_address(*index, *address, *prefix), "remove an address by")
+                }
+                Change::Route(route) => kernel.order(&rtnetlink::remove_route(route), "remove a route by"),
+                Change::Lease(session, lease) => session.release(lease),
+            };
+            match undone {
+                Err(error) if matches!(error.kind, Kind::Os(errno) if GONE.contains(&errno)) => {}
+                undone => first = first.and(undone),
+            }
+        }
+        first
+    }
+}

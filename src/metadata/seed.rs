@@ -1,0 +1,179 @@
+//! NoCloud: gathers the four files of a seed from wherever this machine has them, and reads them as one.
+//!
+//! In this order, as cloud-init has it: the serial number of the firmware, the kernel command line, seed folders, a
+//! labelled volume, and last the place that `seedfrom` names, wherever that was said.
+
+use super::{Machine, labelled};
+use crate::error::{Error, Kind, Result};
+use crate::fetch::{Policy, USER_DATA_LIMIT, Url, fetch_url};
+use crate::probe::media;
+use crate::provider::{Cloud, Field, Identity, Reader, Source, nocloud};
+use crate::sys::file;
+use crate::text::document::Document;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
+
+/// Folders of a seed that an image or a host brings.
+const FOLDERS: [&str; 2] = ["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
+
+/// Bytes of one file; as many as a service may send.
+const FILE_LIMIT: usize = 16 << 20;
+
+/// Stands for "anywhere out there" where a seed's server has a name: an address that is nobody's (RFC 5737), of which
+/// only the route is looked up.
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// What has been found so far.
+#[derive(Default)]
+struct Seed {
+    /// Meta-data, the first source first.
+    meta: Vec<Document>,
+    /// Text of it, likewise.
+    text: Vec<u8>,
+    /// The other files; the last that was there.
+    files: [Option<Vec<u8>>; nocloud::FILES.len()],
+    /// Where a seed is said to be.
+    place: Option<String>,
+    found: bool,
+}
+
+/// The files as a source of documents.
+struct Files([Option<Vec<u8>>; nocloud::FILES.len()]);
+
+impl Source for Files {
+    fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+        let named = nocloud::FILES.iter().zip(&self.0).find(|(name, _)| **name == target);
+        Ok(named.and_then(|(_, content)| content.clone()))
+    }
+}
+
+/// A reader of the seed of this machine.
+pub(super) fn open<'a>(
+    cloud: &'static Cloud,
+    machine: &Machine,
+    identity: Identity,
+    tell: &dyn Fn(&str),
+) -> Result<Reader<'a>> {
+    let mut seed = Seed::default();
+    words(machine).into_iter().for_each(|word| seed.take_word(word));
+    for folder in FOLDERS {
+        let path = format!("{}{folder}", machine.root);
+        let read = |name: &str| read_file(&format!("{path}/{name}"));
+        seed.take(&path, &read)?;
+    }
+    if machine.root.is_empty() {
+        for device in labelled(nocloud::LABEL) {
+            let Some(files) = media::open_volume(&device)? else { continue };
+            let read = |name: &str| files.read(name, FILE_LIMIT).map_err(|error| error.to(device.as_str()));
+            if seed.take(&device, &read)? {
+                break;
+            }
+        }
+    }
+    if let Some(place) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
+        seed.take_from(&place, machine, &identity, tell)?;
+    }
+    if !seed.found {
+        let why = "no word, folder or volume has it; a volume is labelled cidata";
+        return Err(Error::absent("find the seed of", why).to(cloud.title));
+    }
+    let mut meta = seed.meta;
+    meta.push(nocloud::document(&[("instance-id".to_owned(), nocloud::NAME.to_owned())]));
+    let [meta_text, others @ ..] = seed.files;
+    let mut text = seed.text;
+    text.extend(meta_text.unwrap_or_default());
+    let [user, vendor, network] = others;
+    let mut reader = Reader::new(cloud, Box::new(Files([Some(text), user, vendor, network])), identity);
+    reader.set_document(META_DATA, nocloud::merged(meta));
+    Ok(reader)
+}
+
+const META_DATA: &str = "meta-data";
+
+/// Who must be reached for the seed, if it is on the network.
+pub(super) fn server(machine: &Machine) -> Result<Option<IpAddr>> {
+    let Some(place) = words(machine).into_iter().find_map(|word| word.seed) else { return Ok(None) };
+    if !place.contains("://") || place.starts_with("file://") {
+        return Ok(None);
+    }
+    let url = Url::parse(&place)?;
+    Ok(Some(url.host.parse().unwrap_or(ANYWHERE)))
+}
+
+/// The words that are said to this machine, those of the firmware first.
+fn words(machine: &Machine) -> Vec<nocloud::Word> {
+    let serial = machine.evidence.dmi(Field::ProductSerial).map(String::from);
+    let line = machine.evidence.cmdline.value("ds").map(|value| format!("ds={value}"));
+    [serial, line].iter().flatten().filter_map(|text| nocloud::word(text)).collect()
+}
+
+fn entry(meta: &Document, name: &str) -> Option<String> {
+    meta.at(&[name]).and_then(Document::text).map(String::from)
+}
+
+fn read_file(path: &str) -> Result<Option<Vec<u8>>> {
+    match file::read(path, FILE_LIMIT) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if matches!(error.kind, Kind::Os(2 | 20)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Seed {
+    fn take_word(&mut self, word: nocloud::Word) {
+        self.found |= !word.entries.is_empty();
+        for (name, value) in &word.entries {
+            self.text.extend_from_slice(format!("{name}: {value}\n").as_bytes());
+        }
+        self.meta.push(nocloud::document(&word.entries));
+        self.place = self.place.take().or(word.seed);
+    }
+
+    /// Takes the files that `read` finds by name, if there is meta-data or user-data among them.
+    fn take(&mut self, place: &str, read: &dyn Fn(&str) -> Result<Option<Vec<u8>>>) -> Result<bool> {
+        let mut files: [Option<Vec<u8>>; nocloud::FILES.len()] = Default::default();
+        for (name, slot) in nocloud::FILES.iter().zip(&mut files) {
+            *slot = read(name)?;
+        }
+        let [meta, user, ..] = &files;
+        if meta.is_none() && user.is_none() {
+            return Ok(false);
+        }
+        if let Some(text) = meta {
+            let document = Document::parse(text).map_err(|error| error.to(format!("{place}/{META_DATA}")))?;
+            self.meta.push(document);
+        }
+        for (slot, file) in self.files.iter_mut().zip(files) {
+            // Of meta-data each key counts by itself; its text is that of the nearest source.
+            *slot = file.or_else(|| slot.take());
+        }
+        self.found = true;
+        Ok(true)
+    }
+
+    /// Takes the files at `place`: a folder or a URL.
+    fn take_from(&mut self, place: &str, machine: &Machine, identity: &Identity, tell: &dyn Fn(&str)) -> Result<()> {
+        let firmware = |name: &str| nocloud::firmware_string(identity, name);
+        let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let policy = Policy { total, ..Policy::METADATA };
+        let local = place.strip_prefix("file://").unwrap_or(place);
+        let read = |name: &str| -> Result<Option<Vec<u8>>> {
+            if local.starts_with('/') {
+                return read_file(&format!("{}{}", machine.root, nocloud::location(local, name, &firmware)?));
+            }
+            let url = nocloud::location(place, name, &firmware)?;
+            Ok(fetch_url(&url, USER_DATA_LIMIT, policy, tell)?.map(|reply| reply.body))
+        };
+        let shown = place.split('?').next().unwrap_or_default();
+        if self.take(shown, &read)? {
+            return Ok(());
+        }
+        // Its address may hold a password behind the question mark, and so may what stands before an @.
+        let shown = if shown.contains('@') { "the place named by seedfrom" } else { shown };
+        Err(Error::absent("read the seed at", "neither meta-data nor user-data is there").to(shown))
+    }
+}

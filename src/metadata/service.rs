@@ -1,0 +1,106 @@
+//! A metadata service as a source: one connection, one token, and replies that show where they come from.
+
+use crate::error::{Error, Kind, Result};
+use crate::fetch::{Counts, Dial, Endpoint, Policy, Session, Token, USER_DATA_LIMIT};
+use crate::provider::{Cloud, Service, Source};
+use crate::sys::file;
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+/// The port of HTTP.
+const PORT: u16 = 80;
+
+/// A service that was told apart from others and is asked only over the way given.
+pub struct Http<'a> {
+    session: Session<'a>,
+    echo: Option<(&'static str, &'static str)>,
+}
+
+/// Where to ask, and how patiently.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Instead of the addresses of the cloud's row: what a test's server has.
+    pub endpoints: Vec<Endpoint>,
+    /// Only through this interface.
+    pub interface: Option<String>,
+    /// Deadlines.
+    pub policy: Policy,
+}
+
+impl<'a> Http<'a> {
+    /// The service of `cloud`. Nothing is sent yet. `lifetime` is how many seconds a token is to live, as text.
+    #[must_use]
+    pub fn new(service: &'static Service, way: Way, lifetime: &'a str, tell: &'a dyn Fn(&str)) -> Self {
+        let host = match way.endpoints.first() {
+            Some(Endpoint::Unix(_)) => "localhost",
+            _ => service.addresses.first().copied().unwrap_or_default(),
+        };
+        let dial = Dial {
+            endpoints: way.endpoints,
+            interface: way.interface,
+            low_port: service.low_port,
+            host: host.to_owned(),
+            tls: None,
+        };
+        let policy = Policy { again: service.again, ..way.policy };
+        let token = service.token.map(|token| Token {
+            target: token.target,
+            ask: (token.lifetime, lifetime),
+            send: token.header,
+        });
+        Self { session: Session::new(dial, policy, service.headers, token).telling(tell), echo: service.echo }
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.session.counts()
+    }
+}
+
+impl Source for Http<'_> {
+    fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+        let reply = self.session.get_within(target, USER_DATA_LIMIT)?;
+        let Some(reply) = reply else { return Ok(None) };
+        if let Some((name, value)) = self.echo
+            && reply.headers.find(name) != Some(value)
+        {
+            let why = "the reply lacks the header that the real service sends: another machine answers";
+            return Err(Error::refused("trust the metadata at", why).to(target.split('?').next().unwrap_or_default()));
+        }
+        Ok(Some(reply.body))
+    }
+}
+
+/// The addresses of a service on this machine: a Unix socket that is there, else literal addresses, link-local ones of
+/// IPv6 once for each of `scopes`, which are the numbers of interfaces.
+///
+/// # Errors
+/// `Absent` when a cloud speaks over a socket and there is none.
+pub fn endpoints(cloud: &Cloud, scopes: &[u32]) -> Result<Vec<Endpoint>> {
+    let Some(service) = &cloud.service else { return Ok(Vec::new()) };
+    let mut endpoints = Vec::new();
+    for address in service.addresses {
+        if address.starts_with('/') {
+            if file::exists(address) {
+                return Ok(Vec::from([Endpoint::Unix((*address).to_owned())]));
+            }
+            continue;
+        }
+        match address.parse() {
+            Ok(IpAddr::V6(address)) if address.is_unicast_link_local() => {
+                let scoped = |scope: &u32| core::net::SocketAddrV6::new(address, PORT, 0, *scope);
+                endpoints.extend(scopes.iter().map(|scope| Endpoint::Tcp(SocketAddr::V6(scoped(scope)))));
+            }
+            Ok(address) => endpoints.push(Endpoint::Tcp(SocketAddr::new(address, PORT))),
+            Err(_) => {}
+        }
+    }
+    if endpoints.is_empty() {
+        let why = "its socket is not there; in a virtual machine the agent of the host has to make it";
+        return Err(Error::new(Kind::Absent, "reach the metadata of", why).to(cloud.title));
+    }
+    Ok(endpoints)
+}

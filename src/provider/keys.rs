@@ -1,0 +1,131 @@
+//! Public keys: where a cloud puts them, as lines of `authorized_keys`.
+
+use super::gcp;
+use super::reader::Reader;
+use super::{Keys, Place};
+use crate::error::Result;
+use crate::text::document::Document;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Keys that one machine is given at most: a project of a large team has some hundreds.
+const LIMIT: usize = 4096;
+
+/// A public key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// One line as OpenSSH has it: `[options] type base64 [comment]` (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
+    pub line: String,
+    /// The account it is for, where the cloud names one.
+    pub user: Option<String>,
+}
+
+impl Reader<'_> {
+    /// The public keys, sorted and each once, or in the cloud's order where that matters.
+    ///
+    /// # Errors
+    /// Those of the source; `Corrupt` for a document that is none. No keys are no error.
+    pub fn keys(&mut self) -> Result<Vec<Key>> {
+        let mut keys = Vec::new();
+        let own = self.local.keys.clone();
+        own.iter().for_each(|key| add(key, &mut keys));
+        let places_and_field = match self.cloud.keys {
+            Keys::None => None,
+            Keys::Listing(path) => {
+                self.listed(path, &mut keys)?;
+                None
+            }
+            Keys::Below(places, field) | Keys::InOrder(places, field) => Some((places, field)),
+            Keys::Verbatim(place) => {
+                self.below(&[place], "", &mut keys)?;
+                None
+            }
+            Keys::Gcp(instance, project) => {
+                let now = self.identity.now;
+                let instance = self.document(instance.0)?.and_then(|root| root.path(instance.1)).cloned();
+                let project = self.document(project.0)?.and_then(|root| root.path(project.1)).cloned();
+                keys.extend(gcp::keys(instance.as_ref(), project.as_ref(), now));
+                None
+            }
+        };
+        if let Some((places, field)) = places_and_field {
+            self.below(places, field, &mut keys)?;
+        }
+        keys.truncate(LIMIT);
+        if !matches!(self.cloud.keys, Keys::InOrder(..) | Keys::Verbatim(_)) {
+            let sorted: BTreeSet<Key> = keys.into_iter().collect();
+            keys = sorted.into_iter().collect();
+        }
+        Ok(keys)
+    }
+
+    /// The text that `imds @ssh-keys` prints.
+    ///
+    /// # Errors
+    /// As [`Self::keys`].
+    pub fn keys_text(&mut self) -> Result<Vec<u8>> {
+        if let Keys::Verbatim((target, path)) = self.cloud.keys {
+            let text = self.document(target)?.and_then(|root| root.path(path)).and_then(Document::text);
+            return Ok(text.unwrap_or_default().as_bytes().to_vec());
+        }
+        let mut text = String::new();
+        self.keys()?.iter().for_each(|key| text.push_str(&format!("{}\n", key.line)));
+        Ok(text.into_bytes())
+    }
+
+    /// Keys of a listing whose lines are `NUMBER=NAME`.
+    fn listed(&mut self, path: &str, keys: &mut Vec<Key>) -> Result<()> {
+        let Some(listing) = self.body(path)? else { return Ok(()) };
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        for entry in listing.split_whitespace().take(LIMIT) {
+            let number = entry.rsplit_once('=').map_or(entry, |(number, _)| number).trim_end_matches('/');
+            if let Some(body) = self.body(&format!("{path}/{number}/openssh-key"))? {
+                add(&String::from_utf8_lossy(&body), keys);
+            }
+        }
+        Ok(())
+    }
+
+    fn below(&mut self, places: &[Place], field: &str, keys: &mut Vec<Key>) -> Result<()> {
+        for (target, path) in places {
+            if path.is_empty() {
+                let text = self.body(target)?.unwrap_or_default();
+                add(&String::from_utf8_lossy(&text), keys);
+            } else if let Some(root) = self.document(target)?.and_then(|root| root.path(path)) {
+                gather(root, field, keys);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Every key below `node`. Documents are shallow ([`Document`] has a limit), so this ends.
+fn gather(node: &Document, field: &str, keys: &mut Vec<Key>) {
+    match node {
+        Document::List(items) => items.iter().for_each(|item| gather(item, field, keys)),
+        Document::Map(entries) => match entries.iter().find(|(name, _)| !field.is_empty() && name == field) {
+            Some((_, value)) => gather(value, field, keys),
+            None => entries.iter().for_each(|(_, value)| gather(value, field, keys)),
+        },
+        other => other.text().into_iter().for_each(|text| add(text, keys)),
+    }
+}
+
+/// What a type of key begins with (OpenSSH, `PROTOCOL` and sshd(8)).
+const TYPES: [&str; 3] = ["ssh-", "ecdsa-sha2-", "sk-"];
+
+/// Adds the keys of `text`. A line without a type of key in it goes on with the one before: Azure breaks keys in two.
+fn add(text: &str, keys: &mut Vec<Key>) {
+    let mut lines: Vec<String> = Vec::new();
+    for piece in text.split(['\r', '\n']).map(str::trim).filter(|piece| !piece.is_empty()) {
+        let begins = piece.split_whitespace().any(|word| TYPES.iter().any(|known| word.starts_with(known)));
+        match lines.last_mut() {
+            Some(line) if !begins => line.push_str(piece),
+            _ => lines.push(piece.to_owned()),
+        }
+    }
+    keys.extend(lines.into_iter().map(|line| Key { line, user: None }));
+}

@@ -1,0 +1,304 @@
+//! On the running system: the keys of `/etc/wisp.conf`, which are Tiny Cloud's.
+//!
+//! Each key can be said in four places, and the later one wins: the environment, the configuration (which Tiny Cloud
+//! sourced, so an assignment there replaced what the environment said), the kernel command line (`wisp.KEY=value`, in
+//! capitals or small letters), the arguments of a command, which are that command's business. A value that is empty
+//! says nothing.
+
+#![forbid(unsafe_code)]
+
+use crate::text::cmdline::Cmdline;
+use crate::text::conf::Conf;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// Which cloud to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// The one that shows itself.
+    Auto,
+    /// This one, whatever shows itself.
+    Named {
+        /// What the user calls it; whether there is such a cloud is not known here.
+        name: String,
+        /// Where it was said: `wisp.cloud= on the kernel command line`.
+        said: String,
+    },
+}
+
+/// The settings of the agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// `CLOUD`.
+    pub cloud: Cloud,
+    /// `CLOUD_USER`: who is made and given the keys.
+    pub user: String,
+    /// `TINY_CLOUD_VAR`: the folder of the agent's state. The default is below the root prefix, a value is as it is.
+    pub var: String,
+    /// `TINY_CLOUD_LOGS`: the folder of the logs of user scripts, likewise.
+    pub logs: String,
+    /// `IMDS_TOKEN_TTL`: how long a token of the metadata service is to be good.
+    pub token_ttl: Duration,
+    /// `METADATA_DEADLINE`: how long metadata is waited for in all; `None`: as long as is usual on the cloud.
+    pub deadline: Option<Duration>,
+    /// What could not be meant, each a sentence. None shows a value: they can be secrets in the wrong place.
+    pub complaints: Vec<String>,
+}
+
+/// The texts that settings are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources<'a> {
+    /// What stands before every path: empty on a real system.
+    pub root: &'a str,
+    /// The environment as the kernel has it: `NAME=value`, each ended by a NUL byte.
+    pub environment: &'a [u8],
+    /// The configuration, if there is one: its path and its text.
+    pub file: Option<(&'a str, &'a str)>,
+    /// The kernel command line.
+    pub cmdline: &'a Cmdline,
+}
+
+/// Tiny Cloud takes five seconds and a token for each value; wisp takes one for all of a crawl, which on a slow network
+/// can last minutes.
+const TOKEN_TTL: Duration = Duration::from_secs(300);
+
+/// AWS gives no token for longer, and six hours are longer than any wait for metadata.
+const SECONDS_LIMIT: u64 = 21600;
+
+/// What `useradd` accepts; every name of a user ends up in paths and lines of other files.
+const USER_LENGTH_LIMIT: usize = 32;
+
+/// One key.
+struct Key {
+    /// As the configuration has it.
+    name: &'static str,
+    /// Takes a value that is not empty, said at a place.
+    take: fn(&mut Agent, value: &str, said: &str) -> Result<(), &'static str>,
+}
+
+/// Every key. A new one is a row here, a field in [`Agent`] and its default in [`Agent::parse`].
+const KEYS: &[Key] = &[
+    Key {
+        name: "CLOUD",
+        take: |agent, value, said| {
+            agent.cloud = named(value, said);
+            Ok(())
+        },
+    },
+    Key { name: "CLOUD_USER", take: |agent, value, _| user(value).map(|user| agent.user = user) },
+    Key { name: "TINY_CLOUD_VAR", take: |agent, value, _| folder(value).map(|folder| agent.var = folder) },
+    Key { name: "TINY_CLOUD_LOGS", take: |agent, value, _| folder(value).map(|folder| agent.logs = folder) },
+    Key { name: "IMDS_TOKEN_TTL", take: |agent, value, _| seconds(value).map(|span| agent.token_ttl = span) },
+    Key { name: "METADATA_DEADLINE", take: |agent, value, _| seconds(value).map(|span| agent.deadline = Some(span)) },
+];
+
+/// Keys of Tiny Cloud that nothing of wisp heeds; a file that has them is in order.
+const UNHEEDED: &[&str] = &[
+    "HOTPLUG_TYPE",
+    "HOTPLUG_MODULES",
+    "SKIP_INIT_ACTIONS",
+    "INIT_ACTIONS_BOOT",
+    "INIT_ACTIONS_EARLY",
+    "INIT_ACTIONS_MAIN",
+    "INIT_ACTIONS_FINAL",
+];
+
+impl Agent {
+    /// Reads the settings from all the places where they can be said.
+    #[must_use]
+    pub fn parse(sources: &Sources<'_>) -> Self {
+        let mut agent = Self {
+            cloud: Cloud::Auto,
+            user: "alpine".into(),
+            var: format!("{}/var/lib/cloud", sources.root),
+            logs: format!("{}/var/log", sources.root),
+            token_ttl: TOKEN_TTL,
+            deadline: None,
+            complaints: Vec::new(),
+        };
+        agent.read_environment(sources.environment);
+        if let Some((path, text)) = sources.file {
+            agent.read_file(path, text);
+        }
+        agent.read_cmdline(sources.cmdline);
+        agent
+    }
+
+    fn read_environment(&mut self, environment: &[u8]) {
+        for entry in environment.split(|byte| *byte == 0) {
+            let Some((name, value)) = core::str::from_utf8(entry).ok().and_then(|text| text.split_once('=')) else {
+                continue;
+            };
+            if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+                self.set(key, value, &format!("{name}= in the environment"));
+            }
+        }
+    }
+
+    fn read_file(&mut self, path: &str, text: &str) {
+        let conf = Conf::parse(text);
+        for complaint in &conf.complaints {
+            self.complaints.push(format!("line {} of {path}: {}", complaint.line, complaint.why));
+        }
+        for assignment in &conf.assignments {
+            let said = format!("{}= in line {} of {path}", assignment.key, assignment.line);
+            match KEYS.iter().find(|key| key.name == assignment.key) {
+                Some(key) => self.set(key, &assignment.value, &said),
+                None if UNHEEDED.contains(&&*assignment.key) => {}
+                None => self.complaints.push(format!("{said}: there is no such key")),
+            }
+        }
+    }
+
+    /// Also cloud-init's word for exactly one source, `ds=NAME[;…]`: images and hypervisors that write it mean it.
+    fn read_cmdline(&mut self, line: &Cmdline) {
+        if let Some(value) = line.value("ds") {
+            let name = value.split_once(';').map_or(value, |(name, _)| name);
+            if !name.is_empty() {
+                self.cloud = named(&name.to_ascii_lowercase(), "ds= on the kernel command line");
+            }
+        }
+        for key in KEYS {
+            let name = format!("wisp.{}", key.name.to_ascii_lowercase());
+            let words = line.words().iter().rev();
+            let is_it = |word: &str| word.replace('-', "_").eq_ignore_ascii_case(&name);
+            if let Some(value) = words.filter(|word| is_it(&word.name)).find_map(|word| word.value.as_deref()) {
+                self.set(key, value, &format!("{name}= on the kernel command line"));
+            }
+        }
+    }
+
+    fn set(&mut self, key: &Key, value: &str, said: &str) {
+        if value.is_empty() {
+            return;
+        }
+        if let Err(why) = (key.take)(self, value, said) {
+            self.complaints.push(format!("{said}: {why}; taken as if it were not there"));
+        }
+    }
+}
+
+fn named(name: &str, said: &str) -> Cloud {
+    if name == "auto" { Cloud::Auto } else { Cloud::Named { name: name.into(), said: said.into() } }
+}
+
+fn user(value: &str) -> Result<String, &'static str> {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let first = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    let fits = value.len() <= USER_LENGTH_LIMIT;
+    if first && fits && value.bytes().all(inner) { Ok(value.into()) } else { Err("not a name for a user") }
+}
+
+fn folder(value: &str) -> Result<String, &'static str> {
+    let trimmed = value.trim_end_matches('/');
+    let sound = value.starts_with('/') && !value.contains('\0');
+    if sound && !trimmed.is_empty() { Ok(trimmed.into()) } else { Err("not the path of a folder below /") }
+}
+
+fn seconds(value: &str) -> Result<Duration, &'static str> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|number| digits && (1..=SECONDS_LIMIT).contains(number));
+    number.map(Duration::from_secs).ok_or("not a number of seconds from 1 to 21600")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agent(environment: &str, file: &str, line: &str) -> Agent {
+        Agent::parse(&Sources {
+            root: "/mnt",
+            environment: environment.replace(' ', "\0").as_bytes(),
+            file: Some(("/etc/wisp.conf", file)),
+            cmdline: &Cmdline::parse(line),
+        })
+    }
+
+    #[test]
+    fn without_a_word_the_defaults_hold() {
+        let line = Cmdline::parse("quiet wisp.grow=off");
+        let settings = Agent::parse(&Sources { root: "", environment: b"", file: None, cmdline: &line });
+        let Agent { cloud, user, var, logs, token_ttl, deadline, complaints } = settings;
+        assert_eq!((cloud, user.as_str(), complaints.len()), (Cloud::Auto, "alpine", 0));
+        assert_eq!((var.as_str(), logs.as_str()), ("/var/lib/cloud", "/var/log"));
+        assert_eq!((token_ttl, deadline), (TOKEN_TTL, None));
+        assert_eq!(agent("", "", "").var, "/mnt/var/lib/cloud", "the default lies below the root");
+    }
+
+    #[test]
+    fn every_key_is_understood() {
+        let settings = agent(
+            "",
+            "CLOUD=aws\nCLOUD_USER=ann-b.2\nTINY_CLOUD_VAR=/srv/state/\nTINY_CLOUD_LOGS='/srv/my logs'\n\
+             IMDS_TOKEN_TTL=5\nMETADATA_DEADLINE=\"600\"\nHOTPLUG_TYPE=mdev\nSKIP_INIT_ACTIONS='a b'\n",
+            "",
+        );
+        assert_eq!(settings.cloud, named("aws", "CLOUD= in line 1 of /etc/wisp.conf"));
+        assert_eq!((settings.user.as_str(), settings.var.as_str()), ("ann-b.2", "/srv/state"));
+        assert_eq!(settings.logs, "/srv/my logs");
+        assert_eq!((settings.token_ttl.as_secs(), settings.deadline.map(|it| it.as_secs())), (5, Some(600)));
+        assert_eq!(settings.complaints, [""; 0]);
+    }
+
+    #[test]
+    fn the_command_line_beats_the_file_and_the_file_the_environment() {
+        let cloud = |environment, file, line| agent(environment, file, line).cloud;
+        assert_eq!(cloud("CLOUD=aws", "", ""), named("aws", "CLOUD= in the environment"));
+        assert_eq!(cloud("CLOUD=aws", "CLOUD=gcp", ""), named("gcp", "CLOUD= in line 1 of /etc/wisp.conf"));
+        assert_eq!(cloud("CLOUD=aws", "CLOUD=auto", ""), Cloud::Auto);
+        assert_eq!(cloud("CLOUD=aws", "CLOUD=", ""), named("aws", "CLOUD= in the environment"), "empty says nothing");
+        for line in ["wisp.cloud=oci", "wisp.CLOUD=oci", "wisp.cloud=aws wisp.cloud=oci", "ds=nocloud wisp.cloud=oci"] {
+            let wanted = named("oci", "wisp.cloud= on the kernel command line");
+            assert_eq!(cloud("CLOUD=aws", "CLOUD=gcp", line), wanted, "{line}");
+        }
+        assert_eq!(cloud("", "CLOUD=gcp", "wisp.cloud="), named("gcp", "CLOUD= in line 1 of /etc/wisp.conf"));
+        assert_eq!(agent("", "IMDS_TOKEN_TTL=5", "wisp.imds-token-ttl=6").token_ttl, Duration::from_secs(6));
+        assert_eq!(agent("", "", "wisp.Cloud_User=x").user, "x");
+        assert_eq!(agent("", "CLOUD_USER=a\nCLOUD_USER=b", "").user, "b");
+    }
+
+    #[test]
+    fn the_word_of_cloud_init_names_one_source() {
+        for line in ["ds=nocloud", "ds=NoCloud", "ds=nocloud;s=http://10.0.0.1/;h=web", "\"ds=nocloud;h=a b\""] {
+            assert_eq!(
+                agent("", "CLOUD=aws", line).cloud,
+                named("nocloud", "ds= on the kernel command line"),
+                "{line}"
+            );
+        }
+        assert_eq!(agent("", "", "ds=nocloud-net").cloud, named("nocloud-net", "ds= on the kernel command line"));
+        assert_eq!(agent("", "", "ds= ds=;h=x").cloud, Cloud::Auto);
+        assert_eq!(agent("", "", "ds=nocloud wisp.cloud=auto").cloud, Cloud::Auto);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told_and_the_default_holds() {
+        for (file, why) in [
+            ("CLOUD_USER=../root", "CLOUD_USER= in line 1 of /etc/wisp.conf: not a name for a user"),
+            ("CLOUD_USER=-x", "not a name"),
+            ("CLOUD_USER=a:b", "not a name"),
+            ("CLOUD_USER=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "not a name"),
+            ("TINY_CLOUD_VAR=var", "not the path"),
+            ("TINY_CLOUD_VAR=/", "not the path"),
+            ("TINY_CLOUD_LOGS=./x", "not the path"),
+            ("IMDS_TOKEN_TTL=0", "not a number of seconds from 1 to 21600"),
+            ("IMDS_TOKEN_TTL=21601", "not a number"),
+            ("IMDS_TOKEN_TTL=+5", "not a number"),
+            ("METADATA_DEADLINE=2m", "not a number"),
+            ("CLUOD=aws", "CLUOD= in line 1 of /etc/wisp.conf: there is no such key"),
+            ("echo secret", "line 1 of /etc/wisp.conf: it is not KEY=value"),
+            ("CLOUD=$secret", "line 1 of /etc/wisp.conf: the shell would"),
+        ] {
+            let settings = agent("", file, "");
+            assert!(settings.complaints.len() == 1 && settings.complaints[0].contains(why), "{file}: {settings:?}");
+            assert!(!settings.complaints[0].contains("secret"));
+            assert_eq!(Agent { complaints: Vec::new(), ..settings }, agent("", "", ""), "{file}");
+        }
+        let settings = agent("IMDS_TOKEN_TTL=x =y z HOME=/root", "", "wisp.cloud_user=a:b");
+        let said = ["IMDS_TOKEN_TTL= in the environment: ", "wisp.cloud_user= on the kernel command line: "];
+        assert_eq!(settings.complaints.len(), 2);
+        assert!(settings.complaints.iter().zip(said).all(|(told, said)| told.starts_with(said)), "{settings:?}");
+    }
+}

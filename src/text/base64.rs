@@ -1,0 +1,43 @@
+//! base64 (RFC 4648, section 4), with the white space that mail and XML put inside, and otherwise strict.
+
+use crate::error::{Error, Result};
+use alloc::vec::Vec;
+use base64ct::{Base64, Encoding as _};
+
+/// The bytes that `text` stands for.
+///
+/// # Errors
+/// `Corrupt` for any character, padding or left-over bit that the encoding does not have.
+pub fn decode(text: &[u8]) -> Result<Vec<u8>> {
+    const DOING: &str = "decode base64";
+    let packed: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let packed = core::str::from_utf8(&packed).map_err(|_| Error::corrupt(DOING, "it is no text"))?;
+    Base64::decode_vec(packed).map_err(|_| Error::corrupt(DOING, "it is not in that form"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_vectors_of_the_specification_are_decoded() {
+        for (text, plain) in [
+            ("", ""),
+            ("Zg==", "f"),
+            ("Zm8=", "fo"),
+            ("Zm9v", "foo"),
+            ("Zm9vYg==", "foob"),
+            ("Zm9v\r\n YmFy\n", "foobar"),
+        ] {
+            assert_eq!(decode(text.as_bytes()).unwrap(), plain.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in ["Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9v!", "Zm-_", "=", "Zg==Zg=="] {
+            assert!(decode(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(decode(b"\xff\xfe").is_err());
+    }
+}

@@ -1,0 +1,86 @@
+//! Every cloud, asked over a real socket, says what its recordings say it should.
+
+use std::fs;
+use std::path::PathBuf;
+
+use wisp::fetch::{Endpoint, Policy};
+use wisp::metadata::service::{Http, Way};
+use wisp::provider::{CLOUDS, Cloud, Identity, Reader};
+
+use crate::server::{Options, Server, folder};
+
+/// The strings of the firmware that a recording's machine has.
+pub fn identity(cloud: &str) -> Identity {
+    let machine = fs::read_to_string(folder().join(cloud).join("machine")).expect("every cloud has a machine");
+    let string = |name: &str| machine.lines().find_map(|line| line.strip_prefix(name)).map(String::from);
+    Identity {
+        serial: string("product_serial="),
+        uuid: string("product_uuid="),
+        now: 1_800_000_000,
+        interfaces: Vec::new(),
+    }
+}
+
+/// A way to the server of a test.
+pub fn way(server: &Server, policy: Policy) -> Way {
+    Way { endpoints: vec![Endpoint::Tcp(server.address())], interface: None, policy }
+}
+
+fn expected(recording: &str, item: &str) -> Option<Vec<u8>> {
+    fs::read(folder().join(recording).join("expected").join(item)).ok()
+}
+
+/// Clouds that are asked over HTTP, each with its recording and its variants.
+fn recordings() -> Vec<(&'static Cloud, String)> {
+    let mut out = Vec::new();
+    for cloud in CLOUDS.iter().filter(|cloud| cloud.service.is_some()) {
+        out.push((cloud, cloud.name.to_owned()));
+        let entries = fs::read_dir(folder().join(cloud.name)).expect("every cloud has a folder");
+        let variants: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
+        for path in variants.iter().filter(|path| path.join("replies").exists()) {
+            out.push((cloud, format!("{}/{}", cloud.name, path.file_name().unwrap().to_str().unwrap())));
+        }
+    }
+    out
+}
+
+fn show(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn every_cloud_is_understood_as_recorded() {
+    let mut complaints = Vec::new();
+    for (cloud, recording) in recordings() {
+        let server = Server::start(Options::of(&recording));
+        let tell = |line: &str| eprintln!("{recording}: {line}");
+        let service = cloud.service.as_ref().unwrap();
+        let http = Http::new(service, way(&server, Policy::METADATA), "300", &tell);
+        let mut reader = Reader::new(cloud, Box::new(http), identity(cloud.name));
+        let mut hold = |item: &str, found: wisp::error::Result<Option<Vec<u8>>>| {
+            let Some(wanted) = expected(&recording, item) else { return };
+            match found {
+                Ok(found) if found.clone().unwrap_or_default() == wanted => {}
+                Ok(found) => complaints.push(format!(
+                    "{recording} {item}: {:?}, not {:?}",
+                    found.map(|b| show(&b)),
+                    show(&wanted)
+                )),
+                Err(error) => complaints.push(format!("{recording} {item}: {error}")),
+            }
+        };
+        hold("hostname", reader.hostname());
+        hold("local-hostname", reader.bytes(&cloud.local_hostname));
+        hold("ssh-keys", reader.keys_text().map(Some));
+        hold("userdata", reader.userdata());
+        for (item, place) in [("instance-id", &cloud.id), ("region", &cloud.region), ("zone", &cloud.zone)] {
+            hold(item, reader.line(place).map(|line| line.map(|text| text.into_bytes())));
+        }
+        match reader.instance() {
+            Ok(instance) => eprintln!("{recording}: {}", instance.json()),
+            Err(error) => complaints.push(format!("{recording} instance: {error}")),
+        }
+        assert_eq!(server.connections(), 1, "{recording}");
+    }
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}

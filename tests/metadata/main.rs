@@ -1,0 +1,7 @@
+//! Metadata against recorded replies and faults. First of all the server itself: who plays the clouds must play them
+//! rightly.
+
+mod crawl;
+mod recordings;
+mod server;
+mod service;

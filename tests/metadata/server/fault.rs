@@ -1,0 +1,177 @@
+//! Everything that can go wrong with a metadata service, by name. Any cloud can be played with any of these.
+
+use super::recorded::{Reply, Request};
+
+/// One way to go wrong, or merely to be unusual.
+#[derive(Debug)]
+pub struct Fault {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What happens.
+    pub what: &'static str,
+    /// Whether a good client still gets every value: because the reply is unusual and legal, or the fault passes.
+    pub harmless: bool,
+    /// How it is done.
+    pub how: How,
+}
+
+/// How a fault is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// No fault.
+    Nothing,
+    /// Nothing listens.
+    Refuse,
+    /// Requests are read and not answered.
+    Silence,
+    /// The connection is closed instead of an answer.
+    HangUp,
+    /// Half of the reply, then a reset.
+    Reset,
+    /// Half of the reply, then the end of the stream.
+    Half,
+    /// The reply one byte at a time, with a pause before each.
+    Slow,
+    /// Bytes that are not HTTP.
+    Garbage,
+    /// A head that does not end.
+    EndlessHead,
+    /// A body that does not end and has no length.
+    EndlessBody,
+    /// One more than 2^64 bytes are announced, then come the true ones.
+    HugeLength,
+    /// A byte more is announced than sent; then the end of the stream.
+    LengthTooLarge,
+    /// A byte less is announced than sent; the connection stays open.
+    LengthTooSmall,
+    /// A chunk announces more than comes; then the end of the stream.
+    ChunkCut,
+    /// The size of a chunk is no number.
+    ChunkSize,
+    /// Chunks without end.
+    ChunkEndless,
+    /// 200 and no body.
+    Empty,
+    /// This status for the first so many requests, with `Retry-After` where there is one.
+    Status(u16, usize, Option<u32>),
+    /// 302 to another path.
+    Redirect,
+    /// Tokens are good for so many requests.
+    Tokens(usize),
+    /// Whoever reads a second time reads something else.
+    Changed,
+    /// The reply in chunks, one of them a single byte, with an extension and a trailer.
+    Chunked,
+    /// No length: the body ends with the stream.
+    UntilClose,
+    /// `Connection: close` behind each reply, and so it happens.
+    CloseSaid,
+    /// Each connection is closed behind its first reply without a word.
+    CloseUnsaid,
+    /// The head in pieces of one byte, each in a packet of its own.
+    Pieces,
+}
+
+/// Which request it is, for faults that pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Nth {
+    /// Of the whole server, from 1.
+    pub request: usize,
+    /// Of this method and target, from 1.
+    pub read: usize,
+}
+
+/// So many requests fail before a fault that passes has passed.
+const FIRST: usize = 2;
+
+/// The right service.
+pub static NONE: Fault = fault("none", "every reply is as recorded", true, How::Nothing);
+
+/// All of them.
+pub static FAULTS: &[Fault] = &[
+    fault("refused", "nothing listens", false, How::Refuse),
+    fault("black-hole", "requests are never answered", false, How::Silence),
+    fault("hang-up", "the connection closes instead of an answer", false, How::HangUp),
+    fault("reset", "half of the reply, then a reset", false, How::Reset),
+    fault("half", "half of the reply, then the end of the stream", false, How::Half),
+    fault("slow-bytes", "one byte at a time", false, How::Slow),
+    fault("garbage", "bytes that are not HTTP", false, How::Garbage),
+    fault("endless-head", "a head that does not end", false, How::EndlessHead),
+    fault("endless-body", "a body that does not end", false, How::EndlessBody),
+    fault("huge-length", "more than 2^64 bytes are announced", false, How::HugeLength),
+    fault("length-too-large", "a byte more is announced than sent", false, How::LengthTooLarge),
+    fault("length-too-small", "a byte less is announced than sent", false, How::LengthTooSmall),
+    fault("chunk-cut", "a chunk is shorter than it says", false, How::ChunkCut),
+    fault("chunk-size", "the size of a chunk is no number", false, How::ChunkSize),
+    fault("chunk-endless", "chunks without end", false, How::ChunkEndless),
+    fault("empty", "200 and no body", false, How::Empty),
+    fault("401", "401, always", false, How::Status(401, usize::MAX, None)),
+    fault("403", "403, always", false, How::Status(403, usize::MAX, None)),
+    fault("404", "404, always", false, How::Status(404, usize::MAX, None)),
+    fault("404-first", "404 for a while", false, How::Status(404, FIRST, None)),
+    fault("410", "410, always", false, How::Status(410, usize::MAX, None)),
+    fault("410-first", "410 for a while", false, How::Status(410, FIRST, None)),
+    fault("429", "429, always", false, How::Status(429, usize::MAX, None)),
+    fault("429-first", "429 with Retry-After for a while", true, How::Status(429, FIRST, Some(0))),
+    fault("500", "500, always", false, How::Status(500, usize::MAX, None)),
+    fault("500-first", "500 for a while", true, How::Status(500, FIRST, None)),
+    fault("503", "503 with a Retry-After of an hour, always", false, How::Status(503, usize::MAX, Some(3600))),
+    fault("503-first", "503 with Retry-After for a while", true, How::Status(503, FIRST, Some(0))),
+    fault("redirect", "302 to another path", false, How::Redirect),
+    fault("expired-token", "tokens are good for two requests", true, How::Tokens(2)),
+    fault("useless-token", "no token is good", false, How::Tokens(0)),
+    fault("changed", "a second read gives another body", false, How::Changed),
+    fault("chunked", "the reply in chunks", true, How::Chunked),
+    fault("until-close", "the body ends with the stream", true, How::UntilClose),
+    fault("close-said", "one reply a connection, announced", true, How::CloseSaid),
+    fault("close-unsaid", "one reply a connection, not announced", true, How::CloseUnsaid),
+    fault("pieces", "the head in packets of one byte", true, How::Pieces),
+];
+
+const fn fault(name: &'static str, what: &'static str, harmless: bool, how: How) -> Fault {
+    Fault { name, what, harmless, how }
+}
+
+/// The fault of that name.
+pub fn find(name: &str) -> Option<&'static Fault> {
+    std::iter::once(&NONE).chain(FAULTS).find(|fault| fault.name == name)
+}
+
+impl Fault {
+    /// For how many requests a token is good.
+    pub fn token_uses(&self) -> usize {
+        match self.how {
+            How::Tokens(uses) => uses,
+            _ => usize::MAX,
+        }
+    }
+
+    /// The reply as this fault has it, where the fault is in what is said and not in how it is sent.
+    pub fn bend(&self, right: Reply, request: &Request, nth: Nth) -> Reply {
+        match self.how {
+            How::Status(status, first, after) if nth.request <= first => {
+                let headers = after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string()));
+                Reply { status, headers: headers.into_iter().collect(), body: b"not now".to_vec() }
+            }
+            How::Redirect => {
+                let headers = vec![("Location".to_owned(), format!("/elsewhere{}", request.target))];
+                Reply { status: 302, headers, body: Vec::new() }
+            }
+            How::Empty => Reply { status: 200, body: Vec::new(), ..right },
+            // Digits for digits: JSON, YAML and base64 stay what they are.
+            How::Changed if nth.read > 1 => {
+                let other = |byte: &u8| if *byte == b'1' { b'2' } else { *byte };
+                Reply { body: right.body.iter().map(other).collect(), ..right }
+            }
+            _ => right,
+        }
+    }
+
+    /// The status that a client gets to see; 0 if none.
+    pub fn shown_status(&self, reply: &Reply) -> u16 {
+        match self.how {
+            How::Refuse | How::Silence | How::HangUp | How::Garbage | How::EndlessHead => 0,
+            _ => reply.status,
+        }
+    }
+}
