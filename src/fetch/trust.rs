@@ -67,7 +67,7 @@ const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
 /// The rules of a handshake.
 ///
 /// # Errors
-/// `Refused` when the clock cannot judge certificates; of the file of authorities `Os`, `Refused`, `Corrupt`.
+/// `Refused` when the clock cannot judge certificates, `Usage` when the file of authorities cannot be used.
 pub(super) fn config() -> Result<Arc<ClientConfig>> {
     clock_is_set(clock::wall())?;
     let provider = CryptoProvider {
@@ -101,13 +101,15 @@ fn authorities() -> Result<RootCertStore> {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         return Ok(store);
     };
-    let text = file::read(&path, AUTHORITIES_LIMIT)?;
+    // What the user set up wrongly stays wrong: no second try.
+    let unusable = |why: &str| Error::usage(DOING, format!("SSL_CERT_FILE cannot be used: {why}"));
+    let text = file::read(&path, AUTHORITIES_LIMIT).map_err(|error| unusable(&format!("{error}")))?;
     for certificate in CertificateDer::pem_slice_iter(&text).flatten() {
         // One that cannot be read is none to trust; the others are as good as before.
         let _ = store.add(certificate);
     }
     if store.is_empty() {
-        return Err(Error::corrupt("read the authorities in", "there is none in it").to(path));
+        return Err(unusable(&format!("no certificate is in {path}")));
     }
     Ok(store)
 }

@@ -8,9 +8,9 @@ pub mod block;
 pub mod bzip2;
 pub mod clock;
 pub mod console;
-pub mod datagram;
-#[cfg(all(feature = "full", any(freestanding, test)))]
+#[cfg(feature = "full")]
 mod curve;
+pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;

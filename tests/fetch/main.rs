@@ -2,6 +2,8 @@
 
 mod faults;
 mod server;
+#[cfg(feature = "full")]
+mod tls;
 mod tokens;
 
 use server::{Server, Step, answer, deaf, dial, reply};
@@ -30,6 +32,10 @@ const HASTY: Policy = Policy {
     later: Duration::from_millis(100),
     ..PATIENT
 };
+
+/// Gives up at the first failure: the pause before a second try would be longer than there is time.
+const ONCE: Policy =
+    Policy { first_pause: Duration::from_secs(600), longest_pause: Duration::from_secs(600), ..PATIENT };
 
 /// What is got at `/x`, as text.
 fn get(session: &mut Session<'_>) -> Option<String> {
