@@ -91,7 +91,12 @@ test: build ## unit tests, house rules, and the command line of the shipped prog
 	@tests/require tests/packages test
 	@tests/run $(CARGO)
 
-qemu: build ## boot every scenario of qemu/scenarios, or SCENARIO=name
+# Of std alone, so that its compiler does in three seconds what cargo would build the whole program for.
+build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/server/*.rs)
+	@mkdir -p $(@D)
+	CARGO_MANIFEST_DIR=$(CURDIR) $(COMPILER) --edition 2024 -O -o $@ $<
+
+qemu: build build/metadata-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
 
 bench: build ## wisp against sfdisk, growpart and systemd-repart, in one guest

@@ -295,6 +295,26 @@ fn fat_of_every_width_is_recognised() {
 }
 
 #[test]
+fn udf_is_recognised_alone_and_beside_iso_9660() {
+    for block in [512, 1024, 2048, 4096] {
+        for revision in ["0x0102", "0x0201"] {
+            let image = Image::made_by("udf", 8 * MIB, &format!("mkudffs -b {block} -r {revision}"));
+            assert_eq!(image.recognise().kind, Kind::Udf, "{block} {revision}");
+            assert_eq!(image.blkid()["TYPE"], "udf");
+        }
+    }
+    for (options, kind) in [("-udf -r -J", Kind::Udf), ("-udf", Kind::Udf), ("-r -J", Kind::Iso9660)] {
+        let image = Image::new("bridge", 0);
+        run(&format!("genisoimage -quiet {options} -V cidata -o {} src/error.rs", image.text()), b"");
+        assert_eq!(image.recognise().kind, kind);
+        assert_eq!(image.blkid()["TYPE"], kind.name());
+        if kind == Kind::Iso9660 {
+            image.agreed();
+        }
+    }
+}
+
+#[test]
 fn an_lvm_physical_volume_is_recognised() {
     for sector in 0..4u64 {
         let image = Image::new(&format!("lvm-{sector}"), 16 * MIB);

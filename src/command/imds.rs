@@ -16,6 +16,7 @@ use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
 use crate::sys::{file, stdio, tree};
+use crate::userdata::{self, Encoding};
 
 use alloc::format;
 use alloc::string::String;
@@ -123,6 +124,7 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
 /// Unpacks the user-data and puts it where the phases of a first boot look for it. No user-data is an empty file.
 fn save(reader: &mut Reader<'_>, folder: &str) -> Result<()> {
     let bytes = reader.userdata()?.unwrap_or_default();
+    let bytes = userdata::decode(bytes, Encoding::Guess)?;
 
     tree::make_directory(folder, 0o700)?;
     file::write_atomically(&format!("{folder}/user-data"), &bytes, 0o600)

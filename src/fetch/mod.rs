@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod dial;
+pub mod resolve;
 mod session;
 #[cfg(feature = "full")]
 mod tls;
@@ -14,11 +15,13 @@ mod tls;
 mod trust;
 mod url;
 mod verdict;
+mod web;
 mod wire;
 
 pub use dial::{Dial, Endpoint};
 pub use session::{Counts, Session};
-pub use url::{Url, fetch_url};
+pub use url::Url;
+pub use web::{Web, fetch_url};
 
 use core::time::Duration;
 

@@ -289,6 +289,11 @@ fn iso9660() -> Vec<u8> {
     )
 }
 
+/// The three descriptors of a UDF volume, each in a sector of this size.
+fn udf(sector: usize) -> Vec<u8> {
+    fields(3 * sector, &[(0, b"\0BEA01\x01"), (sector, b"\0NSR03\x01"), (2 * sector, b"\0TEA01\x01")])
+}
+
 fn squashfs() -> Vec<u8> {
     fields(96, &[(0, b"hsqs"), (12, &131_072u32.to_le_bytes()), (22, &17u16.to_le_bytes())])
 }
@@ -339,6 +344,9 @@ fn samples() -> Vec<Sample> {
         (here(0, exfat()), Kind::Exfat, Some("90EE-54C6"), None),
         (here(0, ntfs()), Kind::Ntfs, Some("0123456789ABCDEF"), None),
         (here(32768, iso9660()), Kind::Iso9660, Some("2024-02-01-12-00-00-00"), Some("cidata")),
+        (here(32768, udf(2048)), Kind::Udf, None, None),
+        (here(32768, udf(4096)), Kind::Udf, None, None),
+        (also(here(32768, iso9660()), 32768 + 4 * 2048, b"\0NSR02\x01"), Kind::Udf, None, None),
         (here(0, squashfs()), Kind::Squashfs, None, None),
         (here(1024, erofs()), Kind::Erofs, Some(UUID_TEXT), Some("image")),
     ];

@@ -18,13 +18,14 @@ const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
 
 /// How long the first answer may take. RFC 2131 says 4 seconds, which is a long time at boot: a cloud answers within
-/// milliseconds, and the first message is often lost because the port of the switch is not open yet.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// milliseconds, and the first message is often lost because the port of the switch is not open yet. An answer that
+/// takes longer still counts, because all messages have the same number.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Each wait is twice the one before, up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(16);
 
-/// How often an offered address is asked for before looking for another offer: 1 + 2 + 4 seconds.
-const REQUESTS: u32 = 3;
+/// How often an offered address is asked for before looking for another offer: for 0.5 + 1 + 2 + 4 seconds.
+const REQUESTS: u32 = 4;
 
 /// A packet as large as an Ethernet frame carries one; the message inside is at most `MESSAGE_LIMIT`.
 const PACKET_LIMIT: usize = MESSAGE_LIMIT + 28;

@@ -127,6 +127,10 @@ fn find(kernel: &mut Kernel, server: IpAddr, prefer: Option<&str>) -> Result<Opt
         return Ok(candidates(&all, prefer).iter().find(is_ready).map(|it| (*it).clone()));
     }
     let Some(way) = kernel.find_way(server, None)? else { return Ok(None) };
+    // While an interface has no other address yet, IPv6 would send from this one, to which nobody can answer.
+    if is_link_local6(way.source) {
+        return Ok(None);
+    }
     Ok(list(kernel)?.into_iter().find(|it| it.index == way.index))
 }
 
@@ -210,28 +214,36 @@ impl Seeker<'_> {
         }
     }
 
-    /// Takes the first lease that leads to `server`, else the first of all.
+    /// Takes the first lease that leads to `server`, else the first of all; the others go back.
     fn lease(&mut self, ready: &[Interface], server: Ipv4Addr) -> Result<(Interface, Option<Lease>)> {
         let mut last = Error::refused(DOING, "no means of getting there is allowed");
-        let mut spare = None;
+        let mut leases = Vec::new();
         let tried = if self.want.dhcp { ready } else { &[] };
         for (index, interface) in tried.iter().enumerate() {
             let left = tried.len().saturating_sub(index);
-            let channel = dhcp::Channel::open(interface)?;
-            match dhcp::acquire(channel, interface, self.share(left)) {
+            let until = self.share(left);
+            match dhcp::Channel::open(interface).and_then(|channel| dhcp::acquire(channel, interface, until)) {
                 Ok((lease, session)) if leads_to(&lease, server) => {
-                    return self.install(interface, lease, session, server);
+                    leases.insert(0, (interface, lease, session));
+                    break;
                 }
-                Ok((lease, session)) if spare.is_none() => spare = Some((interface, lease, session)),
-                // One that is not needed goes back; if it cannot, the server forgets it in time.
-                Ok((lease, session)) => drop(session.release(&lease)),
+                Ok((lease, session)) => leases.push((interface, lease, session)),
                 Err(error) => {
-                    self.log.info(&format!("{error}"));
+                    // The last one is told by whoever hears that nothing was found.
+                    if left > 1 {
+                        self.log.info(&format!("{error}; trying the next interface"));
+                    }
                     last = error;
                 }
             }
         }
-        match spare {
+        let mut leases = leases.into_iter();
+        let best = leases.next();
+        for (_, lease, session) in leases {
+            // If that fails, the server forgets it in time.
+            let _ = session.release(&lease);
+        }
+        match best {
             Some((interface, lease, session)) => self.install(interface, lease, session, server),
             None => Err(last),
         }

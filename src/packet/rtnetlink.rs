@@ -23,14 +23,11 @@ const INET6: u8 = 10;
 /// `ARPHRD_ETHER`.
 const ETHERNET: u16 = 1;
 
-/// `IFF_UP`, `IFF_LOOPBACK`, `IFF_RUNNING`, `IFF_LOWER_UP` of linux/if.h.
+/// `IFF_UP`, `IFF_LOOPBACK`, `IFF_LOWER_UP` of linux/if.h. `IFF_RUNNING` says nearly the same as the last one, up to a
+/// second later.
 const UP: u32 = 1;
 const LOOPBACK: u32 = 1 << 3;
-const RUNNING: u32 = 1 << 6;
 const LOWER_UP: u32 = 1 << 16;
-/// Up, with a partner at the other end, and the queue for packets connected, which happens a moment after the partner
-/// is seen; what is sent before that is lost.
-const READY: u32 = UP | RUNNING | LOWER_UP;
 
 /// `RTA_DST`, `RTA_OIF`, `RTA_GATEWAY`, `RTA_PREFSRC`, `RTA_METRICS`.
 const DESTINATION: u16 = 1;
@@ -193,7 +190,7 @@ pub fn parse_link(body: &[u8]) -> Result<Link> {
         master: attributes.number(raw::IFLA_MASTER as u16).filter(|index| *index != 0),
         is_loopback: ifi_flags & LOOPBACK != 0,
         is_up: ifi_flags & UP != 0,
-        has_carrier: ifi_flags & READY == READY,
+        has_carrier: ifi_flags & (UP | LOWER_UP) == UP | LOWER_UP,
         mtu: attributes.number(raw::IFLA_MTU as u16).unwrap_or(0),
     })
 }
@@ -294,3 +291,6 @@ fn parse_ip(family: u8, bytes: &[u8]) -> Option<IpAddr> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

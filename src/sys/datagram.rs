@@ -4,25 +4,16 @@
 //! that is only offered yet is dropped, and with `rp_filter` a broadcast as well. A packet socket stands before all
 //! that. Kernels may lack it (`CONFIG_PACKET` is often a module), then UDP bound to the interface has to do.
 
-#![expect(unsafe_code, reason = "rustix has no address of a packet socket, and cannot bind a socket to an interface")]
+#![expect(unsafe_code, reason = "rustix has no address of a packet socket")]
 
-use super::{process, refused};
+use super::{process, refused, socket};
 use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
-use core::ffi::{c_int, c_void};
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::addr::{SocketAddrArg, SocketAddrLen, SocketAddrOpaque};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt};
-
-unsafe extern "C" {
-    fn setsockopt(socket: c_int, level: c_int, name: c_int, value: *const c_void, length: u32) -> c_int;
-}
-
-/// `SOL_SOCKET` and `SO_BINDTODEVICE` of asm-generic/socket.h.
-const SOL_SOCKET: c_int = 1;
-const SO_BINDTODEVICE: c_int = 25;
 
 /// `ETH_P_IP`.
 const ETHERNET_IPV4: u16 = 0x0800;
@@ -122,7 +113,7 @@ impl Udp {
     pub fn open(interface: &str, port: u16) -> Result<Self> {
         let told = |errno| refused(errno, "open a socket on").to(interface);
         let descriptor = open(AddressFamily::INET).map_err(told)?;
-        bind_to_interface(&descriptor, interface).map_err(told)?;
+        socket::bind_to_interface(&descriptor, interface).map_err(told)?;
         sockopt::set_socket_broadcast(&descriptor, true).map_err(told)?;
         sockopt::set_socket_reuseaddr(&descriptor, true).map_err(told)?;
         rustix::net::bind(&descriptor, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).map_err(told)?;
@@ -180,13 +171,6 @@ pub fn interface_index(name: &str) -> Result<u32> {
 
 fn open(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
     rustix::net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
-}
-
-fn bind_to_interface(socket: &OwnedFd, interface: &str) -> rustix::io::Result<()> {
-    let (value, length) = (interface.as_ptr().cast(), u32::try_from(interface.len()).unwrap_or(u32::MAX));
-    // SAFETY: `value` is readable for `length` bytes; the kernel copies at most 15 of them and wants no NUL.
-    let returned = unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, SO_BINDTODEVICE, value, length) };
-    if returned == 0 { Ok(()) } else { Err(process::last_errno()) }
 }
 
 fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Deadline) -> Result<(usize, Option<SocketAddrAny>)> {

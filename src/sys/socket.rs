@@ -161,7 +161,7 @@ fn start(to: Address<'_>, from: Origin<'_>) -> rustix::io::Result<Stream> {
 /// Everything that must be said before connecting.
 fn prepare(socket: &OwnedFd, to: SocketAddr, from: Origin<'_>) -> rustix::io::Result<()> {
     if let Some(name) = from.interface {
-        set(socket, SO_BINDTODEVICE, name.as_bytes())?;
+        bind_to_interface(socket, name)?;
     }
     if let Some(mark) = from.mark {
         set(socket, SO_MARK, &mark.to_ne_bytes())?;
@@ -176,6 +176,11 @@ fn prepare(socket: &OwnedFd, to: SocketAddr, from: Origin<'_>) -> rustix::io::Re
     }
     // A request is one write: there is nothing that the kernel should wait for to send along.
     net::sockopt::set_tcp_nodelay(socket, true)
+}
+
+/// Lets `socket` send and hear through the interface `name` only.
+pub(super) fn bind_to_interface(socket: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    set(socket, SO_BINDTODEVICE, name.as_bytes())
 }
 
 fn set(socket: &OwnedFd, option: c_int, value: &[u8]) -> rustix::io::Result<()> {

@@ -47,7 +47,7 @@ pub struct Volume<'a> {
 enum Sort {
     File,
     Directory,
-    /// A symbolic link or a device.
+    /// A link, a device, or a file in a form that is not read.
     Special,
 }
 
@@ -144,7 +144,7 @@ impl Volume<'_> {
         let Some(node) = self.find(path)? else { return Ok(None) };
         match node.sort {
             Sort::Directory => Ok(None),
-            Sort::Special => Err(Error::unsupported("read", "it is a link or a device").to(path)),
+            Sort::Special => Err(not_plain().to(path)),
             Sort::File => self.bytes(node, limit).map(Some).map_err(|error| named(error, path)),
         }
     }
@@ -157,7 +157,8 @@ impl Volume<'_> {
     pub fn list(&self, path: &str) -> Result<Option<Vec<String>>> {
         match self.find(path)? {
             Some(node) if node.sort == Sort::Directory => {
-                Ok(Some(self.entries(node)?.into_iter().map(|entry| entry.name).collect()))
+                let entries = self.entries(node).map_err(|error| named(error, path))?;
+                Ok(Some(entries.into_iter().map(|entry| entry.name).collect()))
             }
             _ => Ok(None),
         }
@@ -171,7 +172,7 @@ impl Volume<'_> {
                 return Ok(None);
             }
             depth = depth.saturating_add(1);
-            let entries = self.entries(node)?;
+            let entries = self.entries(node).map_err(|error| named(error, path))?;
             let exact = entries.iter().find(|entry| entry.name == part);
             let alike = || entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(part));
             let found = exact.or_else(|| if self.tree.ignores_case() { alike() } else { None });
@@ -191,7 +192,13 @@ impl Volume<'_> {
     }
 }
 
-/// A refusal is about the file; damage is about the volume, which the caller knows the name of.
+/// Why a link, a device, or a file in a form of its own is not read.
+fn not_plain() -> Error {
+    Error::unsupported("read", "it is no plain file in one piece")
+}
+
+/// What cannot or will not be read has a name; damage is the whole volume's, whose name the caller knows.
 fn named(error: Error, path: &str) -> Error {
-    if error.kind == crate::error::Kind::Refused { error.to(path) } else { error }
+    use crate::error::Kind::{Refused, Unsupported};
+    if matches!(error.kind, Refused | Unsupported) { error.to(path) } else { error }
 }

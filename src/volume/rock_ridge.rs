@@ -57,11 +57,11 @@ pub(super) fn read(medium: &Medium<'_>, block: u64, area: &[u8]) -> Result<RockR
     for _ in 0..CONTINUATIONS_LIMIT {
         let Some(Continuation { at, length }) = next else { return Ok(out) };
         if length > MOST_CONTINUED {
-            return Err(Error::corrupt(DOING, "fields go on over more than a sector"));
+            return Err(Error::corrupt(DOING, "they go on over more than a sector"));
         }
         next = out.add(&medium.read(at, length)?, block)?;
     }
-    if next.is_none() { Ok(out) } else { Err(Error::corrupt(DOING, "fields go on without end")) }
+    if next.is_none() { Ok(out) } else { Err(Error::corrupt(DOING, "they go on without end")) }
 }
 
 impl RockRidge {
@@ -75,7 +75,7 @@ impl RockRidge {
         {
             let (field, behind) = rest
                 .split_at_checked(usize::from(length))
-                .ok_or_else(|| Error::corrupt(DOING, "a field is longer than its place"))?;
+                .ok_or_else(|| Error::corrupt(DOING, "one is longer than its place"))?;
             let fields = Fields::new(field, DOING);
             match &[a, b] {
                 b"ST" => break,

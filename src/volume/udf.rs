@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::content::{Content, Medium};
 use super::udf_descriptor::{DOING, check, dstring, text};
-use super::{Entry, Node, Opened, Sort, Tree};
+use super::{Entry, Node, Opened, Sort, Tree, not_plain};
 use crate::bytes::Fields;
 use crate::error::{Error, Result};
 
@@ -222,7 +222,7 @@ impl Udf {
         let [extended_attributes, allocation_descriptors] = [behind, behind.saturating_add(4)]
             .map(|at| fields.u32_le(at).map(|length| usize::try_from(length).unwrap_or(usize::MAX)));
         if strategy_type != STRATEGY_4 {
-            return Err(Error::unsupported(DOING, "its entries are written one behind the other"));
+            return Err(Error::unsupported("read", "its entry is written anew each time"));
         }
         let at = behind.saturating_add(8).saturating_add(extended_attributes?);
         let list = fields.slice(at, allocation_descriptors?)?.to_vec();
@@ -264,7 +264,7 @@ impl Tree for Udf {
         match (node.sort, file_type) {
             (Sort::Directory, FILE_TYPE_DIRECTORY) | (Sort::File, FILE_TYPE_FILE | FILE_TYPE_UNSPECIFIED) => {}
             (Sort::Directory, _) => return Err(Error::corrupt(DOING, "a directory's entry says that it is none")),
-            _ => return Err(Error::unsupported(DOING, "a link or a device cannot be read")),
+            _ => return Err(not_plain()),
         }
         let mut content = Content::new(length, limit)?;
         if allocation == EMBEDDED {
@@ -272,7 +272,7 @@ impl Tree for Udf {
             return Ok(content);
         }
         if !matches!(allocation, SHORT_EXTENTS | LONG_EXTENTS) {
-            return Err(Error::unsupported(DOING, "a file's extents are of the extended kind"));
+            return Err(not_plain());
         }
         for _ in 0..CONTINUATIONS_LIMIT {
             let more = self.add_extents(&mut content, &list, (allocation, address.partition))?;

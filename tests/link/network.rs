@@ -140,20 +140,15 @@ pub struct Daemon {
 
 impl Daemon {
     /// Reads its log up to a line with `text`.
-    pub fn wait_for(&self, text: &str) -> String {
+    pub fn wait_for(&self, text: &str) {
         let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             if line.contains(text) {
-                return line;
+                return;
             }
             seen.push(line);
         }
         panic!("no {text} in:\n{}", seen.join("\n"));
-    }
-
-    /// What it has logged since the last look.
-    pub fn log(&self) -> String {
-        self.lines.try_iter().collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -2,6 +2,7 @@
 //! rightly.
 
 mod crawl;
+mod faults;
 mod recordings;
 mod server;
 mod service;

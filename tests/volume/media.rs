@@ -1,1 +1,101 @@
+//! Labelled volumes among the devices of a machine: a sysfs and a `/dev` of plain files.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use wisp::error::Kind as ErrorKind;
+use wisp::filesystem::Kind;
+use wisp::probe::block::Sysfs;
+use wisp::probe::media::{Medium, labelled, open_volume};
+
+use crate::seed::{Folder, LIMIT, MIB};
+
+/// A machine without devices.
+fn machine(name: &str) -> Folder {
+    let folder = Folder::new(name);
+    for path in ["sys/class/block", "dev"] {
+        fs::create_dir_all(folder.0.join(path)).unwrap();
+    }
+    folder
+}
+
+/// Adds a device: a path in the device tree, whose last part is its name, and its attributes; its node is an image
+/// that `make` makes of the path behind it.
+fn device(machine: &Folder, path: &str, attributes: &[(&str, &str)], make: &str) {
+    let name = path.rsplit('/').next().unwrap();
+    machine.put(&format!("sys/devices/{path}/dev"), b"8:0\n");
+    machine.put(&format!("sys/devices/{path}/size"), b"8192\n");
+    for (what, text) in attributes {
+        machine.put(&format!("sys/devices/{path}/{what}"), format!("{text}\n").as_bytes());
+    }
+    symlink(format!("../../devices/{path}"), machine.0.join("sys/class/block").join(name)).unwrap();
+    let node = machine.image(&format!("dev/{name}"), 4 * MIB);
+    if !make.is_empty() {
+        machine.run(&format!("{make} {node}"));
+    }
+}
+
+fn search(machine: &Folder, labels: &[&str]) -> Vec<Medium> {
+    labelled(Sysfs { root: &machine.text("sys") }, &machine.text(""), labels)
+}
+
+const DISC: &[(&str, &str)] = &[("device/type", "5"), ("removable", "1")];
+const DISK: &[(&str, &str)] = &[("removable", "0")];
+const PARTITION: &[(&str, &str)] = &[("partition", "1"), ("start", "2048")];
+
+#[test]
+fn volumes_are_found_on_discs_disks_and_partitions_the_last_name_first() {
+    let machine = machine("media-found");
+    machine.put("seed/meta-data", b"instance-id: i-1\n");
+    device(&machine, "sr0", DISC, "genisoimage -quiet -r -V cidata seed >");
+    device(&machine, "vda", DISK, "");
+    device(&machine, "vda/vda1", PARTITION, "mkfs.vfat -n CIDATA");
+    device(&machine, "vdb", DISK, "mkudffs -b 512 -l CiData");
+    device(&machine, "sda", &[("device/type", "0"), ("removable", "1")], "mkfs.vfat -n CONFIG-2");
+    device(&machine, "sdb", DISK, "mkfs.ext4 -q -L cidata");
+
+    let found = search(&machine, &["cidata"]);
+    let told: Vec<_> = found
+        .iter()
+        .map(|medium| {
+            let name = medium.path.rsplit('/').next().unwrap();
+            (name, medium.label.as_str(), medium.kind, medium.is_disc, medium.is_removable)
+        })
+        .collect();
+    let wanted = [
+        ("vdb", "CiData", Kind::Udf, false, false),
+        ("vda1", "CIDATA", Kind::Vfat, false, false),
+        ("sr0", "cidata", Kind::Iso9660, true, true),
+    ];
+    assert_eq!(told, wanted);
+    let volume = open_volume(&found[2].path).unwrap().unwrap();
+    assert_eq!(volume.read("meta-data", LIMIT).unwrap().unwrap(), b"instance-id: i-1\n");
+
+    assert_eq!(search(&machine, &["config-2", "cidata"]).len(), 4);
+    let drive = search(&machine, &["config-2"]);
+    assert!(matches!(drive.as_slice(), [only] if only.is_removable && !only.is_disc));
+    assert!(search(&machine, &["", "context"]).is_empty());
+}
+
+#[test]
+fn what_the_system_made_itself_and_what_cannot_be_read_is_passed_over() {
+    let machine = machine("media-made-up");
+    for name in ["loop0", "ram1", "zram0", "dm-0"] {
+        device(&machine, &format!("virtual/{name}"), DISK, "mkfs.vfat -n CIDATA");
+    }
+    device(&machine, "vdc", &[("size", "0")], "mkfs.vfat -n CIDATA");
+    device(&machine, "vdd", DISK, "");
+    fs::remove_file(machine.0.join("dev/vdd")).unwrap();
+    assert!(search(&machine, &["cidata"]).is_empty());
+    device(&machine, "vde", DISK, "mkfs.vfat -n CIDATA");
+    assert_eq!(search(&machine, &["cidata"]).len(), 1);
+}
+
+#[test]
+fn what_holds_no_volume_is_nothing_and_what_is_not_there_is_an_error() {
+    let folder = Folder::new("media-nothing");
+    assert!(open_volume(&folder.image("empty", 0)).unwrap().is_none());
+    assert!(open_volume(&folder.image("zeros", MIB)).unwrap().is_none());
+    let absent = open_volume(&folder.text("absent")).err().unwrap();
+    assert_eq!((absent.kind, absent.to.ends_with("/absent")), (ErrorKind::Os(2), true));
+}

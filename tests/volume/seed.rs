@@ -133,6 +133,17 @@ pub fn open(path: impl AsRef<Path>) -> Volume<'static> {
     volume::open(Box::new(Image(file)), size).unwrap().expect("a volume")
 }
 
+/// The volume on an image in memory.
+pub fn open_bytes(bytes: &[u8]) -> Result<Volume<'_>> {
+    let opened = volume::open(Box::new(bytes), ByteCount(bytes.len() as u64))?;
+    opened.ok_or_else(|| Error::absent("open", "it is no volume"))
+}
+
+/// Overwrites a part of an image.
+pub fn patch(path: &str, at: u64, bytes: &[u8]) {
+    File::options().write(true).open(path).unwrap().write_all_at(bytes, at).unwrap();
+}
+
 /// Everything of the seed is on the volume, and nothing else but `extra` at the top.
 #[track_caller]
 pub fn holds_seed(volume: &Volume<'_>, kind: Kind, extra: &[&str]) {

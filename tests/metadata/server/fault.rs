@@ -9,11 +9,28 @@ pub struct Fault {
     pub name: &'static str,
     /// What happens.
     pub what: &'static str,
-    /// Whether a good client still gets every value: because the reply is unusual and legal, or the fault passes.
-    pub harmless: bool,
+    /// What a good client makes of it.
+    pub leaves: Leaves,
     /// How it is done.
     pub how: How,
 }
+
+/// What a good client makes of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leaves {
+    /// Every value: the reply is unusual and legal, or the fault passes.
+    Values,
+    /// An error. Never a value, and never that there is none.
+    Error,
+    /// That there is none, or an error. Never a value.
+    Absence,
+    /// The value, or that there is none, or an error: the service did not know at first, and a cloud decides for itself
+    /// what that means.
+    Late,
+    /// Whatever was sent: the service lies in a way that only some replies give away.
+    Anything,
+}
+use Leaves::{Absence, Anything, Error, Late, Values};
 
 /// How a fault is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,51 +102,51 @@ pub struct Nth {
 const FIRST: usize = 2;
 
 /// The right service.
-pub static NONE: Fault = fault("none", "every reply is as recorded", true, How::Nothing);
+pub static NONE: Fault = fault("none", "every reply is as recorded", Values, How::Nothing);
 
 /// All of them.
 pub static FAULTS: &[Fault] = &[
-    fault("refused", "nothing listens", false, How::Refuse),
-    fault("black-hole", "requests are never answered", false, How::Silence),
-    fault("hang-up", "the connection closes instead of an answer", false, How::HangUp),
-    fault("reset", "half of the reply, then a reset", false, How::Reset),
-    fault("half", "half of the reply, then the end of the stream", false, How::Half),
-    fault("slow-bytes", "one byte at a time", false, How::Slow),
-    fault("garbage", "bytes that are not HTTP", false, How::Garbage),
-    fault("endless-head", "a head that does not end", false, How::EndlessHead),
-    fault("endless-body", "a body that does not end", false, How::EndlessBody),
-    fault("huge-length", "more than 2^64 bytes are announced", false, How::HugeLength),
-    fault("length-too-large", "a byte more is announced than sent", false, How::LengthTooLarge),
-    fault("length-too-small", "a byte less is announced than sent", false, How::LengthTooSmall),
-    fault("chunk-cut", "a chunk is shorter than it says", false, How::ChunkCut),
-    fault("chunk-size", "the size of a chunk is no number", false, How::ChunkSize),
-    fault("chunk-endless", "chunks without end", false, How::ChunkEndless),
-    fault("empty", "200 and no body", false, How::Empty),
-    fault("401", "401, always", false, How::Status(401, usize::MAX, None)),
-    fault("403", "403, always", false, How::Status(403, usize::MAX, None)),
-    fault("404", "404, always", false, How::Status(404, usize::MAX, None)),
-    fault("404-first", "404 for a while", false, How::Status(404, FIRST, None)),
-    fault("410", "410, always", false, How::Status(410, usize::MAX, None)),
-    fault("410-first", "410 for a while", false, How::Status(410, FIRST, None)),
-    fault("429", "429, always", false, How::Status(429, usize::MAX, None)),
-    fault("429-first", "429 with Retry-After for a while", true, How::Status(429, FIRST, Some(0))),
-    fault("500", "500, always", false, How::Status(500, usize::MAX, None)),
-    fault("500-first", "500 for a while", true, How::Status(500, FIRST, None)),
-    fault("503", "503 with a Retry-After of an hour, always", false, How::Status(503, usize::MAX, Some(3600))),
-    fault("503-first", "503 with Retry-After for a while", true, How::Status(503, FIRST, Some(0))),
-    fault("redirect", "302 to another path", false, How::Redirect),
-    fault("expired-token", "tokens are good for two requests", true, How::Tokens(2)),
-    fault("useless-token", "no token is good", false, How::Tokens(0)),
-    fault("changed", "a second read gives another body", false, How::Changed),
-    fault("chunked", "the reply in chunks", true, How::Chunked),
-    fault("until-close", "the body ends with the stream", true, How::UntilClose),
-    fault("close-said", "one reply a connection, announced", true, How::CloseSaid),
-    fault("close-unsaid", "one reply a connection, not announced", true, How::CloseUnsaid),
-    fault("pieces", "the head in packets of one byte", true, How::Pieces),
+    fault("refused", "nothing listens", Error, How::Refuse),
+    fault("black-hole", "requests are never answered", Error, How::Silence),
+    fault("hang-up", "the connection closes instead of an answer", Error, How::HangUp),
+    fault("reset", "half of the reply, then a reset", Error, How::Reset),
+    fault("half", "half of the reply, then the end of the stream", Error, How::Half),
+    fault("slow-bytes", "one byte at a time", Error, How::Slow),
+    fault("garbage", "bytes that are not HTTP", Error, How::Garbage),
+    fault("endless-head", "a head that does not end", Error, How::EndlessHead),
+    fault("endless-body", "a body that does not end", Error, How::EndlessBody),
+    fault("huge-length", "more than 2^64 bytes are announced", Error, How::HugeLength),
+    fault("length-too-large", "a byte more is announced than sent", Error, How::LengthTooLarge),
+    fault("length-too-small", "a byte less is announced than sent", Anything, How::LengthTooSmall),
+    fault("chunk-cut", "a chunk is shorter than it says", Error, How::ChunkCut),
+    fault("chunk-size", "the size of a chunk is no number", Error, How::ChunkSize),
+    fault("chunk-endless", "chunks without end", Error, How::ChunkEndless),
+    fault("empty", "200 and no body", Absence, How::Empty),
+    fault("401", "401, always", Error, How::Status(401, usize::MAX, None)),
+    fault("403", "403, always", Error, How::Status(403, usize::MAX, None)),
+    fault("404", "404, always", Absence, How::Status(404, usize::MAX, None)),
+    fault("404-first", "404 for a while", Late, How::Status(404, FIRST, None)),
+    fault("410", "410, always", Absence, How::Status(410, usize::MAX, None)),
+    fault("410-first", "410 for a while", Late, How::Status(410, FIRST, None)),
+    fault("429", "429, always", Error, How::Status(429, usize::MAX, None)),
+    fault("429-first", "429 with Retry-After for a while", Values, How::Status(429, FIRST, Some(0))),
+    fault("500", "500, always", Error, How::Status(500, usize::MAX, None)),
+    fault("500-first", "500 for a while", Values, How::Status(500, FIRST, None)),
+    fault("503", "503 with a Retry-After of an hour, always", Error, How::Status(503, usize::MAX, Some(3600))),
+    fault("503-first", "503 with Retry-After for a while", Values, How::Status(503, FIRST, Some(0))),
+    fault("redirect", "302 to another path", Error, How::Redirect),
+    fault("expired-token", "tokens are good for two requests", Values, How::Tokens(2)),
+    fault("useless-token", "no token is good", Error, How::Tokens(0)),
+    fault("changed", "a second read gives another body", Anything, How::Changed),
+    fault("chunked", "the reply in chunks", Values, How::Chunked),
+    fault("until-close", "the body ends with the stream", Values, How::UntilClose),
+    fault("close-said", "one reply a connection, announced", Values, How::CloseSaid),
+    fault("close-unsaid", "one reply a connection, not announced", Values, How::CloseUnsaid),
+    fault("pieces", "the head in packets of one byte", Values, How::Pieces),
 ];
 
-const fn fault(name: &'static str, what: &'static str, harmless: bool, how: How) -> Fault {
-    Fault { name, what, harmless, how }
+const fn fault(name: &'static str, what: &'static str, leaves: Leaves, how: How) -> Fault {
+    Fault { name, what, leaves, how }
 }
 
 /// The fault of that name.

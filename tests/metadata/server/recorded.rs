@@ -39,6 +39,9 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
+/// What every token begins with, so that a test can tell one where none should be.
+pub const TOKEN_PREFIX: &str = "AQAEA-";
+
 /// The tokens that one server has handed out.
 #[derive(Debug, Default)]
 pub struct Tokens {
@@ -53,7 +56,7 @@ impl Tokens {
     }
 
     fn issue(&mut self) -> String {
-        let token = format!("AQAEA-{:04}-NWb5cQ==", self.issued.len() + 1);
+        let token = format!("{TOKEN_PREFIX}{:04}-NWb5cQ==", self.issued.len() + 1);
         self.issued.push((token.clone(), self.uses));
         token
     }
@@ -182,7 +185,9 @@ impl Recorded {
                 self.demands.push(Demand { status: status.parse().ok()?, prefix: prefix.to_owned(), wish });
             }
             ["every", name, ..] => {
-                self.every.push((name.trim_end_matches(':').to_owned(), line.split_once(": ")?.1.to_owned()));
+                let name = name.trim_end_matches(':').to_owned();
+                self.every.retain(|(known, _)| *known != name);
+                self.every.push((name, line.split_once(": ")?.1.to_owned()));
             }
             ["slash", prefix] => self.slash.push(prefix.to_owned()),
             ["same", asked, meant] => self.same.push((asked.to_owned(), meant.to_owned())),
