@@ -1,6 +1,7 @@
 //! Sessions against real servers on this machine: every answer, every fault, and what is sent when.
 
 mod faults;
+mod locked;
 mod server;
 #[cfg(feature = "full")]
 mod tls;
