@@ -13,16 +13,13 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(freestanding)");
     let musl_target = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl");
     let forced = env::var_os("CARGO_FEATURE_STATIC").is_some();
+    if env::var_os("CARGO_FEATURE_FULL").is_some() {
+        replace_table(if musl_target || forced { "bins" } else { "tests" });
+    }
     if !musl_target && !forced {
         return;
     }
     println!("cargo:rustc-cfg=freestanding");
-    if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        // See `src/sys/curve.rs`.
-        for function in ["p256_point_mul_base", "p256_point_mul_base_vartime"] {
-            println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ring_core_0_17_14__{function}");
-        }
-    }
     if musl_target {
         // By its file name: a `libc.so` beside it would be preferred to it.
         println!("cargo:rustc-link-arg-bins=-l:libc.a");
@@ -40,5 +37,14 @@ fn main() {
     println!("cargo:rustc-link-arg-bins=-L{folder}");
     for object in ["crt1.o", "crti.o", "libc.a", "crtn.o"] {
         println!("cargo:rustc-link-arg-bins={folder}/{object}");
+    }
+}
+
+/// Sends two functions of ring to those of `src/sys/curve.rs`, which must be linked in for it: in the shipped program,
+/// and where the same is tested.
+fn replace_table(targets: &str) {
+    for function in ["p256_point_mul_base", "p256_point_mul_base_vartime"] {
+        println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap=ring_core_0_17_14__{function}");
+        println!("cargo:rustc-link-arg-{targets}=-Wl,--undefined=__wrap_ring_core_0_17_14__{function}");
     }
 }

@@ -8,10 +8,9 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::verdict::scatter;
 use crate::error::{Error, Kind, Result};
-use crate::sys::clock;
 use crate::sys::socket::{self, Address, Origin, Stream};
+use crate::sys::{clock, random};
 use crate::units::Deadline;
 
 /// How much later each further address is tried while those before are silent; cloud-init does the same. A service
@@ -127,7 +126,7 @@ impl Dial {
 
 fn low_port() -> u16 {
     let choices = u64::from(LOW_PORTS.end.saturating_sub(LOW_PORTS.start));
-    let chosen = scatter(clock::now()).checked_rem(choices).and_then(|number| u16::try_from(number).ok());
+    let chosen = random::number().checked_rem(choices).and_then(|number| u16::try_from(number).ok());
     LOW_PORTS.start.saturating_add(chosen.unwrap_or(0))
 }
 

@@ -11,13 +11,17 @@ pub mod resolve;
 mod session;
 #[cfg(feature = "full")]
 mod tls;
+#[cfg(feature = "full")]
+mod trust;
 mod url;
 mod verdict;
+mod web;
 mod wire;
 
 pub use dial::{Dial, Endpoint};
 pub use session::{Counts, Session};
-pub use url::{Url, fetch_url};
+pub use url::Url;
+pub use web::{Web, fetch_url};
 
 use core::time::Duration;
 

@@ -12,7 +12,7 @@ use super::wire::{Broken, Wire};
 use super::{Dial, METADATA_LIMIT, Policy, Token};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Method, Reply, Request, path_of};
-use crate::sys::clock;
+use crate::sys::{clock, random};
 use crate::units::Deadline;
 
 /// Bytes of a token. Those of AWS have 56; systemd allows the same.
@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
                 return Err(fault.error);
             }
             let now = clock::now();
-            let own = pauses.next(verdict::scatter(now));
+            let own = pauses.next(random::number());
             let pause = fault.wait.map_or(own, |wait| wait.max(LEAST_WAIT));
             if end.remaining(now).is_some_and(|left| left <= pause) {
                 // Whoever could not be reached is not waited for by the next request again.

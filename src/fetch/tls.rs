@@ -1,45 +1,28 @@
 //! TLS over a stream (RFC 8446): rustls without buffers of its own, driven under our deadlines.
 //!
-//! Only what servers in the world need is linked in: AES-GCM, NIST curves, ECDSA and RSA. The peer must prove its name
-//! by a certificate of an authority that Mozilla trusts, or of one that the file named by `SSL_CERT_FILE` holds; there
-//! is no way to switch that off.
+//! Nothing is handed out that did not come from a peer which proved its name; what `trust` says of that is final.
 #![forbid(unsafe_code)]
 
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::time::Duration;
 
-use rustls::client::{Resumption, UnbufferedClientConnection};
-use rustls::crypto::ring::{cipher_suite, kx_group};
-use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::sign::SigningKey;
-use rustls::time_provider::TimeProvider;
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme};
-use webpki::ring as signature;
 
+use super::trust::{self, told};
 use crate::error::{Error, Result};
 use crate::sys::socket::Stream;
-use crate::sys::{clock, environment, file, random};
 use crate::units::Deadline;
 
-const DOING: &str = "speak TLS";
+pub(super) const DOING: &str = "speak TLS";
 
 /// Bytes from the peer that are not understood yet: a handshake message may have 64 KiB, in records of 16 KiB each.
 const INCOMING_LIMIT: usize = 128 << 10;
 
 /// What is read at once: a record of the largest size with its header and its tag (RFC 8446, 5.2).
 const RECORD: usize = (16 << 10) + 256 + 5;
-
-/// Bytes of a file of authorities: Debian's has 220 KiB.
-const AUTHORITIES_LIMIT: usize = 4 << 20;
-
-/// 2026-01-01, before which wisp was not there: a clock that says less is not set.
-const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
 
 /// An encrypted connection.
 pub(super) struct Tls {
@@ -69,7 +52,7 @@ impl Tls {
     /// `Refused` when the peer does not prove its name, or the clock of this machine cannot judge that; `Corrupt`, `Os`,
     /// `TimedOut`.
     pub(super) fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
-        let config = config()?;
+        let config = trust::config()?;
         let name = ServerName::try_from(String::from(name)).map_err(|_| Error::usage(DOING, "its name is none"))?;
         let session = UnbufferedClientConnection::new(config, name).map_err(|error| told(&error))?;
         let mut tls = Self { stream, session, incoming: Vec::new(), plain: Vec::new(), taken: 0, is_closed: false };
@@ -207,118 +190,4 @@ fn append(out: &mut Vec<u8>, mut write: impl FnMut(&mut [u8]) -> core::result::R
         }
     }
     Err(Error::corrupt(DOING, "the connection is used up"))
-}
-
-/// The rules of a handshake.
-fn config() -> Result<Arc<ClientConfig>> {
-    let now = clock::wall();
-    if now < EARLIEST {
-        let why = format!(
-            "the clock of this machine is not set (it says {} s after 1970): \
-            certificates cannot be judged",
-            now.as_secs()
-        );
-        return Err(Error::refused(DOING, why));
-    }
-    let provider = CryptoProvider {
-        cipher_suites: Vec::from([cipher_suite::TLS13_AES_128_GCM_SHA256, cipher_suite::TLS13_AES_256_GCM_SHA384]),
-        kx_groups: Vec::from([kx_group::SECP256R1, kx_group::SECP384R1]),
-        signature_verification_algorithms: SIGNATURES,
-        secure_random: &Kernel,
-        key_provider: &Kernel,
-    };
-    let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Kernel));
-    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| told(&error))?;
-    let mut config = builder.with_root_certificates(authorities()?).with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
-}
-
-/// The authorities of the file that `SSL_CERT_FILE` names, as with other programs; without it, those of Mozilla.
-fn authorities() -> Result<RootCertStore> {
-    let mut store = RootCertStore::empty();
-    let Some(path) = environment::variable(c"SSL_CERT_FILE") else {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(store);
-    };
-    let text = file::read(&path, AUTHORITIES_LIMIT)?;
-    for certificate in CertificateDer::pem_slice_iter(&text).flatten() {
-        // One that cannot be read is none to trust; the others are as good as before.
-        let _ = store.add(certificate);
-    }
-    if store.is_empty() {
-        return Err(Error::corrupt("read the authorities in", "there is none in it").to(path));
-    }
-    Ok(store)
-}
-
-/// What rustls wants to know from this machine.
-#[derive(Debug)]
-struct Kernel;
-
-impl SecureRandom for Kernel {
-    fn fill(&self, buffer: &mut [u8]) -> core::result::Result<(), GetRandomFailed> {
-        random::fill(buffer).map_err(|_| GetRandomFailed)
-    }
-}
-
-impl KeyProvider for Kernel {
-    /// Nobody asks wisp who it is: what would sign for it is not linked in.
-    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> core::result::Result<Arc<dyn SigningKey>, rustls::Error> {
-        Err(rustls::Error::General(String::new()))
-    }
-}
-
-impl TimeProvider for Kernel {
-    fn current_time(&self) -> Option<UnixTime> {
-        Some(UnixTime::since_unix_epoch(clock::wall()))
-    }
-}
-
-/// The signatures that public authorities and their servers make.
-const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
-    all: &[
-        signature::ECDSA_P256_SHA256,
-        signature::ECDSA_P256_SHA384,
-        signature::ECDSA_P384_SHA256,
-        signature::ECDSA_P384_SHA384,
-        signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
-        signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
-        signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
-        signature::RSA_PKCS1_2048_8192_SHA256,
-        signature::RSA_PKCS1_2048_8192_SHA384,
-        signature::RSA_PKCS1_2048_8192_SHA512,
-    ],
-    mapping: &[
-        (SignatureScheme::ECDSA_NISTP384_SHA384, &[signature::ECDSA_P384_SHA384]),
-        (SignatureScheme::ECDSA_NISTP256_SHA256, &[signature::ECDSA_P256_SHA256]),
-        (SignatureScheme::RSA_PSS_SHA512, &[signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY]),
-        (SignatureScheme::RSA_PSS_SHA384, &[signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY]),
-        (SignatureScheme::RSA_PSS_SHA256, &[signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY]),
-        (SignatureScheme::RSA_PKCS1_SHA512, &[signature::RSA_PKCS1_2048_8192_SHA512]),
-        (SignatureScheme::RSA_PKCS1_SHA384, &[signature::RSA_PKCS1_2048_8192_SHA384]),
-        (SignatureScheme::RSA_PKCS1_SHA256, &[signature::RSA_PKCS1_2048_8192_SHA256]),
-    ],
-};
-
-/// What rustls complains of, in a few words: its own would bring the words for everything that servers can do wrong.
-fn told(error: &rustls::Error) -> Error {
-    use CertificateError as Bad;
-    let refused = |why| Error::refused(DOING, why);
-    match error {
-        rustls::Error::InvalidCertificate(bad) => refused(match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired, or the clock here is wrong",
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                "its certificate is of the future, or the clock here is wrong"
-            }
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "its certificate is for another name",
-            Bad::UnknownIssuer => "its certificate is of no authority that is trusted here",
-            _ => "its certificate is not in order",
-        }),
-        rustls::Error::AlertReceived(alert) => {
-            Error::refused(DOING, format!("it breaks off with alert {}", u8::from(*alert)))
-        }
-        rustls::Error::PeerIncompatible(_) => refused("it speaks no TLS that is spoken here"),
-        _ => Error::corrupt(DOING, "it does not speak TLS as it must"),
-    }
 }

@@ -3,13 +3,11 @@
 
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv6Addr};
 
-use super::{Dial, Endpoint, Policy, Session};
 use crate::error::{Error, Result};
-use crate::http::{Reply, path_of};
+use crate::http::path_of;
 
 const DOING: &str = "parse the URL";
 
@@ -70,26 +68,8 @@ impl Url {
         Ok(Self { is_secure, host: String::from(host), port, target: format!("{slash}{path}") })
     }
 
-    /// Where it leads.
-    ///
-    /// # Errors
-    /// `Unsupported`: its host is a name.
-    fn dial(&self) -> Result<Dial> {
-        let address: IpAddr = self
-            .host
-            .parse()
-            .map_err(|_| Error::unsupported("look up", "names are not looked up").to(self.host.as_str()))?;
-        Ok(Dial {
-            endpoints: Vec::from([Endpoint::Tcp(SocketAddr::new(address, self.port))]),
-            interface: None,
-            low_port: false,
-            host: self.authority(),
-            tls: self.is_secure.then(|| self.host.clone()),
-        })
-    }
-
     /// Host and port as they stand in a `Host` header.
-    fn authority(&self) -> String {
+    pub(super) fn authority(&self) -> String {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
         match (self.is_secure, self.port) {
             (true, 443) | (false, 80) => format!("{open}{}{close}", self.host),
@@ -109,16 +89,6 @@ impl fmt::Debug for Url {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
-}
-
-/// What is at `url`, or `None` if nothing is; at most `limit` bytes of it. Redirects are not followed: whoever can answer
-/// in the place of a server could send a machine that is just being born anywhere.
-///
-/// # Errors
-/// As [`Url::parse`] and [`Session::get`].
-pub fn fetch_url(url: &str, limit: u64, policy: Policy, tell: &dyn Fn(&str)) -> Result<Option<Reply>> {
-    let url = Url::parse(url)?;
-    Session::new(url.dial()?, policy, &[], None).telling(tell).get_within(&url.target, limit)
 }
 
 fn port_of(text: &str, default: u16) -> Option<u16> {

@@ -95,15 +95,6 @@ impl Pauses {
     }
 }
 
-/// A number nobody can foretell well, from a moment: for pauses and ports, not for secrets (splitmix64).
-pub(super) fn scatter(moment: Duration) -> u64 {
-    let mut state = moment.as_secs().rotate_left(32) ^ u64::from(moment.subsec_nanos());
-    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    state ^ (state >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,12 +166,5 @@ mod tests {
         assert_eq!(last, Some(Policy::METADATA.longest_pause));
         let (short, long) = (pauses.next(0), pauses.next(50));
         assert_eq!((short.as_millis(), long.as_millis()), (3750, 6250));
-    }
-
-    #[test]
-    fn moments_scatter() {
-        let numbers: std::collections::BTreeSet<u64> =
-            (0..1000).map(|nanos| scatter(Duration::from_nanos(nanos)) % 424).collect();
-        assert!(numbers.len() > 350, "{} of 424", numbers.len());
     }
 }

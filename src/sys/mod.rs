@@ -8,7 +8,7 @@ pub mod block;
 pub mod bzip2;
 pub mod clock;
 pub mod console;
-#[cfg(all(feature = "full", any(freestanding, test)))]
+#[cfg(feature = "full")]
 mod curve;
 pub mod datagram;
 #[cfg(freestanding)]

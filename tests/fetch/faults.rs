@@ -1,16 +1,12 @@
 //! What goes wrong between a client and a server: each fault ends in a value, an absence or one clear error, in time.
 
 use super::server::{Server, Step, answer, deaf, dial};
-use super::{HASTY, PATIENT, get};
+use super::{HASTY, ONCE, PATIENT, get};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 use wisp::error::{Error, Kind};
 use wisp::fetch::{Counts, Endpoint, Policy, Session};
-
-/// Gives up at the first failure: the pause before a second try would be longer than there is time.
-const ONCE: Policy =
-    Policy { first_pause: Duration::from_secs(600), longest_pause: Duration::from_secs(600), ..PATIENT };
 
 /// The error of a session that finds only this, for each connection that it makes.
 #[track_caller]

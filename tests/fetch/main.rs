@@ -1,14 +1,17 @@
 //! Sessions against real servers on this machine: every answer, every fault, and what is sent when.
 
 mod faults;
+mod locked;
 mod server;
+#[cfg(feature = "full")]
+mod tls;
 mod tokens;
 
 use server::{Server, Step, answer, deaf, dial, reply};
 use std::cell::RefCell;
 use std::time::Duration;
 use wisp::error::Kind;
-use wisp::fetch::{Counts, Endpoint, Policy, Session};
+use wisp::fetch::{Counts, Endpoint, Policy, Session, Web, fetch_url};
 use wisp::http::{Method, Request};
 
 /// Patient with a busy machine, and quick between tries.
@@ -30,6 +33,10 @@ const HASTY: Policy = Policy {
     later: Duration::from_millis(100),
     ..PATIENT
 };
+
+/// Gives up at the first failure: the pause before a second try would be longer than there is time.
+const ONCE: Policy =
+    Policy { first_pause: Duration::from_secs(600), longest_pause: Duration::from_secs(600), ..PATIENT };
 
 /// What is got at `/x`, as text.
 fn get(session: &mut Session<'_>) -> Option<String> {
@@ -155,4 +162,26 @@ fn a_low_source_port_is_used_where_it_is_wanted() {
     }
     assert_eq!(outcome.kind, Kind::TimedOut);
     assert!(listener.accept().unwrap().1.port() < 1024);
+}
+
+#[test]
+fn one_connection_carries_all_urls_of_a_server() {
+    let server = Server::tcp(vec![[answer(200, "", "a"), answer(404, "", ""), answer(200, "", "b")].concat()]);
+    let other = Server::tcp(vec![answer(301, "Location: /\r\n", "").into()]);
+    let silent = |_: &str| ();
+    let mut web = Web::new(PATIENT, &silent);
+    // Every machine's hosts file knows this name.
+    let mut get = |server: &Server, target: &str| web.get(&format!("http://localhost:{}{target}", server.port()), 5);
+    assert_eq!(get(&server, "/meta-data?x=y").unwrap().unwrap().body, b"a");
+    assert_eq!(get(&server, "/vendor-data").unwrap(), None);
+    assert_eq!(get(&server, "#fragment").unwrap().unwrap().body, b"b");
+    let error = get(&other, "/moved").unwrap_err();
+    assert_eq!(error.kind, Kind::Remote(301), "a redirect is an error: {error}");
+    assert_eq!(error.to, format!("http://localhost:{}/moved", other.port()));
+    let port = server.port();
+    let heard = server.heard();
+    assert_eq!(heard[0], format!("GET /meta-data?x=y HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
+    assert!(heard[2].starts_with("GET / "), "{heard:?}");
+    other.heard();
+    assert_eq!(fetch_url("ftp://localhost/", 5, ONCE, &silent).unwrap_err().kind, Kind::Unsupported);
 }

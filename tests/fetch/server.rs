@@ -46,7 +46,12 @@ impl<T: Read + Write> Connection for T {}
 impl Server {
     /// Over TCP, with one list of steps for each connection.
     pub fn tcp(connections: Vec<Vec<Step>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1:0", connections)
+    }
+
+    /// The same at an address of choice.
+    pub fn at(address: &str, connections: Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
         let accept = move || {
             let stream = listener.accept().unwrap().0;

@@ -1,0 +1,250 @@
+//! TLS against OpenSSL: certificates that must be believed, and those that must not.
+//!
+//! Whom wisp believes stands in its environment, which a process must not change while its threads read it: each fetch
+//! is made by this program started anew, with the one test that does it.
+
+use super::server::deaf;
+use super::{ONCE, PATIENT};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use wisp::error::Kind;
+use wisp::fetch::{Dial, Endpoint, Session, Url};
+
+/// Where [`the_started_anew_fetches`] finds its order: a port, the name the server must prove, and what to get.
+const ORDER: &str = "WISP_TEST_ORDER";
+
+fn openssl(folder: &Path, arguments: &str) -> Output {
+    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    let output = output.unwrap_or_else(|error| panic!("openssl: {error}"));
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A folder with an authority (`ca.pem`) and, signed by it, a certificate for `localhost` (`leaf.pem`, `leaf.key`).
+struct Authority(PathBuf);
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("wisp-tls-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        let ca = "[ca]\ndefault_ca = a\n[a]\ndatabase = index.txt\nnew_certs_dir = .\nrand_serial = yes\n\
+            default_md = sha384\npolicy = p\n[p]\ncommonName = supplied\n";
+        std::fs::write(folder.join("ca.cnf"), ca).unwrap();
+        std::fs::write(folder.join("index.txt"), "").unwrap();
+        openssl(&folder, "ecparam -name secp384r1 -genkey -noout -out ca.key");
+        let request = "req -x509 -new -key ca.key -sha384 -days 30 -subj /CN=test -out ca.pem";
+        openssl(&folder, request);
+        Self(folder)
+    }
+
+    /// Signs a certificate with a new key of this kind, for `names`, for these years.
+    fn sign(self, key: &str, names: &str, years: (u32, u32)) -> Self {
+        openssl(&self.0, &format!("genpkey {key} -out leaf.key"));
+        openssl(&self.0, "req -new -key leaf.key -subj /CN=leaf -out leaf.csr");
+        std::fs::write(self.0.join("leaf.cnf"), format!("subjectAltName = {names}\nbasicConstraints = CA:false\n"))
+            .unwrap();
+        let dates = format!("-startdate {}0101000000Z -enddate {}0101000000Z", years.0, years.1);
+        let sign = "ca -batch -notext -config ca.cnf -cert ca.pem -keyfile ca.key -extfile leaf.cnf";
+        openssl(&self.0, &format!("{sign} {dates} -in leaf.csr -out leaf.pem"));
+        self
+    }
+
+    /// A server with that certificate, which answers each request of one connection with the next of `replies`.
+    fn serve(&self, options: &str, replies: Vec<Vec<u8>>) -> Peer {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let arguments = format!("s_server -quiet -cert leaf.pem -key leaf.key -accept 127.0.0.1:{port} {options}");
+        let mut child = Command::new("openssl")
+            .args(arguments.trim().split(' '))
+            .current_dir(&self.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (mut reply, requests) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        std::thread::spawn(move || {
+            let mut ends = requests.lines().map_while(Result::ok).filter(String::is_empty);
+            for bytes in replies {
+                ends.next();
+                let _ = reply.write_all(&bytes);
+            }
+            // As long as its input is open it goes on serving.
+            ends.next();
+        });
+        Peer { child, port }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("ca.pem")
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Peer {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a new process, with this file of authorities, gets at `targets` from the server, which must be called `name`.
+fn fetch(port: u16, name: &str, targets: &str, authorities: Option<&Path>) -> String {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "tls::the_started_anew_fetches", "--nocapture"]);
+    command.env(ORDER, format!("{port} {name} {targets}")).env_remove("SSL_CERT_FILE");
+    if let Some(path) = authorities {
+        command.env("SSL_CERT_FILE", path);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let said: Vec<&str> = text.lines().filter_map(|line| line.split_once("GOT ")).map(|(_, said)| said).collect();
+    assert!(output.status.success() && !said.is_empty(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    said.join("\n")
+}
+
+/// Without an order it only shows that where nobody listens there is nobody to trust.
+#[test]
+fn the_started_anew_fetches() {
+    let order = std::env::var(ORDER).unwrap_or_else(|_| {
+        let Endpoint::Tcp(address) = deaf() else { panic!() };
+        format!("{} localhost /", address.port())
+    });
+    let [port, name, targets] = order.split(' ').collect::<Vec<_>>().try_into().unwrap();
+    let dial = Dial {
+        endpoints: vec![Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap())))],
+        interface: None,
+        low_port: false,
+        host: name.into(),
+        tls: Some(name.into()),
+    };
+    // The server may still be starting, which it does once.
+    let policy = if std::env::var(ORDER).is_ok() { PATIENT } else { ONCE };
+    let mut session = Session::new(dial, policy, &[], None);
+    for target in targets.split(',') {
+        match session.get(target) {
+            Ok(reply) => println!("GOT {:?}", reply.map(|reply| (reply.body.len(), reply.body.last().copied()))),
+            Err(error) => {
+                println!("GOT {error}");
+                assert!(std::env::var(ORDER).is_ok() || error.kind == Kind::Os(111), "{error}");
+            }
+        }
+    }
+    println!("GOT {:?}", session.counts());
+}
+
+fn reply(body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
+}
+
+const NOW: (u32, u32) = (2026, 2049);
+const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
+
+#[test]
+fn servers_of_every_usual_kind_are_understood() {
+    // More than a record, so that it comes in several.
+    let long = vec![b'z'; 100_000];
+    for (name, key, options) in [
+        ("p256", P256, ""),
+        ("p384", P384, "-ciphersuites TLS_AES_256_GCM_SHA384"),
+        ("rsa", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "-ciphersuites TLS_AES_128_GCM_SHA256"),
+        ("rsa4", "-algorithm RSA -pkeyopt rsa_keygen_bits:4096", "-num_tickets 0 -groups X25519:P-256"),
+    ] {
+        let authority = Authority::new(name).sign(key, "DNS:localhost", NOW);
+        let peer = authority.serve(options, vec![reply(b"a"), reply(&long), reply(b"")]);
+        let got = fetch(peer.port, "localhost", "/a,/b,/c", Some(&authority.file()));
+        let (values, counts) = got.rsplit_once('\n').unwrap();
+        assert_eq!(values, "Some((1, Some(97)))\nSome((100000, Some(122)))\nSome((0, None))", "{name}");
+        assert!(counts.starts_with("Counts { requests: 3, connections: "), "one connection carries them: {counts}");
+    }
+}
+
+#[test]
+fn who_does_not_prove_his_name_is_told_nothing() {
+    for (name, names, years, asked, authorities, why) in [
+        ("name", "DNS:other", NOW, "localhost", true, "its certificate is for another name"),
+        ("address", "DNS:localhost", NOW, "127.0.0.1", true, "its certificate is for another name"),
+        ("expired", "DNS:localhost", (2020, 2021), "localhost", true, "its certificate has expired"),
+        ("future", "DNS:localhost", (2048, 2049), "localhost", true, "its certificate is not valid yet"),
+        ("unknown", "DNS:localhost", NOW, "localhost", false, "its certificate is from no authority"),
+    ] {
+        let authority = Authority::new(name).sign(P256, names, years);
+        let peer = authority.serve("", vec![reply(b"secret")]);
+        let file = authority.file();
+        let got = fetch(peer.port, asked, "/x?query", authorities.then_some(file.as_path()));
+        assert!(got.starts_with(&format!("GET https://{asked}/x: {why}")), "{got}");
+        assert!(got.contains("requests: 0"), "{got}");
+    }
+}
+
+#[test]
+fn an_address_can_be_proven_too() {
+    let authority = Authority::new("proven").sign(P256, "IP:127.0.0.1", NOW);
+    let peer = authority.serve("", vec![reply(b"a")]);
+    let got = fetch(peer.port, "127.0.0.1", "/", Some(&authority.file()));
+    assert!(got.starts_with("Some((1, Some(97)))"), "{got}");
+}
+
+#[test]
+fn old_protocols_are_refused_by_name() {
+    let authority = Authority::new("old").sign(P256, "DNS:localhost", NOW);
+    for options in ["-tls1_2", "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "-groups X25519"] {
+        let peer = authority.serve(options, Vec::new());
+        let got = fetch(peer.port, "localhost", "/", Some(&authority.file()));
+        assert!(
+            got.contains("it breaks off with alert") || got.contains("it does not speak TLS 1.3"),
+            "{options}: {got}"
+        );
+    }
+}
+
+#[test]
+fn authorities_that_cannot_be_read_are_said() {
+    let authority = Authority::new("files");
+    let empty = authority.0.join("empty.pem");
+    std::fs::write(&empty, "no certificate\n").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let got = fetch(port, "localhost", "/", Some(&empty));
+    assert!(got.contains("no certificate is in ") && got.contains("empty.pem"), "{got}");
+    let got = fetch(port, "localhost", "/", Some(Path::new("/nonexistent/ca.pem")));
+    assert!(got.contains("no such file") && got.contains("/nonexistent/ca.pem"), "{got}");
+}
+
+#[test]
+fn a_server_without_tls_and_a_name_that_is_none_are_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1000]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad\r\n\r\n");
+        }
+    });
+    let dial = |tls: &str| Dial {
+        endpoints: vec![Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))],
+        interface: None,
+        low_port: false,
+        host: "localhost".into(),
+        tls: Some(tls.into()),
+    };
+    let error = Session::new(dial("localhost"), ONCE, &[], None).get("/").unwrap_err();
+    assert_eq!(error.kind, Kind::Corrupt, "{error}");
+    let error = Session::new(dial("not a name"), ONCE, &[], None).get("/").unwrap_err();
+    assert_eq!(error.kind, Kind::Usage, "{error}");
+    assert_eq!(Url::parse("https://localhost/").unwrap().port, 443);
+}
