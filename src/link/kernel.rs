@@ -61,9 +61,9 @@ impl Kernel {
         bodies.iter().filter_map(|body| rtnetlink::parse_address(body).transpose()).collect()
     }
 
-    /// How a packet to `destination` would leave, by `index` if it is given; `None` when it could not.
-    pub fn find_way(&mut self, destination: IpAddr, index: Option<u32>) -> Result<Option<Way>> {
-        match self.ask(&rtnetlink::find_way(destination, index), "look for a route to") {
+    /// How a packet to `destination` would leave; `None` when it could not.
+    pub fn find_way(&mut self, destination: IpAddr) -> Result<Option<Way>> {
+        match self.ask(&rtnetlink::find_way(destination), "look for a route to") {
             Ok(answers) => answers.into_bodies().first().map_or(Ok(None), |body| rtnetlink::parse_way(body)),
             Err(error) if matches!(error.kind, Kind::Os(errno) if NO_WAY.contains(&errno)) => Ok(None),
             Err(error) => Err(error.to(format!("{destination}"))),

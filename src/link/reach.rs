@@ -132,7 +132,7 @@ fn find(kernel: &mut Kernel, server: IpAddr, prefer: Option<&str>) -> Result<Opt
         let is_ready = |it: &&&Interface| it.has_carrier && it.addresses.iter().any(|(own, _)| is_link_local6(*own));
         return Ok(candidates(&all, prefer).iter().find(is_ready).map(|it| (*it).clone()));
     }
-    let Some(way) = kernel.find_way(server, None)? else { return Ok(None) };
+    let Some(way) = kernel.find_way(server)? else { return Ok(None) };
     // While an interface has no other address yet, IPv6 would send from this one, to which nobody can answer.
     if is_link_local6(way.source) {
         return Ok(None);
@@ -359,7 +359,7 @@ impl Seeker<'_> {
     /// Leads packets to `server` straight out of `interface`, unless they leave by it already.
     fn add_last_route(&mut self, interface: &Interface, source: Ipv4Addr, server: Ipv4Addr) -> Result<()> {
         let is_ours = |way: Way| way.index == interface.index;
-        if self.kernel.find_way(server.into(), None)?.is_some_and(is_ours) {
+        if self.kernel.find_way(server.into())?.is_some_and(is_ours) {
             return Ok(());
         }
         self.add_route(Route {
