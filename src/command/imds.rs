@@ -140,7 +140,7 @@ fn save(reader: &mut Reader<'_>, folder: &str) -> Result<()> {
     let bytes = reader.userdata()?.unwrap_or_default();
     let bytes = userdata::decode(bytes, Encoding::Guess)?;
 
-    tree::make_directory(folder, 0o700)?;
+    tree::make_directories(folder, 0o700)?;
     file::write_atomically(&format!("{folder}/user-data"), &bytes, 0o600)
 }
 

@@ -21,7 +21,7 @@ mod wire;
 pub use dial::{Dial, Endpoint};
 pub use session::{Counts, Session};
 pub use url::Url;
-pub use web::{Web, fetch_url};
+pub use web::Web;
 
 use core::time::Duration;
 

@@ -47,18 +47,6 @@ pub struct Resolver {
     pub hosts: String,
 }
 
-/// The addresses of `name`, which may be an address itself, IPv4 first.
-///
-/// # Errors
-/// `Absent`: there is no such name, or it has no address. `TimedOut`: no server says before `deadline`. `Usage`: it
-/// cannot be a name.
-pub fn lookup(name: &str, deadline: Deadline) -> Result<Vec<IpAddr>> {
-    match name.parse() {
-        Ok(address) => Ok(Vec::from([address])),
-        Err(_) => Resolver::read("").lookup(name, deadline),
-    }
-}
-
 impl Resolver {
     /// What the files below `root` (empty for the machine's own) say. Without `resolv.conf` it is, as for libc, a server
     /// on this machine.
@@ -93,11 +81,15 @@ impl Resolver {
         resolver
     }
 
-    /// As [`lookup`].
+    /// The addresses of `name`, which may be an address itself, IPv4 first.
     ///
     /// # Errors
-    /// As [`lookup`].
+    /// `Absent`: there is no such name, or it has no address. `TimedOut`: no server says before `deadline`. `Usage`: it
+    /// cannot be a name.
     pub fn lookup(&self, name: &str, deadline: Deadline) -> Result<Vec<IpAddr>> {
+        if let Ok(address) = name.parse() {
+            return Ok(Vec::from([address]));
+        }
         let known = self.find_host(name);
         if !known.is_empty() {
             return Ok(known);

@@ -52,6 +52,8 @@ pub struct Session<'a> {
     reached: bool,
     counts: Counts,
     tell: Option<&'a dyn Fn(&str)>,
+    /// What every reply of the real service carries.
+    echo: Option<(&'a str, &'a str)>,
 }
 
 /// Why one try failed.
@@ -88,6 +90,7 @@ impl<'a> Session<'a> {
             reached: false,
             counts: Counts::default(),
             tell: None,
+            echo: None,
         }
     }
 
@@ -96,6 +99,13 @@ impl<'a> Session<'a> {
     #[must_use]
     pub fn telling(mut self, tell: &'a dyn Fn(&str)) -> Self {
         self.tell = Some(tell);
+        self
+    }
+
+    /// Refuses whoever answers without this header, which the real service sends with each final reply.
+    #[must_use]
+    pub fn expecting(mut self, echo: Option<(&'a str, &'a str)>) -> Self {
+        self.echo = echo;
         self
     }
 
@@ -205,7 +215,7 @@ impl<'a> Session<'a> {
             // A service that has answered knows this machine: from then on "not yet" means "not".
             let again = if self.reached { &[] } else { self.policy.again };
             match verdict::judge(reply.status, accept, again) {
-                Verdict::Final => return Ok(reply),
+                Verdict::Final => return self.vouched(request, reply),
                 Verdict::Renew if may_renew => {
                     may_renew = false;
                     self.secret = None;
@@ -213,6 +223,17 @@ impl<'a> Session<'a> {
                 Verdict::Again => return Err(self.later(request, &reply)),
                 Verdict::Renew | Verdict::Stop => return Err(Fault::last(self.answered(request, reply.status))),
             }
+        }
+    }
+
+    /// The reply, if it is of the real service.
+    fn vouched(&self, request: &Request<'_>, reply: Reply) -> core::result::Result<Reply, Fault> {
+        match self.echo {
+            Some((name, value)) if reply.headers.find(name) != Some(value) => {
+                let why = "the reply lacks the header that the real service sends: another machine answers";
+                Err(Fault::last(self.named(request, &Error::refused("", why))))
+            }
+            _ => Ok(reply),
         }
     }
 

@@ -6,9 +6,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
-use super::{Dial, Endpoint, Policy, Session, Url, resolve};
+use super::resolve::Resolver;
+use super::{Dial, Endpoint, Policy, Session, Url};
 use crate::error::Result;
 use crate::http::Reply;
 use crate::sys::clock;
@@ -17,10 +18,13 @@ use crate::units::Deadline;
 /// Addresses of one name that are tried; each but the first costs a head start when those before are silent.
 const ADDRESSES_LIMIT: usize = 8;
 
+const DNS_PORT: u16 = 53;
+
 /// Fetches one URL after the other, over one connection while they are of one server.
 pub struct Web<'a> {
     policy: Policy,
     tell: &'a dyn Fn(&str),
+    servers: &'a [IpAddr],
     open: Option<(Url, Session<'a>)>,
 }
 
@@ -28,45 +32,48 @@ impl<'a> Web<'a> {
     /// `tell` is called as by [`Session::telling`].
     #[must_use]
     pub fn new(policy: Policy, tell: &'a dyn Fn(&str)) -> Self {
-        Self { policy, tell, open: None }
+        Self { policy, tell, servers: &[], open: None }
+    }
+
+    /// Looks names up at `servers`, if there are any, and not at those of `/etc/resolv.conf`: a network that was just
+    /// configured has stood in no file yet.
+    #[must_use]
+    pub fn asking(self, servers: &'a [IpAddr]) -> Self {
+        Self { servers, ..self }
     }
 
     /// What is at `url`, or `None` if nothing is; at most `limit` bytes of it.
     ///
     /// # Errors
-    /// As [`Url::parse`], [`resolve::lookup`] and [`Session::get`].
+    /// As [`Url::parse`], [`Resolver::lookup`] and [`Session::get`].
     pub fn get(&mut self, url: &str, limit: u64) -> Result<Option<Reply>> {
         let url = Url::parse(url)?;
         let place = |url: &Url| (url.is_secure, url.host.clone(), url.port);
         let kept = self.open.take().filter(|(other, _)| place(other) == place(&url)).map(|(_, session)| session);
         let mut session = match kept {
             Some(session) => session,
-            None => Session::new(dial(&url, self.policy)?, self.policy, &[], None).telling(self.tell),
+            None => Session::new(self.dial(&url)?, self.policy, &[], None).telling(self.tell),
         };
         let outcome = session.get_within(&url.target, limit);
         self.open = Some((url, session));
         outcome
     }
-}
 
-/// One URL, as [`Web::get`].
-///
-/// # Errors
-/// As [`Web::get`].
-pub fn fetch_url(url: &str, limit: u64, policy: Policy, tell: &dyn Fn(&str)) -> Result<Option<Reply>> {
-    Web::new(policy, tell).get(url, limit)
-}
-
-/// The way to the server of `url`.
-fn dial(url: &Url, policy: Policy) -> Result<Dial> {
-    let addresses = resolve::lookup(&url.host, Deadline::after(clock::now(), policy.total))?;
-    let endpoint = |address| Endpoint::Tcp(SocketAddr::new(address, url.port));
-    Ok(Dial {
-        endpoints: addresses.into_iter().take(ADDRESSES_LIMIT).map(endpoint).collect::<Vec<_>>(),
-        interface: None,
-        low_port: false,
-        host: url.authority(),
-        // In a certificate no name ends with the dot that says it is whole.
-        tls: url.is_secure.then(|| String::from(url.host.trim_end_matches('.'))),
-    })
+    /// The way to the server of `url`.
+    fn dial(&self, url: &Url) -> Result<Dial> {
+        let mut resolver = Resolver::read("");
+        if !self.servers.is_empty() {
+            resolver.servers = self.servers.iter().map(|server| SocketAddr::new(*server, DNS_PORT)).collect();
+        }
+        let addresses = resolver.lookup(&url.host, Deadline::after(clock::now(), self.policy.total))?;
+        let endpoint = |address| Endpoint::Tcp(SocketAddr::new(address, url.port));
+        Ok(Dial {
+            endpoints: addresses.into_iter().take(ADDRESSES_LIMIT).map(endpoint).collect::<Vec<_>>(),
+            interface: None,
+            low_port: false,
+            host: url.authority(),
+            // In a certificate no name ends with the dot that says it is whole.
+            tls: url.is_secure.then(|| String::from(url.host.trim_end_matches('.'))),
+        })
+    }
 }

@@ -49,6 +49,8 @@ pub struct Access<'a> {
     pub verdict: Verdict,
     machine: &'a Machine,
     interfaces: Vec<Interface>,
+    /// Servers of names that a lease told.
+    servers: Vec<IpAddr>,
 }
 
 impl Machine {
@@ -82,7 +84,7 @@ impl Machine {
         })?;
         // Without netlink there are no names of interfaces to give, and no link-local service to ask.
         let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
-        Ok(Access { verdict, machine: self, interfaces })
+        Ok(Access { verdict, machine: self, interfaces, servers: Vec::new() })
     }
 }
 
@@ -97,6 +99,7 @@ impl<'a> Access<'a> {
         let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
         let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
         self.interfaces = link::interfaces().unwrap_or_default();
+        self.servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
         Ok(Some(held))
     }
 
@@ -127,16 +130,21 @@ impl<'a> Access<'a> {
             return Ok(Reader::new(cloud, Box::new(source), self.identity()));
         }
         if cloud.service.is_none() {
-            return seed::open(cloud, self.machine, self.identity(), tell);
+            return self.seed(cloud, tell);
         }
         match self.service(cloud, tell) {
             // A virtual machine whose host has no agent in it has the same facts on a volume.
             Err(error) if error.kind == Kind::Absent => {
                 let other = self.verdict.others.iter().find(|other| other.name == nocloud::NAME);
-                other.map_or(Err(error), |other| seed::open(other, self.machine, self.identity(), tell))
+                other.map_or(Err(error), |other| self.seed(other, tell))
             }
             outcome => outcome,
         }
+    }
+
+    fn seed(&self, cloud: &'static Cloud, tell: &dyn Fn(&str)) -> Result<Reader<'a>> {
+        let place = seed::Place { machine: self.machine, servers: &self.servers, tell };
+        seed::open(cloud, &place, self.identity())
     }
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {

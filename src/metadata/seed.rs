@@ -5,7 +5,7 @@
 
 use super::{Machine, labelled};
 use crate::error::{Error, Kind, Result};
-use crate::fetch::{Policy, USER_DATA_LIMIT, Url, fetch_url};
+use crate::fetch::{Policy, USER_DATA_LIMIT, Url, Web};
 use crate::probe::media;
 use crate::provider::{Cloud, Field, Identity, Reader, Source, nocloud};
 use crate::sys::file;
@@ -51,31 +51,36 @@ impl Source for Files {
     }
 }
 
+/// What a seed is looked for with.
+pub(super) struct Place<'a> {
+    /// Where.
+    pub(super) machine: &'a Machine,
+    /// Servers of names, where the network was configured for this alone.
+    pub(super) servers: &'a [IpAddr],
+    /// Hears of second tries.
+    pub(super) tell: &'a dyn Fn(&str),
+}
+
 /// A reader of the seed of this machine.
-pub(super) fn open<'a>(
-    cloud: &'static Cloud,
-    machine: &Machine,
-    identity: Identity,
-    tell: &dyn Fn(&str),
-) -> Result<Reader<'a>> {
+pub(super) fn open<'a>(cloud: &'static Cloud, place: &Place<'_>, identity: Identity) -> Result<Reader<'a>> {
+    let machine = place.machine;
     let mut seed = Seed::default();
     words(machine).into_iter().for_each(|word| seed.take_word(word));
     for folder in FOLDERS {
         let path = format!("{}{folder}", machine.root);
-        let read = |name: &str| read_file(&format!("{path}/{name}"));
-        seed.take(&path, &read)?;
+        seed.take(&path, &mut |name| read_file(&format!("{path}/{name}")))?;
     }
     if machine.root.is_empty() {
         for device in labelled(nocloud::LABEL) {
             let Some(files) = media::open_volume(&device)? else { continue };
-            let read = |name: &str| files.read(name, FILE_LIMIT).map_err(|error| error.to(device.as_str()));
-            if seed.take(&device, &read)? {
+            let mut read = |name: &str| files.read(name, FILE_LIMIT).map_err(|error| error.to(device.as_str()));
+            if seed.take(&device, &mut read)? {
                 break;
             }
         }
     }
-    if let Some(place) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
-        seed.take_from(&place, machine, &identity, tell)?;
+    if let Some(named) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
+        seed.take_from(&named, place, &identity)?;
     }
     if !seed.found {
         let why = "no word, folder or volume has it; a volume is labelled cidata";
@@ -129,12 +134,17 @@ impl Seed {
         for (name, value) in &word.entries {
             self.text.extend_from_slice(format!("{name}: {value}\n").as_bytes());
         }
-        self.meta.push(nocloud::document(&word.entries));
+        let mut entries = word.entries;
+        // Whoever says the one name there means it, whichever of the two a seed has.
+        if let Some((_, name)) = entries.iter().find(|(key, _)| key == "local-hostname").cloned() {
+            entries.push(("hostname".to_owned(), name));
+        }
+        self.meta.push(nocloud::document(&entries));
         self.place = self.place.take().or(word.seed);
     }
 
     /// Takes the files that `read` finds by name, if there is meta-data or user-data among them.
-    fn take(&mut self, place: &str, read: &dyn Fn(&str) -> Result<Option<Vec<u8>>>) -> Result<bool> {
+    fn take(&mut self, place: &str, read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>) -> Result<bool> {
         let mut files: [Option<Vec<u8>>; nocloud::FILES.len()] = Default::default();
         for (name, slot) in nocloud::FILES.iter().zip(&mut files) {
             *slot = read(name)?;
@@ -155,25 +165,27 @@ impl Seed {
         Ok(true)
     }
 
-    /// Takes the files at `place`: a folder or a URL.
-    fn take_from(&mut self, place: &str, machine: &Machine, identity: &Identity, tell: &dyn Fn(&str)) -> Result<()> {
+    /// Takes the files of the seed at `named`: a folder or a URL. It has meta-data, or it is none.
+    fn take_from(&mut self, named: &str, place: &Place<'_>, identity: &Identity) -> Result<()> {
+        let machine = place.machine;
         let firmware = |name: &str| nocloud::firmware_string(identity, name);
         let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
-        let policy = Policy { total, ..Policy::METADATA };
-        let local = place.strip_prefix("file://").unwrap_or(place);
-        let read = |name: &str| -> Result<Option<Vec<u8>>> {
-            if local.starts_with('/') {
-                return read_file(&format!("{}{}", machine.root, nocloud::location(local, name, &firmware)?));
+        let mut web = Web::new(Policy { total, ..Policy::METADATA }, place.tell).asking(place.servers);
+        let local = named.strip_prefix("file://").unwrap_or(named);
+        // Behind the question mark there may be a password, and so there may before an @.
+        let shown = named.split('?').next().filter(|shown| !shown.contains('@')).unwrap_or("the place that it names");
+        let mut read = |name: &str| -> Result<Option<Vec<u8>>> {
+            let content = if local.starts_with('/') {
+                read_file(&format!("{}{}", machine.root, nocloud::location(local, name, &firmware)?))?
+            } else {
+                let url = nocloud::location(named, name, &firmware)?;
+                web.get(&url, USER_DATA_LIMIT)?.map(|reply| reply.body)
+            };
+            if content.is_none() && name == META_DATA {
+                return Err(Error::absent("read the seed at", "there is no meta-data").to(shown));
             }
-            let url = nocloud::location(place, name, &firmware)?;
-            Ok(fetch_url(&url, USER_DATA_LIMIT, policy, tell)?.map(|reply| reply.body))
+            Ok(content)
         };
-        let shown = place.split('?').next().unwrap_or_default();
-        if self.take(shown, &read)? {
-            return Ok(());
-        }
-        // Its address may hold a password behind the question mark, and so may what stands before an @.
-        let shown = if shown.contains('@') { "the place named by seedfrom" } else { shown };
-        Err(Error::absent("read the seed at", "neither meta-data nor user-data is there").to(shown))
+        self.take(shown, &mut read).map(|_| ())
     }
 }

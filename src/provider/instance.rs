@@ -2,7 +2,7 @@
 
 use super::reader::Reader;
 use super::{Key, Nic};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use alloc::string::String;
 use alloc::vec::Vec;
 use miniserde::Serialize;
@@ -34,6 +34,9 @@ impl Reader<'_> {
     pub fn instance(&mut self) -> Result<Instance> {
         let cloud = self.cloud;
         let id = self.line(&cloud.id)?;
+        if id.is_none() {
+            return Err(Error::absent("read the identity of this machine from", "it is not told").to(cloud.title));
+        }
         let hostname = match self.local.hostname.clone() {
             Some(name) => Some(name),
             None => self.line(&cloud.hostname)?,

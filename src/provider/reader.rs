@@ -80,6 +80,10 @@ impl<'a> Reader<'a> {
 
     /// The bytes at `target`.
     pub(super) fn body(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+        if let Some(check) = &self.cloud.check {
+            // Bytes say nothing about whose they are; the document with the identity does.
+            self.document(check.said.0)?;
+        }
         self.source.get(target)
     }
 
@@ -181,12 +185,6 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As [`Self::bytes`].
     pub fn raw(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
-        if let (Some(service), Some(check)) = (&self.cloud.service, &self.cloud.check)
-            && !service.again.is_empty()
-        {
-            // Where an absence may mean "not yet", it is final only once the service has told who this machine is.
-            self.document(check.said.0)?;
-        }
         match self.cloud.keyed {
             Keyed::Path(before, after) => self.body(&format!("{before}{key}{after}")),
             Keyed::Within(target) => Ok(self.document(target)?.and_then(|root| root.path(key)).map(shown)),

@@ -25,6 +25,17 @@ pub fn make_directory(path: &str, mode: u32) -> Result<()> {
     }
 }
 
+/// Makes the directory `path` and those above it that are missing; these may be read by all.
+///
+/// # Errors
+/// `Os`.
+pub fn make_directories(path: &str, mode: u32) -> Result<()> {
+    for (slash, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
+        make_directory(path.get(..slash).unwrap_or_default(), 0o755)?;
+    }
+    make_directory(path, mode)
+}
+
 /// Removes the empty directory `path`.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use server::{Server, Step, answer, deaf, dial, reply};
 use std::cell::RefCell;
 use std::time::Duration;
 use wisp::error::Kind;
-use wisp::fetch::{Counts, Endpoint, Policy, Session, Web, fetch_url};
+use wisp::fetch::{Counts, Endpoint, Policy, Session, Web};
 use wisp::http::{Method, Request};
 
 /// Patient with a busy machine, and quick between tries.
@@ -183,5 +183,5 @@ fn one_connection_carries_all_urls_of_a_server() {
     assert_eq!(heard[0], format!("GET /meta-data?x=y HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
     assert!(heard[2].starts_with("GET / "), "{heard:?}");
     other.heard();
-    assert_eq!(fetch_url("ftp://localhost/", 5, ONCE, &silent).unwrap_err().kind, Kind::Unsupported);
+    assert_eq!(Web::new(ONCE, &silent).get("ftp://localhost/", 5).unwrap_err().kind, Kind::Unsupported);
 }

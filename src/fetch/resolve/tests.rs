@@ -63,7 +63,7 @@ fn addresses_and_hosts_need_no_server() {
     assert_eq!(resolver.lookup("seed", within(0)).unwrap(), expected);
     assert_eq!(resolver.lookup("sEED.example.", within(0)).unwrap(), expected[..1]);
     assert_eq!(resolver.lookup("a..b", within(0)).unwrap_err().kind, Kind::Usage);
-    assert_eq!(lookup("2001:db8::1", within(0)).unwrap(), ["2001:db8::1".parse::<IpAddr>().unwrap()]);
+    assert_eq!(resolver.lookup("2001:db8::1", within(0)).unwrap(), ["2001:db8::1".parse::<IpAddr>().unwrap()]);
 }
 
 #[test]
