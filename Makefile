@@ -102,8 +102,9 @@ build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/serve
 qemu: build build/metadata-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
 
-bench: build ## wisp against sfdisk, growpart and systemd-repart, in one guest; against the tool of each compression format
+bench: build build/metadata-server ## wisp against sfdisk and its kin, against curl, against the tool of each compression format
 	@qemu/bench
+	@benches/crawl
 	@benches/decode
 
 size: build ## bytes against the budget, and the ten largest symbols of each program

@@ -41,6 +41,8 @@ pub struct Options {
     pub fault: &'static Fault,
     /// Where.
     pub place: Place,
+    /// The address that a port is of: of this machine alone, unless a program says otherwise.
+    pub address: Ipv4Addr,
     /// Whether source ports are taken as seen. Not where something stands between client and server, as in a guest.
     pub ports: bool,
     /// A file that gets a line for every connection and every request.
@@ -50,7 +52,14 @@ pub struct Options {
 impl Options {
     /// `cloud` without a fault on any port.
     pub fn of(cloud: &str) -> Self {
-        Self { cloud: cloud.to_owned(), fault: &fault::NONE, place: Place::Port(0), ports: true, log: None }
+        Self {
+            cloud: cloud.to_owned(),
+            fault: &fault::NONE,
+            place: Place::Port(0),
+            address: Ipv4Addr::LOCALHOST,
+            ports: true,
+            log: None,
+        }
     }
 
     /// The same with a fault.
@@ -113,7 +122,7 @@ impl Server {
         });
         let place = match &scene.options.place {
             Place::Port(port) => {
-                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).expect("the port is free");
+                let listener = TcpListener::bind((scene.options.address, *port)).expect("the port is free");
                 let place = Place::Port(listener.local_addr().expect("a listener has an address").port());
                 scene.listen(move || listener.accept().map(|(stream, from)| (Stream::Tcp(stream), from.port())));
                 place
@@ -128,7 +137,7 @@ impl Server {
         Self { scene, place }
     }
 
-    /// The port of 127.0.0.1; 0 for a Unix socket.
+    /// The port; 0 for a Unix socket.
     pub fn port(&self) -> u16 {
         match self.place {
             Place::Port(port) => port,
@@ -139,7 +148,7 @@ impl Server {
     /// The address to connect to. Panics for a Unix socket.
     pub fn address(&self) -> SocketAddr {
         assert!(matches!(self.place, Place::Port(_)), "this server has a path instead of an address");
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()))
+        SocketAddr::from((self.scene.options.address, self.port()))
     }
 
     /// Everything that was asked so far, in order.
