@@ -11,6 +11,10 @@ use crate::codec::source::too_early;
 use crate::codec::{Input, Source};
 use crate::error::{Error, Result};
 
+/// Bytes that are handed out at once, a block: from the library's window, which is in the processor's nearer caches
+/// still, to where it is not out of them before it is used.
+const PIECE: usize = 128 << 10;
+
 pub(in crate::codec) struct Decoder<'a> {
     input: Input<'a>,
     /// Made when the first bytes are asked for, as that may fail.
@@ -39,7 +43,8 @@ impl Source for Decoder<'_> {
                 return Ok(0);
             }
             let mut source = InBuffer::around(packed);
-            let mut target = OutBuffer::around(&mut *into);
+            let room = into.len().min(PIECE);
+            let mut target = OutBuffer::around(into.get_mut(..room).unwrap_or_default());
             let wanted = context.decompress_stream(&mut target, &mut source).map_err(|code| error_of(code, DOING))?;
             let (consumed, produced) = (source.pos(), target.pos());
             self.complete = wanted == 0;
