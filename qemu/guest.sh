@@ -10,7 +10,7 @@ guest_root() {
     # Two packages have a program of this name, and the other one wants libraries.
     ! ldd "$(command -v busybox)" >/dev/null 2>&1 || fail 'busybox is not a static program here: install busybox-static'
     known=$(busybox --list)
-    mkdir -p "$tree"/{bin,sbin,usr/bin,etc,proc,sys,dev,run,tmp,mnt}
+    mkdir -p "$tree"/{bin,sbin,usr/bin,etc,proc,sys,dev,run,tmp,mnt,var/lib}
     cp "$(command -v busybox)" "$tree/bin/busybox"
     for name in "${GUEST_COMMANDS[@]}"; do
         grep -qx "$name" <<<"$known" || fail "this busybox has no $name"

@@ -119,7 +119,7 @@ expect_json() {
     answer "$1" | jq -e "$2" >/dev/null 2>&1 || fail "boot $BOOT: not true of $1: $2; it is $(answer "$1")"
 }
 
-# expect_cloud CLOUD: everything that `ask_all` asked is as this folder of recorded replies wants it. It is three
+# expect_cloud CLOUD: everything that `ask_all` asked is as this folder of recorded replies wants it. It is four
 # commands that go to the service.
 expect_cloud() {
     local wanted=$RECORDED/$1/expected name item
@@ -132,6 +132,11 @@ expect_cloud() {
         [ -e "$wanted/$item" ] || continue
         expect_json json ".\"$item\" == \"$(cat "$wanted/$item")\""
     done
+    item=userdata
+    [ ! -e "$wanted/unpacked" ] || item=unpacked
+    expect_status save 0
+    expect_answer saved "$wanted/$item"
+    expect_fact task 'saved mode 600'
 }
 
 # expect_connections COUNT: how many the service took; each command needs one.

@@ -46,9 +46,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// `Corrupt` when they lie behind the end.
     pub fn slice(self, at: usize, length: usize) -> Result<&'a [u8]> {
-        at.checked_add(length)
-            .and_then(|end| self.bytes.get(at..end))
-            .ok_or_else(|| Error::corrupt(self.doing, "it ends too early"))
+        at.checked_add(length).and_then(|end| self.bytes.get(at..end)).ok_or_else(|| ends_too_early(self.doing))
     }
 
     /// Exactly `N` bytes from `at`.
@@ -118,6 +116,13 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Never inlined: it stands behind every field of every format, and is met hardly ever.
+#[cold]
+#[inline(never)]
+fn ends_too_early(doing: &'static str) -> Error {
+    Error::corrupt(doing, "it ends too early")
+}
+
 /// Overwrites `bytes` from `at` with `value`; the counterpart of [`Fields`] for emitting.
 ///
 /// # Errors
@@ -125,7 +130,7 @@ impl<'a> Fields<'a> {
 pub fn put(bytes: &mut [u8], at: usize, value: &[u8], doing: &'static str) -> Result<()> {
     at.checked_add(value.len())
         .and_then(|end| bytes.get_mut(at..end))
-        .ok_or_else(|| Error::corrupt(doing, "it ends too early"))?
+        .ok_or_else(|| ends_too_early(doing))?
         .copy_from_slice(value);
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::{Input, Source};
 use crate::error::Result;
 use crate::sys::bzip2::Stream;
 
-pub(super) const DOING: &str = "unpack bzip2 data";
+pub(super) const DOING: &str = "unpack the bzip2 data of";
 
 /// Whether a file that begins with `start` is bzip2: `BZh`, the block size as a digit, and the number that begins a
 /// block (the digits of pi) or, in a stream without any, the end (those of its root).

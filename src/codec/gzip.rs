@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 /// ID1, ID2, and the only compression method there is, deflate.
 pub(super) const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
-const DOING: &str = "unpack gzip data";
+const DOING: &str = "unpack the gzip data of";
 
 /// The fixed part of a member's header.
 const HEADER_LENGTH: usize = 10;
@@ -39,6 +39,8 @@ enum Stage {
     Header { first: bool },
     /// In the deflated data.
     Content,
+    /// Behind it.
+    Trailer,
     /// Behind the last member.
     End,
 }
@@ -109,11 +111,12 @@ impl<'a> Decoder<'a> {
         self.crc32.update(content);
         self.length = self.length.wrapping_add(produced as u32);
         match status {
-            TINFLStatus::Done => self.check(),
-            TINFLStatus::HasMoreOutput | TINFLStatus::NeedsMoreInput => Ok(()),
-            TINFLStatus::FailedCannotMakeProgress => Err(too_early(DOING)),
-            _ => Err(Error::corrupt(DOING, "it is no valid deflate stream")),
+            TINFLStatus::Done => self.stage = Stage::Trailer,
+            TINFLStatus::HasMoreOutput | TINFLStatus::NeedsMoreInput => {}
+            TINFLStatus::FailedCannotMakeProgress => return Err(too_early(DOING)),
+            _ => return Err(Error::corrupt(DOING, "it is no valid deflate stream")),
         }
+        Ok(())
     }
 
     /// Holds the content against the trailer behind it.
@@ -144,6 +147,7 @@ impl Source for Decoder<'_> {
             match self.stage {
                 Stage::Header { first } => self.next_member(first)?,
                 Stage::Content => self.inflate()?,
+                Stage::Trailer => self.check()?,
                 Stage::End => return Ok(0),
             }
         }

@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 
 use twox_hash::XxHash32;
 
-use super::source::too_early;
+use super::source::{lengthen, too_early};
 use super::{Input, Source};
 use crate::error::{Error, Result};
 
-const DOING: &str = "unpack lz4 data";
+const DOING: &str = "unpack the lz4 data of";
 
 /// The magic numbers, of which the skippable one has 16 values.
 const MAGIC: u32 = 0x184d_2204;
@@ -150,7 +150,7 @@ impl<'a> Decoder<'a> {
         self.input.take(4);
         let size = size as usize;
         let packed = self.input.peek(size)?.get(..size).ok_or_else(|| too_early(DOING))?;
-        self.buffer.resize(HISTORY.saturating_add(LEGACY_BLOCK), 0);
+        lengthen(&mut self.buffer, HISTORY.saturating_add(LEGACY_BLOCK));
         let target = self.buffer.get_mut(HISTORY..).unwrap_or_default();
         let length = unpack(packed, false, target, &[])?;
         self.input.take(size);
@@ -252,10 +252,7 @@ fn keep_history<'b>(
     end: usize,
     frame: &Frame,
 ) -> (&'b [u8], &'b mut [u8]) {
-    let length = HISTORY.saturating_add(frame.block_limit);
-    if buffer.len() < length {
-        buffer.resize(length, 0);
-    }
+    lengthen(buffer, HISTORY.saturating_add(frame.block_limit));
     if frame.linked {
         let fresh = end.saturating_sub(HISTORY);
         *history = history.saturating_add(fresh).min(HISTORY);

@@ -7,7 +7,7 @@ use lzma_rust2::{Error as LzmaError, LzmaReader, Read as _};
 use super::{Input, Source, xz};
 use crate::error::{Error, Result};
 
-const DOING: &str = "unpack lzma data";
+const DOING: &str = "unpack the lzma data of";
 
 /// The largest file that a header may announce: above 256 GiB XZ Utils takes it for something else.
 const SIZE_LIMIT: u64 = 1 << 38;

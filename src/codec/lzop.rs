@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 pub(super) const MAGIC: [u8; 9] = *b"\x89LZO\0\r\n\x1a\n";
 
-const DOING: &str = "unpack lzop data";
+const DOING: &str = "unpack the lzop data of";
 
 /// The version of lzop since which a header has a level, a version needed and a time of 64 bits.
 const VERSION_LONG: u16 = 0x0940;

@@ -185,7 +185,7 @@ pub fn read_all(source: &mut dyn Source, limit: usize) -> Result<Vec<u8>> {
         if used == output.len() {
             // In the end one byte more than the limit, to tell an output of exactly that length from a longer one.
             let wanted = used.saturating_mul(2).max(used.saturating_add(STEP));
-            output.resize(wanted.min(limit.saturating_add(1)), 0);
+            source::lengthen(&mut output, wanted.min(limit.saturating_add(1)));
         }
         let count = source.read(output.get_mut(used..).unwrap_or_default())?;
         used = used.saturating_add(count);

@@ -1,6 +1,7 @@
 //! Where bytes come from: whatever can be read, and a window onto it that lets a decoder look before it takes.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use super::Format;
@@ -122,9 +123,7 @@ impl<'a> Input<'a> {
             self.end = self.end.saturating_sub(self.start);
             self.start = 0;
             let length = self.end.saturating_add(wanted);
-            if self.buffer.len() < length {
-                self.buffer.resize(length, 0);
-            }
+            lengthen(&mut self.buffer, length);
         }
         let target = self.end.saturating_add(wanted);
         let read = self.source.read(self.buffer.get_mut(self.end..target).unwrap_or_default())?;
@@ -146,6 +145,15 @@ impl Source for Input<'_> {
         let count = self.unused().read(into)?;
         self.take(count);
         Ok(count)
+    }
+}
+
+/// Makes `bytes` at least `length` long. The first time they come as zeros from the kernel, which are not touched again.
+pub(super) fn lengthen(bytes: &mut Vec<u8>, length: usize) {
+    if bytes.is_empty() {
+        *bytes = vec![0; length];
+    } else if bytes.len() < length {
+        bytes.resize(length, 0);
     }
 }
 

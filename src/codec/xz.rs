@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// The magic bytes of the stream header.
 pub(super) const MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
 
-const DOING: &str = "unpack xz data";
+const DOING: &str = "unpack the xz data of";
 
 /// KiB that unpacking may take: the dictionary of `xz -9`, the largest preset, is 64 MiB, and the decoder adds less
 /// than one.

@@ -17,7 +17,7 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// `Magic_Number` of a skippable frame without its lowest four bits, which are the writer's.
 const SKIPPABLE: u32 = 0x184d_2a50;
 
-const DOING: &str = "unpack zstd data";
+const DOING: &str = "unpack the zstd data of";
 
 const WINDOW_TOO_LARGE: &str = "its window is larger than 128 MiB";
 const NEEDS_DICTIONARY: &str = "it needs a dictionary";

@@ -25,7 +25,7 @@ use core::cell::Cell;
 
 pub(super) const COMMAND: Command = Command {
     name: "imds",
-    usage: "[--network] ITEM... | --json | --save",
+    usage: "[--network] [--root DIR] [--json] [--save] [ITEM...]",
     summary: "Print metadata of this machine: its name, keys, user-data",
     help: "\
 Items, from left to right:
@@ -43,9 +43,10 @@ fails, 2 when the cloud is not known.
 Before all items:
   --network         configure the network for it where it is not, and undo that
   --json            print id, hostname, region, zone, keys and interfaces
-  --save            write the user-data, unpacked, to /var/lib/cloud/user-data (0600)
+  --save            write the user-data, unpacked, to /var/lib/cloud/user-data
+  --root DIR        look at the files below DIR, and at no disk
 
-Usage: imds is another name of wisp imds
+Usage: imds ITEM... is the same by another name.
 ",
     takes_any_word: true,
     run,
@@ -66,18 +67,31 @@ struct State<'a> {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let (mut network, mut json, mut save, mut items) = (false, false, false, arguments);
-    while let Some((&first, rest)) = items.split_first() {
-        match first {
-            "--network" => network = true,
-            "--json" => json = true,
-            "--save" => save = true,
+    let (mut network, mut json, mut save, mut root, mut items) = (false, false, false, "", arguments);
+    // Only in front: what looks like an option behind an item is a key.
+    loop {
+        items = match items {
+            ["--network", rest @ ..] => {
+                network = true;
+                rest
+            }
+            ["--json", rest @ ..] => {
+                json = true;
+                rest
+            }
+            ["--save", rest @ ..] => {
+                save = true;
+                rest
+            }
+            ["--root", folder, rest @ ..] => {
+                root = folder.trim_end_matches('/');
+                rest
+            }
             _ => break,
-        }
-        items = rest;
+        };
     }
     let log = Log::stderr();
-    let machine = Machine::look("");
+    let machine = Machine::look(root);
     machine.settings.complaints.iter().for_each(|complaint| log.warning(complaint));
     let mut access = match machine.access() {
         Ok(access) => access,

@@ -20,13 +20,24 @@ const HAS_TWIN: &str = "hv_netvsc";
 /// is made of other interfaces. A container's own end of a pair is taken where there is no hardware.
 #[must_use]
 pub fn candidates<'a>(all: &'a [Interface], prefer: Option<&str>) -> Vec<&'a Interface> {
-    let mut chosen: Vec<&Interface> = all.iter().filter(|it| is_hardware(it) && !is_twin(it, all)).collect();
-    if chosen.is_empty() {
-        chosen.extend(all.iter().filter(|it| is_of_container(it)));
-    }
+    let is_chosen: &dyn Fn(&Interface) -> bool =
+        if all.iter().any(|it| is_own_hardware(it, all)) { &|it| is_own_hardware(it, all) } else { &is_of_container };
     let rank = |it: &Interface| (!it.has_carrier, !prefer.is_some_and(|word| is_called(it, word)));
-    chosen.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| natural_order(&a.name, &b.name)));
+    let mut chosen: Vec<&Interface> = Vec::new();
+    // Put in where it belongs: the library's sorting is 4 KB of program for lists of one or two.
+    for it in all.iter().filter(|it| is_chosen(it)) {
+        let is_before = |other: &&Interface| {
+            let order = rank(other).cmp(&rank(it)).then_with(|| natural_order(&other.name, &it.name));
+            order != Ordering::Greater
+        };
+        chosen.insert(chosen.partition_point(is_before), it);
+    }
     chosen
+}
+
+/// Whether it is hardware to be used itself, and not through another interface.
+fn is_own_hardware(interface: &Interface, all: &[Interface]) -> bool {
+    is_hardware(interface) && !is_twin(interface, all)
 }
 
 fn is_free_ethernet(interface: &Interface) -> bool {

@@ -11,6 +11,7 @@ use crate::packet::ipv4::Datagram;
 use crate::sys::datagram::{EVERYBODY, Packets, Udp};
 use crate::sys::{clock, random};
 use crate::units::Deadline;
+use alloc::format;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
@@ -82,7 +83,7 @@ impl Channel {
 /// Asks for a lease through `channel`, which belongs to `interface`, until `deadline`.
 ///
 /// # Errors
-/// `TimedOut`: no server answered. `Os`: the interface went away. `Unsupported`: it is no Ethernet interface.
+/// `TimedOut`: no server answered, or no question could be sent. `Os`: the interface went away. `Unsupported`: it is no Ethernet interface.
 pub fn acquire(channel: Channel, interface: &Interface, deadline: Deadline) -> Result<(Lease, Session)> {
     const DOING: &str = "get a DHCP lease on";
     let Some(mac) = interface.mac else {
@@ -101,13 +102,11 @@ pub fn acquire(channel: Channel, interface: &Interface, deadline: Deadline) -> R
         trouble: None,
     };
     let found = search.run().map_err(|error| error.to(interface.name.as_str()))?;
-    let trouble = search.trouble.take();
-    match found {
-        Some(lease) => Ok((lease, search.session)),
-        None => Err(trouble
-            .unwrap_or_else(|| Error::new(Kind::TimedOut, DOING, "no DHCP server answered"))
-            .to(interface.name.as_str())),
-    }
+    let Some(lease) = found else {
+        let why = search.trouble.map_or("no DHCP server answered".into(), |trouble| format!("{trouble}"));
+        return Err(Error::new(Kind::TimedOut, DOING, why).to(interface.name.as_str()));
+    };
+    Ok((lease, search.session))
 }
 
 impl Session {

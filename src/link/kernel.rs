@@ -6,6 +6,7 @@ use crate::packet::rtnetlink::{self, Address, Link, Way};
 use crate::sys::clock;
 use crate::sys::netlink::Socket;
 use crate::units::Deadline;
+use alloc::format;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -37,7 +38,7 @@ pub struct Kernel {
 
 /// A subscription to changes of interfaces, addresses and IPv6 routes.
 #[derive(Debug)]
-pub struct Changes(Socket);
+pub struct Watch(Socket);
 
 impl Kernel {
     /// Opens it.
@@ -50,22 +51,22 @@ impl Kernel {
 
     /// All interfaces.
     pub fn links(&mut self) -> Result<Vec<Link>> {
-        let bodies = self.list(&rtnetlink::list_links(), "list the network interfaces of")?;
+        let bodies = self.list(&rtnetlink::list_links(), "list the network interfaces")?;
         bodies.iter().map(|body| rtnetlink::parse_link(body)).collect()
     }
 
     /// All addresses.
     pub fn addresses(&mut self) -> Result<Vec<Address>> {
-        let bodies = self.list(&rtnetlink::list_addresses(), "list the addresses of")?;
+        let bodies = self.list(&rtnetlink::list_addresses(), "list the addresses of this machine")?;
         bodies.iter().filter_map(|body| rtnetlink::parse_address(body).transpose()).collect()
     }
 
-    /// How a packet to `destination` would leave, by `index` if it is given; `None` when it could not.
-    pub fn find_way(&mut self, destination: IpAddr, index: Option<u32>) -> Result<Option<Way>> {
-        match self.ask(&rtnetlink::find_way(destination, index), "look for a route in") {
+    /// How a packet to `destination` would leave; `None` when it could not.
+    pub fn find_way(&mut self, destination: IpAddr) -> Result<Option<Way>> {
+        match self.ask(&rtnetlink::find_way(destination), "look for a route to") {
             Ok(answers) => answers.into_bodies().first().map_or(Ok(None), |body| rtnetlink::parse_way(body)),
             Err(error) if matches!(error.kind, Kind::Os(errno) if NO_WAY.contains(&errno)) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(error.to(format!("{destination}"))),
         }
     }
 
@@ -93,7 +94,7 @@ impl Kernel {
                 Err(error) => return Err(error),
             }
         }
-        Err(Error::new(Kind::TimedOut, doing, "it changes all the time").to("the kernel"))
+        Err(Error::new(Kind::TimedOut, doing, "they change all the time"))
     }
 
     fn ask(&mut self, request: &Request, doing: &'static str) -> Result<Answers> {
@@ -101,12 +102,12 @@ impl Kernel {
         self.sequence = self.sequence.wrapping_add(1);
         self.socket.send(&request.emit(self.sequence))?;
         let mut answers = Answers::new(self.sequence);
-        while !answers.take(self.socket.receive(deadline)?, doing).map_err(|error| error.to("the kernel"))? {}
+        while !answers.take(self.socket.receive(deadline)?, doing)? {}
         Ok(answers)
     }
 }
 
-impl Changes {
+impl Watch {
     /// Subscribes: what changes from now on is announced.
     ///
     /// # Errors

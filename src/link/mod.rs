@@ -7,6 +7,7 @@
 mod choice;
 pub mod dhcp;
 mod kernel;
+mod made;
 mod reach;
 
 pub use choice::candidates;

@@ -3,12 +3,13 @@
 //! For IPv4: the first interface whose DHCP lease leads to the address, or an address of the link's own. For IPv6 the
 //! kernel does all of it (link-local address, router advertisements) once an interface is up.
 
-use super::kernel::{Changes, Kernel};
+use super::kernel::{Kernel, Watch};
+use super::made::{Change, Made};
 use super::{Interface, candidates, dhcp, list};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::packet::dhcp4::{self, Lease};
-use crate::packet::rtnetlink::{self, Route};
+use crate::packet::rtnetlink::{self, Route, Way};
 use crate::sys::{clock, random};
 use crate::units::Deadline;
 use alloc::format;
@@ -25,6 +26,10 @@ const UNTIL_FIRST: Duration = Duration::from_secs(10);
 /// but there the carriers of all cards come late.
 const UNTIL_BETTER: Duration = Duration::from_secs(1);
 
+/// How long each interface may look for a lease before the service's other address, if it can be reached by then, is
+/// taken instead: four questions, and longer than any cloud needs for an answer. Each further round is twice as long.
+const FIRST_ROUND: Duration = Duration::from_secs(4);
+
 /// How long one interface may look for a lease when there is no deadline to share.
 const LEASE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,6 +40,8 @@ const DOING: &str = "find a way to";
 pub struct Want {
     /// The address. For a link-local one of IPv6, any interface with such an address will do.
     pub server: IpAddr,
+    /// Where the same service is on machines that have only IPv6, if it is there.
+    pub other: Option<IpAddr>,
     /// Whether to ask for a DHCP lease (IPv4).
     pub dhcp: bool,
     /// Whether to take an address of 169.254.0.0/16 without asking anybody (IPv4; DigitalOcean), where there is no
@@ -57,18 +64,6 @@ pub struct Held {
     made: Made,
 }
 
-/// What was changed, in that order.
-#[derive(Debug, Default)]
-struct Made(Vec<Change>);
-
-#[derive(Debug)]
-enum Change {
-    Up(u32),
-    Address(u32, Ipv4Addr, u8),
-    Route(Route),
-    Lease(dhcp::Session, Lease),
-}
-
 /// Whether the kernel can send packets to `server` as things are.
 ///
 /// # Errors
@@ -77,14 +72,15 @@ pub fn is_reachable(server: IpAddr) -> Result<bool> {
     find(&mut Kernel::open()?, server, None).map(|found| found.is_some())
 }
 
-/// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed.
+/// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed. The other
+/// address will do where IPv6 is configured and IPv4 is not, and where no lease comes.
 ///
 /// # Errors
 /// `Absent`: there is no interface. `TimedOut`: none of them leads there. `Os`. Whatever was changed is undone.
 pub fn reach(want: &Want, deadline: Deadline, log: &Log) -> Result<Held> {
     let mut kernel = Kernel::open()?;
     let mut made = Made::default();
-    let found = match find(&mut kernel, want.server, want.prefer)? {
+    let found = match find_configured(&mut kernel, want)? {
         Some(interface) => Ok((interface, None)),
         None => Seeker { kernel: &mut kernel, made: &mut made, want, deadline, log }.run(),
     };
@@ -102,7 +98,7 @@ impl Held {
     /// Whether the server could be reached before, and nothing was changed.
     #[must_use]
     pub const fn is_untouched(&self) -> bool {
-        self.made.0.is_empty()
+        self.made.is_empty()
     }
 
     /// Undoes exactly what was changed: the lease is given back, routes and address go, the interface is set down.
@@ -113,8 +109,18 @@ impl Held {
         self.made.undo(&mut Kernel::open()?)
     }
 
-    /// Leaves everything as it is, for whoever configures the network next.
+    /// Leaves everything as it is, for whoever configures the network next. Nobody renews the lease until then: the
+    /// kernel drops the address when it ends.
     pub fn keep(self) {}
+}
+
+/// The interface by which the kernel reaches either address of `want`. An address that any interface has as soon as it
+/// is up does not show that somebody has configured IPv6; another one beside it does.
+fn find_configured(kernel: &mut Kernel, want: &Want) -> Result<Option<Interface>> {
+    let first = find(kernel, want.server, want.prefer)?;
+    let (None, Some(other)) = (&first, want.other) else { return Ok(first) };
+    let is_configured = |it: &Interface| it.addresses.iter().any(|(own, _)| own.is_ipv6() && !is_link_local6(*own));
+    Ok(find(kernel, other, want.prefer)?.filter(is_configured))
 }
 
 /// The interface by which the kernel reaches `server` as things are.
@@ -126,7 +132,7 @@ fn find(kernel: &mut Kernel, server: IpAddr, prefer: Option<&str>) -> Result<Opt
         let is_ready = |it: &&&Interface| it.has_carrier && it.addresses.iter().any(|(own, _)| is_link_local6(*own));
         return Ok(candidates(&all, prefer).iter().find(is_ready).map(|it| (*it).clone()));
     }
-    let Some(way) = kernel.find_way(server, None)? else { return Ok(None) };
+    let Some(way) = kernel.find_way(server)? else { return Ok(None) };
     // While an interface has no other address yet, IPv6 would send from this one, to which nobody can answer.
     if is_link_local6(way.source) {
         return Ok(None);
@@ -148,53 +154,83 @@ struct Seeker<'a> {
 
 impl Seeker<'_> {
     fn run(mut self) -> Result<(Interface, Option<Lease>)> {
-        let mut changes = Changes::open()?;
-        self.set_up(&mut changes)?;
+        let mut watch = Watch::open()?;
+        self.set_up(&mut watch)?;
         let (interface, lease) = match self.want.server {
-            IpAddr::V6(_) => (self.wait_for_way(&mut changes)?, None),
-            IpAddr::V4(server) => {
-                let ready = self.wait_for_carrier(&mut changes)?;
-                self.lease(&ready, server).or_else(|error| self.link_local(&ready, error))?
-            }
+            IpAddr::V6(_) => (self.wait_for_way(&mut watch)?, None),
+            IpAddr::V4(server) => self.by_ipv4(&mut watch, server)?,
         };
-        self.set_others_down(interface.index);
+        self.made.set_others_down(self.kernel, interface.index);
         Ok((interface, lease))
     }
 
+    /// Looks for a lease, or takes an address without one, or finds that the kernel has a way to the other address.
+    fn by_ipv4(&mut self, watch: &mut Watch, server: Ipv4Addr) -> Result<(Interface, Option<Lease>)> {
+        let mut patience = FIRST_ROUND;
+        loop {
+            let ready = self.wait_for_carrier(watch)?;
+            let until = match self.want.other {
+                Some(_) => {
+                    let each = u32::try_from(ready.len()).unwrap_or(u32::MAX);
+                    self.deadline.sooner(Deadline::after(clock::now(), patience.saturating_mul(each)))
+                }
+                None => self.deadline,
+            };
+            let error = match self.lease(&ready, server, until) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            if let Some(other) = self.want.other
+                && let Some(interface) = find(self.kernel, other, self.want.prefer)?
+            {
+                self.log.info(&format!("{error}; going on with {other}"));
+                return Ok((interface, None));
+            }
+            if until == self.deadline || error.kind != Kind::TimedOut {
+                return self.link_local(&ready, error);
+            }
+            patience = patience.saturating_mul(2);
+        }
+    }
+
     /// Sets the interfaces up that could lead there, once there are any.
-    fn set_up(&mut self, changes: &mut Changes) -> Result<()> {
+    fn set_up(&mut self, watch: &mut Watch) -> Result<()> {
         let until = self.deadline.sooner(Deadline::after(clock::now(), UNTIL_FIRST));
         loop {
             let all = list(self.kernel)?;
             let tried = candidates(&all, self.want.prefer);
+            let mut outcome = Ok(());
             for interface in tried.iter().filter(|it| !it.is_up) {
-                let order = rtnetlink::set_link(interface.index, true);
-                self.kernel.order(&order, "set up").map_err(|error| error.to(interface.name.as_str()))?;
-                self.made.0.push(Change::Up(interface.index));
+                match self.kernel.order(&rtnetlink::set_link(interface.index, true), "set up") {
+                    Ok(()) => self.made.push(Change::Up(interface.name.clone(), interface.index)),
+                    // Broken hardware may be beside hardware that works.
+                    Err(error) => outcome = Err(error.to(interface.name.as_str())),
+                }
             }
             if !tried.is_empty() {
-                return Ok(());
+                let is_any_up = !self.made.is_empty() || tried.iter().any(|it| it.is_up);
+                return if is_any_up { Ok(()) } else { outcome };
             }
-            if !changes.wait(until)? {
+            if !watch.wait(until)? {
                 return Err(Error::absent(DOING, "this machine has no network interface"));
             }
         }
     }
 
     /// Waits until the kernel has found its way by itself.
-    fn wait_for_way(&mut self, changes: &mut Changes) -> Result<Interface> {
+    fn wait_for_way(&mut self, watch: &mut Watch) -> Result<Interface> {
         loop {
             if let Some(interface) = find(self.kernel, self.want.server, self.want.prefer)? {
                 return Ok(interface);
             }
-            if !changes.wait(self.deadline)? {
+            if !watch.wait(self.deadline)? {
                 return Err(Error::new(Kind::TimedOut, DOING, "no interface leads there"));
             }
         }
     }
 
     /// The interfaces that have a carrier, best first: all of them, or those that have one a moment after the first.
-    fn wait_for_carrier(&mut self, changes: &mut Changes) -> Result<Vec<Interface>> {
+    fn wait_for_carrier(&mut self, watch: &mut Watch) -> Result<Vec<Interface>> {
         let mut until = self.deadline;
         let mut has_begun = false;
         loop {
@@ -205,7 +241,7 @@ impl Seeker<'_> {
                 has_begun = true;
                 until = until.sooner(Deadline::after(clock::now(), UNTIL_BETTER));
             }
-            if ready.len() == tried.len() && has_begun || !changes.wait(until)? {
+            if ready.len() == tried.len() && has_begun || !watch.wait(until)? {
                 return match ready.is_empty() {
                     false => Ok(ready),
                     true => Err(Error::new(Kind::TimedOut, DOING, "no interface has a carrier")),
@@ -215,14 +251,14 @@ impl Seeker<'_> {
     }
 
     /// Takes the first lease that leads to `server`, else the first of all; the others go back.
-    fn lease(&mut self, ready: &[Interface], server: Ipv4Addr) -> Result<(Interface, Option<Lease>)> {
+    fn lease(&mut self, ready: &[Interface], server: Ipv4Addr, until: Deadline) -> Result<(Interface, Option<Lease>)> {
         let mut last = Error::refused(DOING, "no means of getting there is allowed");
         let mut leases = Vec::new();
         let tried = if self.want.dhcp { ready } else { &[] };
         for (index, interface) in tried.iter().enumerate() {
             let left = tried.len().saturating_sub(index);
-            let until = self.share(left);
-            match dhcp::Channel::open(interface).and_then(|channel| dhcp::acquire(channel, interface, until)) {
+            let share = self.share(until, left);
+            match dhcp::Channel::open(interface).and_then(|channel| dhcp::acquire(channel, interface, share)) {
                 Ok((lease, session)) if leads_to(&lease, server) => {
                     leases.insert(0, (interface, lease, session));
                     break;
@@ -249,12 +285,12 @@ impl Seeker<'_> {
         }
     }
 
-    /// The deadline for the first of `left` interfaces, when each may take the same time; an address of the link's own
-    /// counts as one more.
-    fn share(&self, left: usize) -> Deadline {
+    /// The deadline for the first of `left` interfaces, when each may take the same time until `all`; an address of the
+    /// link's own counts as one more.
+    fn share(&self, all: Deadline, left: usize) -> Deadline {
         let now = clock::now();
         let left = u32::try_from(left).unwrap_or(u32::MAX).saturating_add(self.want.link_local.into());
-        let span = self.deadline.remaining(now).map_or(LEASE_PATIENCE, |span| span.checked_div(left).unwrap_or(span));
+        let span = all.remaining(now).map_or(LEASE_PATIENCE, |span| span.checked_div(left).unwrap_or(span));
         Deadline::after(now, span)
     }
 
@@ -266,12 +302,10 @@ impl Seeker<'_> {
         session: dhcp::Session,
         server: Ipv4Addr,
     ) -> Result<(Interface, Option<Lease>)> {
-        self.log.info(&format!(
-            "{}: {}/{} leased from {} for {} s",
-            interface.name, lease.address, lease.prefix, lease.server, lease.seconds
-        ));
+        let Lease { address, prefix, server: from, .. } = lease;
+        self.log.info(&format!("{}: {address}/{prefix} leased from {from}", interface.name));
         let done = self.configure(interface, &lease, server);
-        self.made.0.push(Change::Lease(session, lease.clone()));
+        self.made.push(Change::Lease(session, lease.clone()));
         done.map(|()| (interface.clone(), Some(lease)))
     }
 
@@ -294,10 +328,10 @@ impl Seeker<'_> {
         else {
             return Err(error);
         };
-        // RFC 3927 keeps the first and the last 256 free; below 169 nobody's metadata server is met. That the address
-        // is in use is not asked of the neighbours, who on such a link are the cloud's own machines.
+        // The third number is 64 to 127, where no cloud has a service of its own. That the address is in use is not asked
+        // of the neighbours (RFC 3927, section 2.2.1), who on such a link are the cloud's own machines.
         let [a, b, ..] = random::number().to_ne_bytes();
-        let address = Ipv4Addr::new(169, 254, a.checked_rem(168).unwrap_or(0).saturating_add(1), b);
+        let address = Ipv4Addr::new(169, 254, a & 0x3f | 0x40, b);
         self.log.info(&format!("{}: {address}/16 without asking", interface.name));
         self.add_address(interface.index, address, 16, u32::MAX)?;
         self.add_last_route(interface, address, server)?;
@@ -306,26 +340,26 @@ impl Seeker<'_> {
 
     fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8, seconds: u32) -> Result<()> {
         let order = rtnetlink::add_address(index, address, prefix, seconds);
-        let is_new = self.kernel.make(&order, "add an address to").map_err(|error| error.to(format!("{address}")))?;
+        let is_new = self.kernel.make(&order, "add the address").map_err(|error| error.to(format!("{address}")))?;
         if is_new {
-            self.made.0.push(Change::Address(index, address, prefix));
+            self.made.push(Change::Address(index, address, prefix));
         }
         Ok(())
     }
 
     fn add_route(&mut self, route: Route) -> Result<()> {
-        let named = |error: Error| error.to(format!("{}/{}", route.destination, route.prefix));
-        let is_new = self.kernel.make(&rtnetlink::add_route(&route), "add a route to").map_err(named)?;
+        let is_new = self.kernel.make(&rtnetlink::add_route(&route), "add the route to");
+        let is_new = is_new.map_err(|error| error.to(format!("{}/{}", route.destination, route.prefix)))?;
         if is_new {
-            self.made.0.push(Change::Route(route));
+            self.made.push(Change::Route(route));
         }
         Ok(())
     }
 
     /// Leads packets to `server` straight out of `interface`, unless they leave by it already.
     fn add_last_route(&mut self, interface: &Interface, source: Ipv4Addr, server: Ipv4Addr) -> Result<()> {
-        let is_ours = |way: rtnetlink::Way| way.index == interface.index;
-        if self.kernel.find_way(server.into(), None)?.is_some_and(is_ours) {
+        let is_ours = |way: Way| way.index == interface.index;
+        if self.kernel.find_way(server.into())?.is_some_and(is_ours) {
             return Ok(());
         }
         self.add_route(Route {
@@ -337,21 +371,6 @@ impl Seeker<'_> {
             mtu: None,
         })
     }
-
-    /// Sets down again what was set up and led nowhere.
-    fn set_others_down(&mut self, used: u32) {
-        let mut kept = Vec::new();
-        for change in core::mem::take(&mut self.made.0) {
-            match change {
-                Change::Up(index) if index != used => {
-                    // It is up for nothing, which harms nobody.
-                    let _ = self.kernel.order(&rtnetlink::set_link(index, false), "set down");
-                }
-                _ => kept.push(change),
-            }
-        }
-        self.made.0 = kept;
-    }
 }
 
 /// Whether packets to `server` would find their way by what `lease` says.
@@ -361,29 +380,4 @@ fn leads_to(lease: &Lease, server: Ipv4Addr) -> bool {
         (network.to_bits() ^ server.to_bits()) & mask == 0
     };
     holds(lease.address, lease.prefix) || lease.routes.iter().any(|route| holds(route.destination, route.prefix))
-}
-
-impl Made {
-    /// Undoes it, last things first; the first error is told, and the rest undone nevertheless.
-    fn undo(self, kernel: &mut Kernel) -> Result<()> {
-        /// What the kernel says of a route, an address and an interface that are gone: `ESRCH`, `EADDRNOTAVAIL`,
-        /// `ENODEV`.
-        const GONE: [i32; 3] = [3, 99, 19];
-        let mut first = Ok(());
-        for change in self.0.iter().rev() {
-            let undone = match change {
-                Change::Up(index) => kernel.order(&rtnetlink::set_link(*index, false), "set down an interface by"),
-                Change::Address(index, address, prefix) => {
-                    kernel.order(&rtnetlink::remove_address(*index, *address, *prefix), "remove an address by")
-                }
-                Change::Route(route) => kernel.order(&rtnetlink::remove_route(route), "remove a route by"),
-                Change::Lease(session, lease) => session.release(lease),
-            };
-            match undone {
-                Err(error) if matches!(error.kind, Kind::Os(errno) if GONE.contains(&errno)) => {}
-                undone => first = first.and(undone),
-            }
-        }
-        first
-    }
 }

@@ -104,14 +104,14 @@ impl<'a> Access<'a> {
     fn want(&self) -> Result<Option<Want>> {
         if self.verdict.cloud.name == nocloud::NAME {
             let server = seed::server(self.machine)?;
-            return Ok(server.map(|server| Want { server, dhcp: true, link_local: false, prefer: None }));
+            return Ok(server.map(|server| Want { server, other: None, dhcp: true, link_local: false, prefer: None }));
         }
         let Some(service) = &self.verdict.cloud.service else { return Ok(None) };
-        let Some(server) = service.addresses.iter().find_map(|text| text.parse::<IpAddr>().ok()) else {
-            return Ok(None);
-        };
+        let mut addresses = service.addresses.iter().filter_map(|text| text.parse::<IpAddr>().ok());
+        let Some(server) = addresses.next() else { return Ok(None) };
         let link_local = service.link_local;
-        Ok(Some(Want { server, dhcp: !link_local, link_local, prefer: service.interface }))
+        let other = addresses.next();
+        Ok(Some(Want { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
     }
 
     /// A reader of everything that the cloud says. `tell` hears of second tries.

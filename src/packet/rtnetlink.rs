@@ -112,17 +112,13 @@ pub fn list_addresses() -> Request {
     Request::new(raw::RTM_GETADDR as u16, DUMP, &[0; ADDRESS_HEADER])
 }
 
-/// Asks how a packet to `destination` would leave, by whichever interface or, if it is given, by that one.
+/// Asks how a packet to `destination` would leave.
 #[must_use]
-pub fn find_way(destination: IpAddr, index: Option<u32>) -> Request {
+pub fn find_way(destination: IpAddr) -> Request {
     let (family, bytes) = octets(destination);
     let rtm_dst_len = if family == INET { 32 } else { 128 };
-    let request = Request::new(raw::RTM_GETROUTE as u16, ACKNOWLEDGED, &route_header(family, rtm_dst_len, [0; 4], 0));
-    let request = request.with(DESTINATION, &bytes);
-    match index {
-        Some(index) => request.with(OUT_INTERFACE, &index.to_ne_bytes()),
-        None => request,
-    }
+    let rtmsg = route_header(family, rtm_dst_len, [0; 4], 0);
+    Request::new(raw::RTM_GETROUTE as u16, ACKNOWLEDGED, &rtmsg).with(DESTINATION, &bytes)
 }
 
 /// Sets an interface up or down.

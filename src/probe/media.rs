@@ -47,10 +47,9 @@ pub struct Medium {
 /// `root` is the folder that holds `/dev`: empty, but for tests.
 #[must_use]
 pub fn labelled(sysfs: Sysfs<'_>, root: &str, labels: &[&str]) -> Vec<Medium> {
-    let mut found: Vec<Medium> =
-        sysfs.all().iter().filter_map(|block| look_at(sysfs, root, block, labels).ok().flatten()).collect();
-    found.sort_unstable_by(|a, b| b.path.cmp(&a.path));
-    found
+    // They come sorted by name.
+    let blocks = sysfs.all();
+    blocks.iter().rev().filter_map(|block| look_at(sysfs, root, block, labels).ok().flatten()).collect()
 }
 
 /// The drives for discs, those whose medium the platform puts in.

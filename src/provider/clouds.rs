@@ -138,7 +138,6 @@ pub const CLOUDS: &[Cloud] = &[
         keys: Keys::Below(&[("/openstack/latest/meta_data.json", "public_keys")], ""),
         userdata: Item(&[("/openstack/latest/user_data", "")], Shape::Plain),
         nics: Nics::Links("/openstack/latest/network_data.json"),
-        check: Some(Check { said: ("/openstack/latest/meta_data.json", "uuid"), known: Field::ProductUuid }),
         ..CLOUD
     },
     Cloud {
@@ -443,7 +442,6 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &[],
             raw: "",
         }]),
-        check: Some(Check { said: ("/v1/instance", "id"), known: Field::ProductSerial }),
         silent: Silent::Userdata,
         ..CLOUD
     },
@@ -480,7 +478,6 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &["ip_addresses/*/gateway"],
             raw: "",
         }]),
-        check: Some(Check { said: ("/metadata/v1.json", "instance_id"), known: Field::ProductUuid }),
         ..CLOUD
     },
 ];

@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "rustix has no address of a packet socket")]
 
-use super::{process, refused, socket};
+use super::{clock, process, refused, socket};
 use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -176,7 +176,8 @@ fn open(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
 fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Deadline) -> Result<(usize, Option<SocketAddrAny>)> {
     const DOING: &str = "receive a message";
     loop {
-        if !process::wait_readable(socket, deadline) {
+        // A stream of messages must not outlast the deadline.
+        if deadline.has_passed(clock::now()) || !process::wait_readable(socket, deadline) {
             return Err(Error::new(Kind::TimedOut, DOING, "none came"));
         }
         match rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::empty()) {
@@ -191,7 +192,6 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Deadline) -> Result<(u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::clock;
     use core::time::Duration;
 
     #[test]

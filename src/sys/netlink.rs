@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{process, refused};
+use super::{clock, process, refused};
 use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
 use alloc::vec::Vec;
@@ -55,7 +55,8 @@ impl Socket {
     /// `TimedOut`. `Os`: `ENOBUFS` (105) when so much was said that the kernel had to drop some.
     pub fn receive(&mut self, deadline: Deadline) -> Result<&[u8]> {
         const DOING: &str = "listen to";
-        if !process::wait_readable(&self.descriptor, deadline) {
+        // A stream of messages must not outlast the deadline.
+        if deadline.has_passed(clock::now()) || !process::wait_readable(&self.descriptor, deadline) {
             return Err(Error::new(Kind::TimedOut, DOING, "it does not answer").to(TO));
         }
         self.buffer.resize(DATAGRAM_LIMIT, 0);

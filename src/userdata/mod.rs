@@ -83,3 +83,6 @@ fn is_known(bytes: &[u8]) -> bool {
         |beginning: &str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
     BEGINNINGS.iter().any(|beginning| begins(beginning)) && text.chars().all(is_plain)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 
+use super::corrupt;
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
@@ -67,12 +68,12 @@ impl<'a> Medium<'a> {
         if out.len() as u64 == content.length {
             return Ok(out);
         }
-        Err(Error::corrupt(DOING, "a file or directory ends too early"))
+        Err(corrupt(DOING, "a file or directory ends too early"))
     }
 
     fn append(&self, out: &mut Vec<u8>, at: Option<u64>, length: usize) -> Result<()> {
         if at.is_some_and(|at| at.checked_add(length as u64).is_none_or(|end| end > self.size)) {
-            return Err(Error::corrupt(DOING, "a part lies behind the end of the medium"));
+            return Err(corrupt(DOING, "a part lies behind the end of the medium"));
         }
         let start = out.len();
         out.resize(start.saturating_add(length), 0);

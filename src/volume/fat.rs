@@ -10,9 +10,9 @@ use alloc::vec::Vec;
 use super::content::{Content, Medium};
 use super::long_name::LongName;
 use super::text;
-use super::{DIRECTORY_LIMIT, Entry, Node, Opened, Sort, Tree};
+use super::{DIRECTORY_LIMIT, Entry, Node, Opened, Sort, Tree, corrupt};
 use crate::bytes::Fields;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const DOING: &str = "read the FAT volume on";
 /// Bytes of a directory entry.
@@ -44,7 +44,7 @@ struct Fat {
     /// The fixed root directory of FAT12 and FAT16.
     root: u64,
     root_length: u64,
-    /// The first cluster of FAT32's root directory, else 0.
+    /// The first cluster of FAT32's root directory; 0 stands for the fixed one.
     root_cluster: u32,
     /// Where the first cluster lies.
     data: u64,
@@ -60,7 +60,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     let mut labels = Vec::new();
     // Damage is met, and told, by whoever reads a file; until then the boot sector has a name too.
     labels.extend(fat.root_label(medium).ok().flatten());
-    let (signature_at, label_at) = if fat.root_cluster == 0 { (38, 43) } else { (66, 71) };
+    let (signature_at, label_at) = if fat.width == 32 { (66, 71) } else { (38, 43) };
     let label = fields.slice(label_at, 11)?;
     if fields.u8(signature_at)? == 0x29 && label != NO_LABEL {
         labels.push(text::padded(label));
@@ -95,11 +95,11 @@ fn parse(fields: Fields<'_>) -> Result<Fat> {
         _ if is_fat_32 => 32,
         _ if clusters <= MOST_CLUSTERS_12 => 12,
         _ if clusters <= MOST_CLUSTERS_16 => 16,
-        _ => return Err(Error::corrupt(DOING, "it has more clusters than its table can name")),
+        _ => return Err(corrupt(DOING, "it has more clusters than its table can name")),
     };
     let named = table_length.saturating_mul(8).checked_div(u64::from(width)).unwrap_or(0);
     if clusters == 0 || named < u64::from(clusters).saturating_add(u64::from(FIRST_CLUSTER)) {
-        return Err(Error::corrupt(DOING, "its table and its clusters do not fit"));
+        return Err(corrupt(DOING, "its table and its clusters do not fit"));
     }
     let root_cluster = if is_fat_32 { fields.u32_le(44)? } else { 0 };
     Ok(Fat { width, table, root, root_length, root_cluster, data, cluster_bytes, clusters })
@@ -112,7 +112,7 @@ impl Fat {
             Some(index) if index < self.clusters => {
                 Ok(self.data.saturating_add(u64::from(index).saturating_mul(self.cluster_bytes)))
             }
-            _ => Err(Error::corrupt(DOING, "a chain of clusters leads out of the volume")),
+            _ => Err(corrupt(DOING, "a chain of clusters leads out of the volume")),
         }
     }
 
@@ -136,7 +136,7 @@ impl Fat {
         let mut cluster = Some(first);
         while !content.is_complete() {
             let Some(here) = cluster else {
-                return Err(Error::corrupt(DOING, "a chain of clusters ends before its file"));
+                return Err(corrupt(DOING, "a chain of clusters ends before its file"));
             };
             content.push(Some(self.offset(here)?), self.cluster_bytes);
             cluster = self.next(medium, here)?;
@@ -194,7 +194,7 @@ impl Tree for Fat {
     fn content(&self, medium: &Medium<'_>, node: Node, limit: usize) -> Result<Content> {
         let first = u32::try_from(node.at).unwrap_or(0);
         match node.sort {
-            Sort::Directory if first == 0 && self.root_cluster == 0 => {
+            Sort::Directory if first == 0 && self.width != 32 => {
                 let mut content = Content::new(self.root_length, limit)?;
                 content.push(Some(self.root), self.root_length);
                 Ok(content)

@@ -8,10 +8,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::content::{Content, Medium};
-use super::{Entry, Node, Opened, Sort, Tree};
+use super::{Entry, Node, Opened, Sort, Tree, corrupt};
 use super::{rock_ridge, text};
 use crate::bytes::Fields;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const DOING: &str = "read the ISO 9660 volume on";
 /// A logical sector: no descriptor and no directory record crosses one.
@@ -66,7 +66,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
         let sector = medium.read(number.saturating_mul(SECTOR as u64), SECTOR)?;
         let fields = Fields::new(&sector, DOING);
         if fields.slice(1, 5)? != b"CD001" {
-            return Err(Error::corrupt(DOING, "its list of descriptors has no end"));
+            return Err(corrupt(DOING, "its list of descriptors has no end"));
         }
         match fields.u8(0)? {
             PRIMARY if primary.is_none() => primary = Some(descriptor(fields, Names::Plain)?),
@@ -77,7 +77,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
             _ => {}
         }
     }
-    let Some(mut primary) = primary else { return Err(Error::corrupt(DOING, "it has no primary descriptor")) };
+    let Some(mut primary) = primary else { return Err(corrupt(DOING, "it has no primary descriptor")) };
     if let Some(skipped) = rock_ridge_of(medium, primary.tree.root) {
         primary.tree.names = Names::RockRidge(skipped);
     }
@@ -98,7 +98,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
 fn descriptor(fields: Fields<'_>, names: Names) -> Result<Descriptor> {
     let block = fields.u16_le(128)?;
     if !BLOCK_SIZES.contains(&block) {
-        return Err(Error::corrupt(DOING, "its block size cannot be"));
+        return Err(corrupt(DOING, "its block size cannot be"));
     }
     let label = fields.slice(40, 32)?;
     let label = match names {
@@ -186,7 +186,7 @@ impl Tree for Iso9660 {
             while let Some(length) = rest.first().copied().filter(|&length| length != 0) {
                 let (record, behind) = rest
                     .split_at_checked(usize::from(length))
-                    .ok_or_else(|| Error::corrupt(DOING, "a directory record crosses a sector"))?;
+                    .ok_or_else(|| corrupt(DOING, "a directory record crosses a sector"))?;
                 out.extend(self.entry(medium, record)?);
                 rest = behind;
             }

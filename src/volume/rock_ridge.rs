@@ -6,8 +6,9 @@
 use alloc::vec::Vec;
 
 use super::content::Medium;
+use super::corrupt;
 use crate::bytes::Fields;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const DOING: &str = "read the Rock Ridge fields on";
 /// How often the fields of one record may go on elsewhere: mkisofs needs one for a name of 255 bytes.
@@ -57,11 +58,11 @@ pub(super) fn read(medium: &Medium<'_>, block: u64, area: &[u8]) -> Result<RockR
     for _ in 0..CONTINUATIONS_LIMIT {
         let Some(Continuation { at, length }) = next else { return Ok(out) };
         if length > MOST_CONTINUED {
-            return Err(Error::corrupt(DOING, "they go on over more than a sector"));
+            return Err(corrupt(DOING, "they go on over more than a sector"));
         }
         next = out.add(&medium.read(at, length)?, block)?;
     }
-    if next.is_none() { Ok(out) } else { Err(Error::corrupt(DOING, "they go on without end")) }
+    if next.is_none() { Ok(out) } else { Err(corrupt(DOING, "they go on without end")) }
 }
 
 impl RockRidge {
@@ -75,7 +76,7 @@ impl RockRidge {
         {
             let (field, behind) = rest
                 .split_at_checked(usize::from(length))
-                .ok_or_else(|| Error::corrupt(DOING, "one is longer than its place"))?;
+                .ok_or_else(|| corrupt(DOING, "one is longer than its place"))?;
             let fields = Fields::new(field, DOING);
             match &[a, b] {
                 b"ST" => break,
@@ -95,7 +96,7 @@ impl RockRidge {
                 _ => {}
             }
             if self.name.len() > NAME_LIMIT {
-                return Err(Error::corrupt(DOING, "a name is longer than 255 bytes"));
+                return Err(corrupt(DOING, "a name is longer than 255 bytes"));
             }
             rest = behind;
         }

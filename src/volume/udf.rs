@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::content::{Content, Medium};
 use super::udf_descriptor::{DOING, check, dstring, text};
-use super::{Entry, Node, Opened, Sort, Tree, not_plain};
+use super::{Entry, Node, Opened, Sort, Tree, corrupt, not_plain};
 use crate::bytes::Fields;
 use crate::error::{Error, Result};
 
@@ -20,7 +20,7 @@ const SECTOR_SIZES: [usize; 4] = [2048, 512, 4096, 1024];
 const ANCHOR: u32 = 256;
 /// A sequence of volume descriptors has at least 16 sectors, of which six are used.
 const DESCRIPTORS_LIMIT: u32 = 64;
-/// More than one partition has nobody.
+/// Everybody makes one; UDF allows a few.
 const PARTITIONS_LIMIT: usize = 4;
 /// How often the list of a file's extents may go on in another block: 16 MiB in lone blocks of 512 bytes need half.
 const CONTINUATIONS_LIMIT: usize = 1024;
@@ -99,7 +99,7 @@ fn anchor(medium: &Medium<'_>) -> Result<(usize, Vec<u8>)> {
             return Ok((size, bytes));
         }
     }
-    Err(Error::corrupt(DOING, "it has no sound anchor"))
+    Err(corrupt(DOING, "it has no sound anchor"))
 }
 
 /// The block `at` of the medium, which must hold one of these descriptors and say that it lies at `location`.
@@ -109,7 +109,7 @@ fn descriptor(medium: &Medium<'_>, block: usize, at: u32, location: u32, identif
     if identifiers.contains(&tag_identifier) && tag_location == location {
         return Ok(bytes);
     }
-    Err(Error::corrupt(DOING, "a descriptor is not the one that belongs there"))
+    Err(corrupt(DOING, "a descriptor is not the one that belongs there"))
 }
 
 /// The volume that the sequence of descriptors from `start` on describes, and its label. Of several descriptors of one
@@ -122,7 +122,7 @@ fn volume(medium: &Medium<'_>, block: usize, start: u32) -> Result<(Udf, String)
         let fields = Fields::new(&bytes, DOING);
         match check(&bytes)? {
             (_, tag_location) if tag_location != at => {
-                return Err(Error::corrupt(DOING, "a descriptor is not the one that belongs there"));
+                return Err(corrupt(DOING, "a descriptor is not the one that belongs there"));
             }
             (PARTITION, _) if partitions.len() < PARTITIONS_LIMIT => partitions.push(Partition {
                 number: fields.u16_le(22)?,
@@ -134,11 +134,11 @@ fn volume(medium: &Medium<'_>, block: usize, start: u32) -> Result<(Udf, String)
             _ => {}
         }
     }
-    let Some(bytes) = logical_volume else { return Err(Error::corrupt(DOING, "it has no logical volume")) };
+    let Some(bytes) = logical_volume else { return Err(corrupt(DOING, "it has no logical volume")) };
     let fields = Fields::new(&bytes, DOING);
     let logical_block_size = fields.u32_le(212)?;
     if usize::try_from(logical_block_size) != Ok(block) {
-        return Err(Error::unsupported(DOING, "its blocks are no sectors"));
+        return Err(Error::unsupported(DOING, "its blocks are larger or smaller than its sectors"));
     }
     let file_set = long_address(fields, 248)?;
     let partitions = mapped(fields, &partitions)?;
@@ -157,7 +157,7 @@ fn mapped(logical_volume: Fields<'_>, partitions: &[Partition]) -> Result<Vec<Pa
         }
         let partition_number = logical_volume.u16_le(at.saturating_add(4))?;
         let found = partitions.iter().rev().find(|partition| partition.number == partition_number);
-        out.push(*found.ok_or_else(|| Error::corrupt(DOING, "a partition is not described"))?);
+        out.push(*found.ok_or_else(|| corrupt(DOING, "a partition is not described"))?);
         at = at.saturating_add(usize::from(map_length));
     }
     Ok(out)
@@ -184,8 +184,9 @@ impl Address {
 struct FileEntry {
     file_type: u8,
     length: u64,
-    /// How its allocation descriptors are to be read, and where in the block they lie.
+    /// How its allocation descriptors are to be read.
     allocation: u16,
+    /// Where in the block they lie.
     at: usize,
     list: Vec<u8>,
 }
@@ -198,7 +199,7 @@ impl Udf {
             let is_within = u64::from(address.block).checked_add(blocks)? <= u64::from(partition.length);
             partition.start.checked_add(address.block).filter(|_| is_within)
         });
-        found.ok_or_else(|| Error::corrupt(DOING, "an address leads out of its partition"))
+        found.ok_or_else(|| corrupt(DOING, "an address leads out of its partition"))
     }
 
     fn offset(&self, address: Address, length: u64) -> Result<u64> {
@@ -229,17 +230,17 @@ impl Udf {
         Ok(FileEntry { file_type, length: information_length, allocation: flags & 7, at, list })
     }
 
-    /// Adds the extents that `list` names, 14.14.1; where it goes on, if it does.
-    fn add_extents(&self, content: &mut Content, list: &[u8], form: (u16, u16)) -> Result<Option<Address>> {
-        let (allocation, partition) = form;
-        let size = if allocation == SHORT_EXTENTS { 8 } else { 16 };
+    /// Adds the extents that `list` names, 14.14.1; where it goes on, if it does. `within` is the partition of those
+    /// that name none, the short ones.
+    fn add_extents(&self, content: &mut Content, list: &[u8], within: Option<u16>) -> Result<Option<Address>> {
+        let size = if within.is_some() { 8 } else { 16 };
         for extent in list.chunks_exact(size) {
             let fields = Fields::new(extent, DOING);
             let typed_length = fields.u32_le(0)?;
             let length = u64::from(typed_length & LENGTH_MASK);
-            let address = match allocation {
-                SHORT_EXTENTS => Address { block: fields.u32_le(4)?, partition },
-                _ => long_address(fields, 0)?,
+            let address = match within {
+                Some(partition) => Address { block: fields.u32_le(4)?, partition },
+                None => long_address(fields, 0)?,
             };
             match typed_length >> TYPE_SHIFT {
                 _ if length == 0 || content.is_complete() => break,
@@ -263,7 +264,7 @@ impl Tree for Udf {
         let FileEntry { file_type, length, allocation, at, mut list } = self.file_entry(medium, address)?;
         match (node.sort, file_type) {
             (Sort::Directory, FILE_TYPE_DIRECTORY) | (Sort::File, FILE_TYPE_FILE | FILE_TYPE_UNSPECIFIED) => {}
-            (Sort::Directory, _) => return Err(Error::corrupt(DOING, "a directory's entry says that it is none")),
+            (Sort::Directory, _) => return Err(corrupt(DOING, "a directory's entry says that it is none")),
             _ => return Err(not_plain()),
         }
         let mut content = Content::new(length, limit)?;
@@ -271,18 +272,20 @@ impl Tree for Udf {
             content.push(Some(self.offset(address, 1)?.saturating_add(at as u64)), list.len() as u64);
             return Ok(content);
         }
-        if !matches!(allocation, SHORT_EXTENTS | LONG_EXTENTS) {
-            return Err(not_plain());
-        }
+        let within = match allocation {
+            SHORT_EXTENTS => Some(address.partition),
+            LONG_EXTENTS => None,
+            _ => return Err(not_plain()),
+        };
         for _ in 0..CONTINUATIONS_LIMIT {
-            let more = self.add_extents(&mut content, &list, (allocation, address.partition))?;
+            let more = self.add_extents(&mut content, &list, within)?;
             let Some(more) = more else { return Ok(content) };
             let bytes = self.descriptor(medium, more, &[ALLOCATION_EXTENT])?;
             let fields = Fields::new(&bytes, DOING);
             let length_of_allocation_descriptors = usize::try_from(fields.u32_le(20)?).unwrap_or(usize::MAX);
             list = fields.slice(24, length_of_allocation_descriptors)?.to_vec();
         }
-        Err(Error::corrupt(DOING, "the list of a file's extents has no end"))
+        Err(corrupt(DOING, "the list of a file's extents has no end"))
     }
 
     fn entries(&self, _: &Medium<'_>, bytes: &[u8]) -> Result<Vec<Entry>> {
@@ -290,7 +293,7 @@ impl Tree for Udf {
         let mut rest = bytes;
         while !rest.is_empty() {
             if check(rest)?.0 != FILE_IDENTIFIER {
-                return Err(Error::corrupt(DOING, "a directory holds something else than names"));
+                return Err(corrupt(DOING, "a directory holds something else than names"));
             }
             let fields = Fields::new(rest, DOING);
             let characteristics = fields.u8(18)?;

@@ -3,9 +3,9 @@
 
 use alloc::string::String;
 
-use super::text;
+use super::{corrupt, text};
 use crate::bytes::Fields;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 pub(super) const DOING: &str = "read the UDF volume on";
 /// Bytes of a tag.
@@ -23,7 +23,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(u16, u32)> {
     let tag_location = fields.u32_le(12)?;
     let sum = tag.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)).wrapping_sub(tag_checksum);
     if sum != tag_checksum || crc(fields.slice(TAG, descriptor_crc_length)?) != descriptor_crc {
-        return Err(Error::corrupt(DOING, "the checksum of a descriptor does not match"));
+        return Err(corrupt(DOING, "the checksum of a descriptor does not match"));
     }
     Ok((tag_identifier, tag_location))
 }

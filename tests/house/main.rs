@@ -15,7 +15,8 @@ use std::path::Path;
 use std::process::Command;
 
 /// Files above `shape::QUESTIONED` lines of code, and why each is better whole.
-const LARGE: &[(&str, &str)] = &[];
+const LARGE: &[(&str, &str)] =
+    &[("src/provider/clouds.rs", "one table, so that a new row is written by looking at the others")];
 
 /// Files that may use one room above them, and why.
 const DOORS: &[(&str, &str, &str)] = &[

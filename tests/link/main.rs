@@ -15,7 +15,7 @@ use wisp::sys::datagram::Udp;
 use wisp::units::Deadline;
 
 const METADATA: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
-const BY_DHCP: Want = Want { server: METADATA, dhcp: true, link_local: false, prefer: None };
+const BY_DHCP: Want = Want { server: METADATA, other: None, dhcp: true, link_local: false, prefer: None };
 
 /// Long enough for a busy machine; where something must take its time, `within` says how long.
 fn soon() -> Deadline {
@@ -276,6 +276,30 @@ fn link_local6() {
     assert_eq!(client.state(), before);
 }
 
+/// A machine without IPv4: the other address is taken when no lease comes, and at once when IPv6 is configured.
+fn only6() {
+    let (client, server) = (Network::new(), Network::new());
+    client.connect("up0", &server, "srv");
+    server.ip(&["address add fe80::a9fe:a9fe/64 dev srv nodad"]);
+    server.serve("[::]:80");
+    let before = client.state();
+    let address: Ipv6Addr = "fe80::a9fe:a9fe".parse().unwrap();
+    let want = Want { other: Some(address.into()), ..BY_DHCP };
+    client.inside(move || {
+        let held = reach(&want, soon(), &Log::stderr()).unwrap();
+        assert!(!held.is_untouched() && held.lease.is_none());
+        assert!(answers(SocketAddrV6::new(address, 80, 0, held.index).into()));
+        held.release().unwrap();
+    });
+    assert_eq!(client.state(), before);
+    client.ip(&["link set up0 up", "address add 2001:db8::2/64 dev up0 nodad"]);
+    client.inside(move || {
+        let held = reach(&want, soon(), &Log::stderr()).unwrap();
+        assert!(held.is_untouched(), "somebody has configured IPv6, and not IPv4");
+        held.keep();
+    });
+}
+
 /// IPv6 by router advertisements, which the kernel hears itself.
 fn router6() {
     let (client, server) = pair(&["fd00:42::42/64 nodad"]);
@@ -349,6 +373,7 @@ isolated_tests! {
     names_are_looked_up: names,
     udp_does_where_packet_sockets_are_missing: by_udp,
     a_link_local_server_of_ipv6_is_reached: link_local6,
+    a_machine_with_ipv6_only_takes_the_other_address: only6,
     the_kernel_listens_to_routers_of_ipv6: router6,
     a_failed_search_leaves_no_trace: nothing,
     what_is_kept_stays: kept,

@@ -33,8 +33,8 @@ pub fn isolated(name: &str, test: fn()) {
         eprintln!("{name}: NOT RUN: neither root nor allowed to make a user namespace");
         return;
     }
-    let status = unshare().arg(own).args(["--exact", name, "--nocapture"]).status().unwrap();
-    assert!(status.success(), "{name} fails inside a user namespace");
+    let output = unshare().arg(own).args(["--exact", name]).output().unwrap();
+    assert!(output.status.success(), "inside a user namespace:\n{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// A network namespace, which lasts as long as the process inside it.

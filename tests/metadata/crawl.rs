@@ -105,6 +105,8 @@ fn nothing_that_a_stranger_says_is_believed() {
         for (item, found) in [
             ("hostname", new().hostname()),
             ("ssh-keys", new().keys_text().map(Some)),
+            ("userdata", new().userdata()),
+            ("a raw key", new().raw("instance/name")),
             ("instance", new().instance().map(|_| None)),
         ] {
             if !found.as_ref().is_err_and(|error| error.kind == Kind::Refused) {

@@ -58,6 +58,10 @@ fn a_small_fat32_is_a_fat32() {
     folder.run(&format!("mkfs.vfat -F 32 -n CIDATA {image}"));
     assert_eq!(open(&image).list(""), Ok(Some(vec![])));
     assert_eq!(open(&image).label(), "CIDATA");
+    // Its root directory lies nowhere; the boot sector still has a name.
+    patch(&image, 44, &[0; 4]);
+    assert_eq!(open(&image).list("").unwrap_err().kind, ErrorKind::Corrupt);
+    assert_eq!(open(&image).label(), "CIDATA");
 }
 
 #[test]

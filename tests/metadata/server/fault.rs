@@ -1,5 +1,6 @@
 //! Everything that can go wrong with a metadata service, by name. Any cloud can be played with any of these.
 
+use self::Leaves::{Absence, Anything, Error, Late, Values};
 use super::recorded::{Reply, Request};
 
 /// One way to go wrong, or merely to be unusual.
@@ -30,7 +31,6 @@ pub enum Leaves {
     /// Whatever was sent: the service lies in a way that only some replies give away.
     Anything,
 }
-use Leaves::{Absence, Anything, Error, Late, Values};
 
 /// How a fault is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

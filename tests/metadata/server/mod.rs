@@ -8,6 +8,7 @@
 mod connection;
 pub mod fault;
 pub mod recorded;
+mod statements;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -1,8 +1,5 @@
-//! One cloud's recorded replies: reads the file `replies`, in the form that `tests/metadata/README.md` describes, and
-//! answers requests from it as the cloud would, its demands on headers and tokens included. Knows no socket.
-
-use std::fs;
-use std::path::PathBuf;
+//! One cloud's recorded replies: answers requests from them as the cloud would, its demands on headers and tokens
+//! included. Knows no socket; how the recordings are written is the business of `statements.rs`.
 
 /// A request, as far as a metadata service looks at it.
 #[derive(Clone, Debug, Default)]
@@ -73,14 +70,14 @@ impl Tokens {
 
 /// What a service wants of requests whose path begins so; otherwise it answers with `status`.
 #[derive(Clone, Debug)]
-struct Demand {
-    status: u16,
-    prefix: String,
-    wish: Wish,
+pub(super) struct Demand {
+    pub(super) status: u16,
+    pub(super) prefix: String,
+    pub(super) wish: Wish,
 }
 
 #[derive(Clone, Debug)]
-enum Wish {
+pub(super) enum Wish {
     /// This header with this value; `$token` is any token that is good.
     Header(String, String),
     /// No such header.
@@ -93,182 +90,69 @@ enum Wish {
 
 /// How a token is got: by a request with a header that says how many seconds it is to live.
 #[derive(Clone, Debug)]
-struct TokenRule {
-    method: String,
-    target: String,
-    header: String,
-    longest: u32,
+pub(super) struct TokenRule {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) header: String,
+    pub(super) longest: u32,
+}
+
+/// A reply, and what it is the reply to.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) method: String,
+    pub(super) target: String,
+    pub(super) reply: Reply,
 }
 
 /// The replies of one cloud.
 #[derive(Clone, Debug, Default)]
 pub struct Recorded {
-    demands: Vec<Demand>,
-    token: Option<TokenRule>,
-    every: Vec<(String, String)>,
-    same: Vec<(String, String)>,
-    slash: Vec<String>,
-    replies: Vec<(String, String, Reply)>,
-    otherwise: Vec<(String, Reply)>,
+    pub(super) demands: Vec<Demand>,
+    pub(super) token: Option<TokenRule>,
+    /// Headers of every reply.
+    pub(super) every: Vec<(String, String)>,
+    /// What begins with the first is answered as if it began with the second.
+    pub(super) same: Vec<(String, String)>,
+    /// Below these, a final slash makes no difference.
+    pub(super) slash: Vec<String>,
+    pub(super) entries: Vec<Entry>,
+    /// The reply to whatever else begins so.
+    pub(super) otherwise: Vec<(String, Reply)>,
 }
 
-/// Where the lines that follow belong, and whether a body has begun there.
-enum Open {
-    Nothing,
-    Reply(usize, bool),
-    Otherwise(usize, bool),
+fn plain(status: u16) -> Reply {
+    Reply { status, ..Reply::default() }
 }
 
 impl Recorded {
-    /// Reads `cloud`'s folder; of `aws/bare`, first `aws`, then what `aws/bare` replaces and drops. Panics with the
-    /// place of what it does not understand.
-    pub fn read(cloud: &str) -> Self {
-        let (mut out, mut folder) = (Self::default(), PathBuf::from(super::folder()));
-        for part in cloud.split('/') {
-            folder.push(part);
-            let path = folder.join("replies");
-            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let mut open = Open::Nothing;
-            for (index, line) in text.lines().enumerate() {
-                let read = |name: &str| fs::read(folder.join(name)).ok();
-                open = out
-                    .take(line, open, read)
-                    .unwrap_or_else(|| panic!("{}:{}: not understood: {line}", path.display(), index + 1));
-            }
-        }
-        out
-    }
-
-    /// Takes one line of the file.
-    fn take(&mut self, line: &str, open: Open, read: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Open> {
-        if let Some(text) = line.strip_prefix('|') {
-            // Between lines, not behind each: most replies end without a line feed.
-            let (feed, next) = match open {
-                Open::Nothing => return None,
-                Open::Reply(at, begun) => (begun, Open::Reply(at, true)),
-                Open::Otherwise(at, begun) => (begun, Open::Otherwise(at, true)),
-            };
-            let body = &mut self.opened(&next)?.body;
-            if feed {
-                body.push(b'\n');
-            }
-            body.extend_from_slice(text.strip_prefix(' ').unwrap_or(text).as_bytes());
-            return Some(next);
-        }
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words[..] {
-            [] => return Some(Open::Nothing),
-            [first, ..] if first.starts_with('#') => {}
-            ["<", name, ..] => {
-                let value = line.split_once(": ")?.1.to_owned();
-                self.opened(&open)?.headers.push((name.trim_end_matches(':').to_owned(), value));
-                return Some(open);
-            }
-            ["file", name] => {
-                self.opened(&open)?.body = read(name)?;
-                return Some(open);
-            }
-            ["token", method, target, "ttl", header, longest] => {
-                let (method, target, header) = (method.to_owned(), target.to_owned(), header.to_owned());
-                self.token = Some(TokenRule { method, target, header, longest: longest.parse().ok()? });
-            }
-            ["demand", status, prefix, ref wish @ ..] => {
-                let wish = match *wish {
-                    ["header", name, ..] => {
-                        Wish::Header(name.trim_end_matches(':').to_owned(), line.split_once(": ")?.1.to_owned())
-                    }
-                    ["without", name] => Wish::Without(name.to_owned()),
-                    ["query", name] => Wish::Query(name.to_owned()),
-                    ["low-port"] => Wish::LowPort,
-                    _ => return None,
-                };
-                self.demands.push(Demand { status: status.parse().ok()?, prefix: prefix.to_owned(), wish });
-            }
-            ["every", name, ..] => {
-                let name = name.trim_end_matches(':').to_owned();
-                self.every.retain(|(known, _)| *known != name);
-                self.every.push((name, line.split_once(": ")?.1.to_owned()));
-            }
-            ["slash", prefix] => self.slash.push(prefix.to_owned()),
-            ["same", asked, meant] => self.same.push((asked.to_owned(), meant.to_owned())),
-            ["drop", target] => self.replies.retain(|(_, known, _)| !below(known, target)),
-            ["otherwise", prefix, status] => {
-                self.otherwise.retain(|(known, _)| known != prefix);
-                self.otherwise.push((prefix.to_owned(), Reply { status: status.parse().ok()?, ..Reply::default() }));
-                return Some(Open::Otherwise(self.otherwise.len() - 1, false));
-            }
-            [method @ ("GET" | "PUT" | "POST" | "PATCH"), target, ref status @ ..] => {
-                let status = status.first().map_or(Ok(200), |status| status.parse()).ok()?;
-                let (method, target) = (method.to_owned(), target.to_owned());
-                self.replies.retain(|(known, at, _)| (known, at) != (&method, &target));
-                self.replies.push((method, target, Reply { status, ..Reply::default() }));
-                return Some(Open::Reply(self.replies.len() - 1, false));
-            }
-            _ => return None,
-        }
-        Some(Open::Nothing)
-    }
-
-    fn opened(&mut self, open: &Open) -> Option<&mut Reply> {
-        match *open {
-            Open::Nothing => None,
-            Open::Reply(at, _) => self.replies.get_mut(at).map(|(_, _, reply)| reply),
-            Open::Otherwise(at, _) => self.otherwise.get_mut(at).map(|(_, reply)| reply),
-        }
-    }
-
     /// What the cloud answers.
     pub fn answer(&self, request: &Request, tokens: &mut Tokens) -> Reply {
-        let mut reply = self.find(request, tokens);
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let parameters: Vec<&str> = query.split('&').filter(|parameter| !parameter.is_empty()).collect();
+        let mut reply = match &self.token {
+            Some(rule) if rule.method == request.method && rule.path == path => rule.answer(request, tokens),
+            _ => match self.broken(request, path, &parameters, tokens) {
+                Some(demand) => plain(demand.status),
+                None => self.find(&request.method, &self.meant(path), &parameters),
+            },
+        };
         reply.headers.extend(self.every.iter().cloned());
         reply
     }
 
-    fn find(&self, request: &Request, tokens: &mut Tokens) -> Reply {
-        let plain = |status: u16| Reply { status, ..Reply::default() };
-        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
-        if let Some(rule) =
-            self.token.as_ref().filter(|rule| (&rule.method, rule.target.as_str()) == (&request.method, path))
-        {
-            let seconds = request.header(&rule.header).and_then(|value| value.parse::<u32>().ok());
-            return match seconds {
-                Some(seconds) if (1..=rule.longest).contains(&seconds) => {
-                    let headers = vec![(rule.header.clone(), seconds.to_string())];
-                    Reply { status: 200, headers, body: tokens.issue().into_bytes() }
-                }
-                _ => plain(400),
-            };
-        }
-        let parameters: Vec<&str> = query.split('&').filter(|parameter| !parameter.is_empty()).collect();
-        let broken =
-            self.demands.iter().filter(|demand| path.starts_with(&demand.prefix)).find(|demand| match &demand.wish {
-                Wish::Header(name, value) if value == "$token" => {
-                    !request.header(name).is_some_and(|token| tokens.spend(token))
-                }
-                Wish::Header(name, value) => request.header(name) != Some(value),
-                Wish::Without(name) => request.header(name).is_some(),
-                Wish::Query(name) => !parameters.iter().any(|parameter| parameter.split('=').next() == Some(name)),
-                Wish::LowPort => !request.low_port,
-            });
-        if let Some(demand) = broken {
-            return plain(demand.status);
-        }
-        let path = self.meant(path);
-        // Where a final slash does not matter, neither side of the comparison below keeps it.
-        let slash_matters = !self.slash.iter().any(|prefix| path.starts_with(prefix));
-        let alike =
-            |known: &str| known == path || !slash_matters && known.trim_end_matches('/') == path.trim_end_matches('/');
-        let fits = |(method, target, _): &&(String, String, Reply)| {
-            let (known, wanted) = target.split_once('?').unwrap_or((target, ""));
-            let all = wanted.split('&').filter(|wanted| !wanted.is_empty()).all(|wanted| parameters.contains(&wanted));
-            *method == request.method && alike(known) && all
-        };
-        // The reply that says most about the query.
-        let found = self.replies.iter().filter(fits).max_by_key(|(_, target, _)| target.matches(['?', '&']).count());
-        let otherwise = || {
-            self.otherwise.iter().filter(|(prefix, _)| path.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len())
-        };
-        found.map(|(_, _, reply)| reply).or_else(|| otherwise().map(|(_, reply)| reply)).cloned().unwrap_or(plain(404))
+    /// The first demand that the request does not meet.
+    fn broken(&self, request: &Request, path: &str, parameters: &[&str], tokens: &mut Tokens) -> Option<&Demand> {
+        let mut demands = self.demands.iter().filter(|demand| path.starts_with(&demand.prefix));
+        demands.find(|demand| match &demand.wish {
+            Wish::Header(name, value) if value == "$token" => {
+                !request.header(name).is_some_and(|token| tokens.spend(token))
+            }
+            Wish::Header(name, value) => request.header(name) != Some(value),
+            Wish::Without(name) => request.header(name).is_some(),
+            Wish::Query(name) => !parameters.iter().any(|parameter| parameter.split('=').next() == Some(name)),
+            Wish::LowPort => !request.low_port,
+        })
     }
 
     /// The path under which the replies stand: versions of one interface share them.
@@ -278,13 +162,37 @@ impl Recorded {
         same.unwrap_or_else(|| path.to_owned())
     }
 
+    /// Of the replies whose parameters are all there, the one with the most of them.
+    fn find(&self, method: &str, path: &str, parameters: &[&str]) -> Reply {
+        let slash_matters = !self.slash.iter().any(|prefix| path.starts_with(prefix));
+        let bare = |path: &str| path.trim_end_matches('/').to_owned();
+        let wanted = |entry: &Entry| -> Option<usize> {
+            let (known, wanted) = entry.target.split_once('?').unwrap_or((&entry.target, ""));
+            let alike = known == path || !slash_matters && bare(known) == bare(path);
+            let mut wanted = wanted.split('&').filter(|wanted| !wanted.is_empty());
+            let count = wanted.clone().count();
+            (entry.method == method && alike && wanted.all(|wanted| parameters.contains(&wanted))).then_some(count)
+        };
+        let found = self.entries.iter().filter(|entry| wanted(entry).is_some()).max_by_key(|entry| wanted(entry));
+        let mut others = self.otherwise.iter().filter(|(prefix, _)| path.starts_with(prefix));
+        found.map(|entry| &entry.reply).or_else(|| others.next().map(|(_, reply)| reply)).cloned().unwrap_or(plain(404))
+    }
+
     /// Every method and target that is answered.
     pub fn targets(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.replies.iter().map(|(method, target, _)| (method.as_str(), target.as_str()))
+        self.entries.iter().map(|entry| (entry.method.as_str(), entry.target.as_str()))
     }
 }
 
-/// Whether `target` is `dropped`, or below it if that ends in a slash.
-fn below(target: &str, dropped: &str) -> bool {
-    target == dropped || dropped.ends_with('/') && target.starts_with(dropped)
+impl TokenRule {
+    fn answer(&self, request: &Request, tokens: &mut Tokens) -> Reply {
+        let seconds = request.header(&self.header).and_then(|value| value.parse::<u32>().ok());
+        match seconds.filter(|seconds| (1..=self.longest).contains(seconds)) {
+            Some(seconds) => {
+                let headers = vec![(self.header.clone(), seconds.to_string())];
+                Reply { status: 200, headers, body: tokens.issue().into_bytes() }
+            }
+            None => plain(400),
+        }
+    }
 }
