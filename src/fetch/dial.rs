@@ -106,21 +106,22 @@ impl Dial {
             Endpoint::Unix(path) => Address::Unix(path),
         };
         let mut origin = Origin { interface: self.interface.as_deref(), mark: None, port: None };
-        let mut result = Err(Error::absent("connect", "no source port below 1024 is free"));
-        for _ in 0..PORT_TRIES {
+        let mut tries = PORT_TRIES;
+        loop {
             origin.port = self.low_port.then(low_port);
-            result = Stream::connect(address, origin);
+            let result = Stream::connect(address, origin);
             match result.as_ref().map_err(|error| error.kind) {
-                Err(Kind::Os(EADDRINUSE | EADDRNOTAVAIL)) if self.low_port => {}
+                Err(Kind::Os(EADDRINUSE | EADDRNOTAVAIL)) if self.low_port && tries > 0 => {
+                    tries = tries.saturating_sub(1);
+                }
                 Err(Kind::Os(EACCES)) if origin.mark.is_none() => origin.mark = Some(SYSTEMD_IMDS_MARK),
                 Err(Kind::Os(EACCES | EPERM)) => {
                     let why = "its route is locked, or a port below 1024 or an interface is wanted: root may";
                     return Err(Error::new(Kind::Os(EACCES), "connect", why));
                 }
-                _ => break,
+                _ => return result,
             }
         }
-        result
     }
 }
 

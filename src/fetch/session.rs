@@ -276,9 +276,9 @@ impl<'a> Session<'a> {
                 outcome => return outcome.map_err(|broken| self.fault(request, &broken)),
             }
         }
-        self.counts.connections = self.counts.connections.saturating_add(1);
         let fresh = Wire::connect(&self.dial, &self.policy, end);
         let fresh = fresh.map_err(|error| self.fault(request, &Broken { error, unheard: false }))?;
+        self.counts.connections = self.counts.connections.saturating_add(1);
         self.converse(fresh, &bytes, limit, end).map_err(|broken| self.fault(request, &broken))
     }
 

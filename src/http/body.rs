@@ -17,7 +17,9 @@ pub(super) type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
 #[derive(Debug)]
 pub(super) struct Body {
     state: State,
-    /// How many bytes more the caller will have.
+    /// How many bytes the caller will have,
+    limit: u64,
+    /// and how many of these are left.
     room: u64,
     /// Bytes of chunk extensions and trailers so far.
     around: usize,
@@ -53,22 +55,25 @@ enum State {
 }
 
 impl Body {
-    /// A body of `length` bytes, of which the caller will have at most `room`.
-    pub(super) fn sized(length: u64, room: u64) -> Result<Self> {
-        if length > room {
-            return Err(too_large(room));
-        }
-        Ok(Self { state: if length == 0 { State::Done } else { State::Sized(length) }, room, around: 0 })
+    /// A body of `length` bytes, of which the caller will have at most `limit`.
+    pub(super) fn sized(length: u64, limit: u64) -> Result<Self> {
+        let state = if length == 0 { State::Done } else { State::Sized(length) };
+        let body = Self::begin(state, limit);
+        if length > limit { Err(body.too_large()) } else { Ok(body) }
     }
 
     /// A body that ends with the connection.
-    pub(super) const fn open(room: u64) -> Self {
-        Self { state: State::Open, room, around: 0 }
+    pub(super) const fn open(limit: u64) -> Self {
+        Self::begin(State::Open, limit)
     }
 
     /// A body in chunks.
-    pub(super) const fn chunked(room: u64) -> Self {
-        Self { state: State::ChunkSize(0, 0), room, around: 0 }
+    pub(super) const fn chunked(limit: u64) -> Self {
+        Self::begin(State::ChunkSize(0, 0), limit)
+    }
+
+    const fn begin(state: State, limit: u64) -> Self {
+        Self { state, limit, room: limit, around: 0 }
     }
 
     /// Whether nothing more belongs to it.
@@ -100,7 +105,7 @@ impl Body {
                 State::Open => {
                     let have = u64::try_from(rest.len()).unwrap_or(u64::MAX);
                     if have > self.room {
-                        return Err(too_large(self.room));
+                        return Err(self.too_large());
                     }
                     self.deliver(rest, have, sink)?.0
                 }
@@ -142,7 +147,7 @@ impl Body {
                 Ok(State::ChunkExtension(size))
             }
             (State::ChunkSizeEnd(0), b'\n') => Ok(State::Trailer),
-            (State::ChunkSizeEnd(size), b'\n') if size > self.room => Err(too_large(self.room)),
+            (State::ChunkSizeEnd(size), b'\n') if size > self.room => Err(self.too_large()),
             (State::ChunkSizeEnd(size), b'\n') => Ok(State::ChunkData(size)),
             (State::ChunkReturn, b'\r') => Ok(State::ChunkFeed),
             (State::ChunkFeed, b'\n') => Ok(State::ChunkSize(0, 0)),
@@ -173,8 +178,8 @@ impl Body {
         self.state = State::Done;
         Ok(())
     }
-}
 
-fn too_large(room: u64) -> Error {
-    Error::refused(DOING, format!("its body goes on behind the limit, {room} bytes from here"))
+    fn too_large(&self) -> Error {
+        Error::refused(DOING, format!("its body is larger than {} bytes", self.limit))
+    }
 }
