@@ -25,8 +25,9 @@ DOCDIR     ?= $(PREFIX)/share/doc/wisp
 # Seconds that `make fuzz` spends on each parser.
 SECONDS  ?= 20
 SCENARIO ?=
+PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size check install initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -116,6 +117,9 @@ bytes=$$(stat -c %s $(OUT)/$(1)); echo "$(OUT)/$(1): $$bytes of $(2) bytes"; \
 $(GNU_TOOL)nm --size-sort --reverse-sort --print-size --demangle --radix=d target/$(1)/$(TARGET)/release/wisp | \
 	sed -E '/^[0-9]+ [0-9]+ [bB] /d; s/^[0-9]+ 0*([0-9]+) ./  \1\t/' | head -n 10
 endef
+
+where: ## the calls that a panic of PROGRAM=wisp named by numbers: AT='26bad2 350841'
+	@$(GNU_TOOL)addr2line -fpsC -e target/$(PROGRAM)/$(TARGET)/release/wisp $(AT)
 
 check: ## formatting, clippy, documentation and house rules; warnings are errors
 	$(CARGO) fmt --check

@@ -7,15 +7,24 @@ use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt::Write as _;
 use core::panic::PanicInfo;
+use core::ptr::with_exposed_provenance;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 unsafe extern "C" {
     fn abort() -> !;
+    /// Where the program begins and where its code ends: the linker's words.
+    static __executable_start: u8;
+    static etext: u8;
 }
+
+/// Where the stack lay when `main` began; it grows downwards from there.
+static STACK: AtomicUsize = AtomicUsize::new(0);
 
 /// Called by musl's `_start` code.
 // SAFETY: the one `main` of the program; the name is what musl's crt1.o asks for.
 #[unsafe(no_mangle)]
 extern "C" fn main(count: c_int, vector: *const *const c_char) -> c_int {
+    STACK.store((&raw const count).expose_provenance(), Relaxed);
     let count = usize::try_from(count).unwrap_or(0);
     let mut arguments: Vec<Vec<u8>> = Vec::with_capacity(count);
     for index in 0..count {
@@ -26,7 +35,7 @@ extern "C" fn main(count: c_int, vector: *const *const c_char) -> c_int {
     c_int::from(crate::command::run(&arguments))
 }
 
-/// A message cut to what fits, on the stack: the panic handler must not allocate.
+/// A line cut to what fits, on the stack: the panic handler must not allocate.
 struct Fixed {
     bytes: [u8; 256],
     used: usize,
@@ -42,14 +51,32 @@ impl core::fmt::Write for Fixed {
     }
 }
 
+/// Calls that a panic names, from the innermost outwards. Stale words lie among them.
+const CALLS: usize = 12;
+
 /// Says where, on stderr (in an initramfs: the console), and aborts. PID 1 does its risky work in children, so a
 /// panic ends a child and PID 1 goes on.
+///
+/// No panic is ours, and what the thousand in our dependencies have to say is 80 KB of places and messages. Without a
+/// look into `_info` none of it is linked, and the way here is told by the return addresses on the stack, which
+/// `make where AT='…'` turns into names.
 #[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let mut message = Fixed { bytes: [0; 256], used: 0 };
-    let _ = writeln!(message, "wisp: {info}");
+fn panic(_info: &PanicInfo<'_>) -> ! {
+    let mut line = Fixed { bytes: [0; 256], used: 0 };
+    let _ = line.write_str("wisp: panic at");
+    let code = (&raw const __executable_start).addr()..(&raw const etext).addr();
+    let stack = (&raw const line).expose_provenance()..STACK.load(Relaxed);
+    let words = stack.step_by(size_of::<usize>()).map(|address| {
+        // SAFETY: from this function's variables to those of `main` all is stack and readable, and the first is
+        // aligned as a `usize` is, since it holds one.
+        unsafe { with_exposed_provenance::<usize>(address).read_volatile() }
+    });
+    for call in words.filter(|word| code.contains(word)).take(CALLS) {
+        let _ = write!(line, " {call:x}");
+    }
+    let _ = line.write_str("\n");
     // Nothing is left to tell if stderr is closed.
-    let _ = rustix::io::write(super::stdio::error(), message.bytes.get(..message.used).unwrap_or_default());
+    let _ = rustix::io::write(super::stdio::error(), line.bytes.get(..line.used).unwrap_or_default());
     // SAFETY: abort takes no argument and does not return.
     unsafe { abort() }
 }
