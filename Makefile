@@ -88,7 +88,7 @@ $(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
 	@if readelf -lW $@.new | grep -q INTERP; then echo "$@ wants a dynamic loader" >&2; exit 1; fi
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-demo: build ## a machine image boots, its root grows: the disk before and after, in the guest's own words
+demo: build build/metadata-server ## a machine image boots in a cloud: its root grows, it reads its metadata; in its own words
 	@qemu/demo
 
 test: build ## unit tests, house rules, and the command line of the shipped programs
