@@ -121,7 +121,7 @@ impl<'a> Decoder<'a> {
         }
         let direct = !frame.linked && into.len() >= frame.block_limit;
         let (history, target) = if direct {
-            ([].as_slice(), into)
+            ([].as_slice(), into.get_mut(..frame.block_limit).unwrap_or_default())
         } else {
             keep_history(&mut self.buffer, &mut self.history, self.end, frame)
         };
