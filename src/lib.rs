@@ -12,6 +12,14 @@
 //!                                                  └─► --dry-run prints the plan and stops
 //! ```
 //!
+//! and, once the machine runs,
+//!
+//! ```text
+//! firmware, command line, sockets, labels ─► probe ─► provider::recognise ─► one cloud, a row of one table
+//!                                                                                 │
+//! a service (fetch over http), a volume, a seed ─► metadata, one provider::Source ┴─► provider::Reader ─► imds, JSON
+//! ```
+//!
 //! The rooms listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
 //! value with its reason, so a dry run, the log of what is meant and "a second run changes nothing" come for free.
 //!
