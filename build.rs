@@ -20,6 +20,9 @@ fn main() {
         return;
     }
     println!("cargo:rustc-cfg=freestanding");
+    if env::var_os("CARGO_FEATURE_FULL").is_some() {
+        leave_out();
+    }
     if musl_target {
         // By its file name: a `libc.so` beside it would be preferred to it.
         println!("cargo:rustc-link-arg-bins=-l:libc.a");
@@ -46,5 +49,24 @@ fn replace_table(targets: &str) {
     for function in ["p256_point_mul_base", "p256_point_mul_base_vartime"] {
         println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap=ring_core_0_17_14__{function}");
         println!("cargo:rustc-link-arg-{targets}=-Wl,--undefined=__wrap_ring_core_0_17_14__{function}");
+    }
+}
+
+/// What zstd's encoder has for other levels than the one that wisp packs at, for dictionaries, for windows above 64 MiB,
+/// and for blocks of a size asked for, 32 KB: tables hold pointers to it, so the linker cannot know that it is never
+/// called. If it were, the program would abort.
+fn leave_out() {
+    const NEVER_CALLED: [&str; 8] = [
+        "ZSTD_compressBlock_fast",
+        "ZSTD_compressBlock_fast_dictMatchState",
+        "ZSTD_compressBlock_fast_extDict",
+        "ZSTD_fillHashTable",
+        "ZSTD_ldm_generateSequences",
+        "ZSTD_ldm_blockCompress",
+        "ZSTD_ldm_fillHashTable",
+        "ZSTD_compressSuperBlock",
+    ];
+    for function in NEVER_CALLED {
+        println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function},--defsym=__wrap_{function}=abort");
     }
 }
