@@ -7,6 +7,24 @@
 use std::env;
 use std::path::Path;
 
+/// What zstd's encoder refers to in its tables and never calls for us: the level that `codec::zstd` packs at is of
+/// strategy `btultra2` whatever the length, there is no dictionary, one frame is packed in one go, and the window is too
+/// small for matches over long distances to be searched apart. A call would abort.
+const ZSTD_NEVER: [&str; 12] = [
+    "compressBlock_fast",
+    "compressBlock_fast_dictMatchState",
+    "compressBlock_fast_extDict",
+    "compressBlock_btultra",
+    "compressBlock_btultra_dictMatchState",
+    "compressBlock_btultra_extDict",
+    "compressSuperBlock",
+    "fillHashTable",
+    "ldm_blockCompress",
+    "ldm_fillHashTable",
+    "ldm_generateSequences",
+    "ldm_skipSequences",
+];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=WISP_MUSL");
@@ -21,7 +39,11 @@ fn main() {
     }
     println!("cargo:rustc-cfg=freestanding");
     if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        leave_out();
+        if env::var_os("CARGO_FEATURE_FULL").is_some() {
+            for function in ZSTD_NEVER {
+                println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ZSTD_{function},--defsym=__wrap_ZSTD_{function}=abort");
+            }
+        }
     }
     if musl_target {
         // By its file name: a `libc.so` beside it would be preferred to it.
