@@ -73,22 +73,3 @@ fn replace_table(targets: &str) {
         println!("cargo:rustc-link-arg-{targets}=-Wl,--undefined=__wrap_ring_core_0_17_14__{function}");
     }
 }
-
-/// What zstd's encoder has for other levels than the one that wisp packs at, for dictionaries, for windows above 64 MiB,
-/// and for blocks of a size asked for, 32 KB: tables hold pointers to it, so the linker cannot know that it is never
-/// called. If it were, the program would abort.
-fn leave_out() {
-    const NEVER_CALLED: [&str; 8] = [
-        "ZSTD_compressBlock_fast",
-        "ZSTD_compressBlock_fast_dictMatchState",
-        "ZSTD_compressBlock_fast_extDict",
-        "ZSTD_fillHashTable",
-        "ZSTD_ldm_generateSequences",
-        "ZSTD_ldm_blockCompress",
-        "ZSTD_ldm_fillHashTable",
-        "ZSTD_compressSuperBlock",
-    ];
-    for function in NEVER_CALLED {
-        println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function},--defsym=__wrap_{function}=abort");
-    }
-}
