@@ -39,10 +39,8 @@ fn main() {
     }
     println!("cargo:rustc-cfg=freestanding");
     if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        if env::var_os("CARGO_FEATURE_FULL").is_some() {
-            for function in ZSTD_NEVER {
-                println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ZSTD_{function},--defsym=__wrap_ZSTD_{function}=abort");
-            }
+        for function in ZSTD_NEVER {
+            println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ZSTD_{function},--defsym=__wrap_ZSTD_{function}=abort");
         }
     }
     if musl_target {
