@@ -25,8 +25,13 @@ pub fn candidates<'a>(all: &'a [Interface], prefer: Option<&str>) -> Vec<&'a Int
         chosen.extend(all.iter().filter(|it| is_of_container(it)));
     }
     let rank = |it: &Interface| (!it.has_carrier, !prefer.is_some_and(|word| is_called(it, word)));
-    chosen.sort_unstable_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| natural_order(&a.name, &b.name)));
-    chosen
+    let mut sorted: Vec<&Interface> = Vec::with_capacity(chosen.len());
+    for new in chosen {
+        let is_before =
+            |it: &&Interface| rank(it).cmp(&rank(new)).then_with(|| natural_order(&it.name, &new.name)).is_lt();
+        sorted.insert(sorted.partition_point(is_before), new);
+    }
+    sorted
 }
 
 fn is_free_ethernet(interface: &Interface) -> bool {

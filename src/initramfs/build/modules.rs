@@ -90,8 +90,11 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<BTreeSet<&'a str>> {
         let why = format!("kernel {} has no module of that name", recipe.kernel);
         return Err(Error::absent("find", why).to(name.as_str()));
     }
-    let loads = wanted(recipe).flat_map(|name| index.resolve(name));
-    Ok(loads.map(|load| load.path).collect())
+    let mut paths = BTreeSet::new();
+    for name in wanted(recipe) {
+        paths.extend(index.resolve(name).iter().map(|load| load.path));
+    }
+    Ok(paths)
 }
 
 /// All names that were asked for.
@@ -151,8 +154,9 @@ fn trim_softdep(text: &[u8], names: &BTreeSet<Name<'_>>) -> String {
 fn trim_builtin(texts: &Texts, names: &BTreeSet<Name<'_>>, recipe: &Recipe) -> String {
     let softdep = trim_softdep(&texts.softdep, names);
     let soft = lines(softdep.as_bytes()).flat_map(soft_wanted);
-    let wanted: BTreeSet<Name<'_>> = wanted(recipe).chain(soft).map(Name).collect();
-    keep(&texts.builtin, |line| wanted.contains(&Name::of_path(line)))
+    let mut names = BTreeSet::new();
+    names.extend(wanted(recipe).chain(soft).map(Name));
+    keep(&texts.builtin, |line| names.contains(&Name::of_path(line)))
 }
 
 /// The lines for which `is_kept` holds.
