@@ -103,7 +103,8 @@ impl Dial {
     fn begin(&self, endpoint: &Endpoint) -> Result<Stream> {
         let address = match endpoint {
             Endpoint::Tcp(address) => Address::Tcp(*address),
-            Endpoint::Unix(path) => Address::Unix(path),
+            // No lock, port or interface is in its way, only its permissions.
+            Endpoint::Unix(path) => return Stream::connect(Address::Unix(path), Origin::default()),
         };
         let mut origin = Origin { interface: self.interface.as_deref(), mark: None, port: None };
         let mut tries = PORT_TRIES;
