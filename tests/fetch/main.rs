@@ -76,7 +76,7 @@ fn a_unix_socket_that_only_root_may_use_says_that_and_no_more() {
     let path = std::env::temp_dir().join(format!("wisp-fetch-closed-{}", std::process::id()));
     let _ = std::fs::remove_file(&path);
     let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     let closed = Endpoint::Unix(path.to_str().unwrap().to_owned());
     let error = std::thread::spawn(move || {
         if rustix::process::geteuid().is_root() {
