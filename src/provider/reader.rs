@@ -10,7 +10,6 @@ use crate::text::base64;
 use crate::text::document::Document;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -45,14 +44,14 @@ pub struct Reader<'a> {
     source: Box<dyn Source + 'a>,
     pub(super) identity: Identity,
     pub(super) local: Local,
-    documents: BTreeMap<String, Option<Document>>,
+    documents: Vec<(String, Option<Document>)>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads what `source` has as a machine of `cloud`.
     #[must_use]
     pub fn new(cloud: &'static Cloud, source: Box<dyn Source + 'a>, identity: Identity) -> Self {
-        Self { cloud, source, identity, local: Local::default(), documents: BTreeMap::new() }
+        Self { cloud, source, identity, local: Local::default(), documents: Vec::new() }
     }
 
     /// The cloud whose rows are followed.
@@ -68,7 +67,7 @@ impl<'a> Reader<'a> {
 
     /// Has `document` at `target` from here on, whatever the source says.
     pub fn set_document(&mut self, target: &str, document: Document) {
-        self.documents.insert(target.to_owned(), Some(document));
+        self.documents.push((target.to_owned(), Some(document)));
     }
 
     /// The MAC address of an interface of this machine.
@@ -89,7 +88,8 @@ impl<'a> Reader<'a> {
 
     /// The document at `target`.
     pub(super) fn document(&mut self, target: &str) -> Result<Option<&Document>> {
-        if !self.documents.contains_key(target) {
+        let known = self.documents.iter().position(|(name, _)| name == target);
+        if known.is_none() {
             let document = match self.source.get(target)? {
                 Some(body) => Some(Document::parse(&body).map_err(|error| error.to(bare(target)))?),
                 None => None,
@@ -99,9 +99,10 @@ impl<'a> Reader<'a> {
             {
                 compare(check, document, &self.identity)?;
             }
-            self.documents.insert(target.to_owned(), document);
+            self.documents.push((target.to_owned(), document));
         }
-        Ok(self.documents.get(target).and_then(Option::as_ref))
+        let found = known.map_or_else(|| self.documents.last(), |place| self.documents.get(place));
+        Ok(found.and_then(|(_, document)| document.as_ref()))
     }
 
     /// The first of `places` that is there, each asked only when those before it are absent or not known to the service.
