@@ -18,7 +18,7 @@ mod verdict;
 mod web;
 mod wire;
 
-pub use dial::{Dial, Endpoint};
+pub use dial::{Dial, Endpoint, SYSTEMD_IMDS_MARK};
 pub use session::{Counts, Session};
 pub use url::Url;
 pub use web::Web;

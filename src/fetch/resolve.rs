@@ -94,9 +94,12 @@ impl Resolver {
         if !known.is_empty() {
             return Ok(known);
         }
+        let own = Name::parse(name)?;
         let domains = if name.contains('.') { &[] } else { self.domains.as_slice() };
-        for full in domains.iter().map(|domain| format!("{name}.{domain}")).chain([name.into()]) {
-            let found = self.ask(&Name::parse(&full)?, deadline).map_err(|error| error.to(name))?;
+        // A domain that makes no name is none: `search .` is what is written where there is none.
+        let longer = domains.iter().filter_map(|domain| Name::parse(&format!("{name}.{domain}")).ok());
+        for full in longer.chain([own]) {
+            let found = self.ask(&full, deadline).map_err(|error| error.to(name))?;
             if !found.is_empty() {
                 return Ok(found);
             }

@@ -12,8 +12,9 @@ mod request;
 pub use reply::{Headers, Parser, Reply};
 pub use request::{Method, Request, path_of};
 
-/// Bytes that everything around the bodies of one reply may have together: status lines, headers, trailers. Metadata
-/// services send below 1 KiB; web servers refuse requests above 8 to 16 KiB, and replies are shorter.
+/// Bytes that the heads of one reply may have together, the interim ones too, and as many again the extensions and
+/// trailers around its chunks. Metadata services send below 1 KiB; web servers refuse requests above 8 to 16 KiB, and
+/// replies are shorter.
 pub const HEAD_LIMIT: usize = 16 << 10;
 
 /// Header fields in a reply; the most talkative object stores send about thirty.

@@ -83,7 +83,8 @@ impl Channel {
 /// Asks for a lease through `channel`, which belongs to `interface`, until `deadline`.
 ///
 /// # Errors
-/// `TimedOut`: no server answered, or no question could be sent. `Os`: the interface went away. `Unsupported`: it is no Ethernet interface.
+/// `TimedOut`: no server answered, or no question could be sent. `Os`: the interface went away. `Unsupported`: it is no
+/// Ethernet interface.
 pub fn acquire(channel: Channel, interface: &Interface, deadline: Deadline) -> Result<(Lease, Session)> {
     const DOING: &str = "get a DHCP lease on";
     let Some(mac) = interface.mac else {

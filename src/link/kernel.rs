@@ -1,6 +1,7 @@
 //! Questions and orders to the kernel's network, each with its answer.
 
 use crate::error::{Error, Kind, Result};
+use crate::fetch::SYSTEMD_IMDS_MARK;
 use crate::packet::netlink::{Answers, Request};
 use crate::packet::rtnetlink::{self, Address, Link, Way};
 use crate::sys::clock;
@@ -21,7 +22,10 @@ const TRIES: usize = 8;
 
 /// What the kernel says when there is no way: `EACCES` and `EINVAL` (such routes exist to forbid), `EOPNOTSUPP` and
 /// `EAFNOSUPPORT` (it has no IPv6), `ENETDOWN`, `ENETUNREACH`, `EHOSTUNREACH`.
-const NO_WAY: [i32; 7] = [13, 22, 95, 97, 100, 101, 113];
+const NO_WAY: [i32; 7] = [FORBIDDEN, 22, 95, 97, 100, 101, 113];
+
+/// `EACCES`.
+const FORBIDDEN: i32 = 13;
 
 /// `ENOBUFS`.
 const DROPPED: i32 = 105;
@@ -61,9 +65,17 @@ impl Kernel {
         bodies.iter().filter_map(|body| rtnetlink::parse_address(body).transpose()).collect()
     }
 
-    /// How a packet to `destination` would leave; `None` when it could not.
+    /// How a packet to `destination` would leave; `None` when it could not. A route that is locked to all but those who
+    /// carry systemd's mark counts: `fetch` does, and a network that somebody locks is configured.
     pub fn find_way(&mut self, destination: IpAddr) -> Result<Option<Way>> {
-        match self.ask(&rtnetlink::find_way(destination), "look for a route to") {
+        const DOING: &str = "look for a route to";
+        let answer = match self.ask(&rtnetlink::find_way(destination, 0), DOING) {
+            Err(error) if error.kind == Kind::Os(FORBIDDEN) => {
+                self.ask(&rtnetlink::find_way(destination, SYSTEMD_IMDS_MARK), DOING)
+            }
+            answer => answer,
+        };
+        match answer {
             Ok(answers) => answers.into_bodies().first().map_or(Ok(None), |body| rtnetlink::parse_way(body)),
             Err(error) if matches!(error.kind, Kind::Os(errno) if NO_WAY.contains(&errno)) => Ok(None),
             Err(error) => Err(error.to(format!("{destination}"))),

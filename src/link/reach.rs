@@ -275,9 +275,11 @@ impl Seeker<'_> {
         }
         let mut leases = leases.into_iter();
         let best = leases.next();
-        for (_, lease, session) in leases {
-            // If that fails, the server forgets it in time.
-            let _ = session.release(&lease);
+        for (interface, lease, session) in leases {
+            if !is_anothers(interface, &lease) {
+                // If that fails, the server forgets it in time.
+                let _ = session.release(&lease);
+            }
         }
         match best {
             Some((interface, lease, session)) => self.install(interface, lease, session, server),
@@ -305,7 +307,9 @@ impl Seeker<'_> {
         let Lease { address, prefix, server: from, .. } = lease;
         self.log.info(&format!("{}: {address}/{prefix} leased from {from}", interface.name));
         let done = self.configure(interface, &lease, server);
-        self.made.push(Change::Lease(session, lease.clone()));
+        if !is_anothers(interface, &lease) {
+            self.made.push(Change::Lease(session, lease.clone()));
+        }
         done.map(|()| (interface.clone(), Some(lease)))
     }
 
@@ -371,6 +375,12 @@ impl Seeker<'_> {
             mtu: None,
         })
     }
+}
+
+/// Whether `interface` had the address of `lease` before: then another client holds the same lease, and it must not be
+/// given back under his feet.
+fn is_anothers(interface: &Interface, lease: &Lease) -> bool {
+    interface.addresses.iter().any(|(own, _)| *own == IpAddr::V4(lease.address))
 }
 
 /// Whether packets to `server` would find their way by what `lease` says.

@@ -186,7 +186,7 @@ impl<'a> Access<'a> {
     fn identity(&self) -> Identity {
         let string = |field| self.machine.evidence.dmi(field).map(String::from);
         let name_and_mac =
-            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, mac));
+            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
         Identity {
             serial: string(Field::ProductSerial),
             uuid: string(Field::ProductUuid),
@@ -199,10 +199,4 @@ impl<'a> Access<'a> {
 /// The devices of this machine's volumes that have this label.
 fn labelled(label: &str) -> Vec<String> {
     media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
-}
-
-/// As Linux prints it.
-fn mac(bytes: [u8; 6]) -> String {
-    let [a, b, c, d, e, f] = bytes;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }

@@ -29,12 +29,13 @@ const UP: u32 = 1;
 const LOOPBACK: u32 = 1 << 3;
 const LOWER_UP: u32 = 1 << 16;
 
-/// `RTA_DST`, `RTA_OIF`, `RTA_GATEWAY`, `RTA_PREFSRC`, `RTA_METRICS`.
+/// `RTA_DST`, `RTA_OIF`, `RTA_GATEWAY`, `RTA_PREFSRC`, `RTA_METRICS`, `RTA_MARK`.
 const DESTINATION: u16 = 1;
 const OUT_INTERFACE: u16 = 4;
 const GATEWAY: u16 = 5;
 const SOURCE: u16 = 7;
 const METRICS: u16 = 8;
+const MARK: u16 = 16;
 
 /// What the kernel says of a network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -112,13 +113,14 @@ pub fn list_addresses() -> Request {
     Request::new(raw::RTM_GETADDR as u16, DUMP, &[0; ADDRESS_HEADER])
 }
 
-/// Asks how a packet to `destination` would leave.
+/// Asks how a packet to `destination` that carries `mark` (0: none) would leave.
 #[must_use]
-pub fn find_way(destination: IpAddr) -> Request {
+pub fn find_way(destination: IpAddr, mark: u32) -> Request {
     let (family, bytes) = octets(destination);
     let rtm_dst_len = if family == INET { 32 } else { 128 };
     let rtmsg = route_header(family, rtm_dst_len, [0; 4], 0);
-    Request::new(raw::RTM_GETROUTE as u16, ACKNOWLEDGED, &rtmsg).with(DESTINATION, &bytes)
+    let request = Request::new(raw::RTM_GETROUTE as u16, ACKNOWLEDGED, &rtmsg);
+    request.with(DESTINATION, &bytes).with(MARK, &mark.to_ne_bytes())
 }
 
 /// Sets an interface up or down.

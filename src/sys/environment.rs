@@ -9,7 +9,8 @@ unsafe extern "C" {
     fn getenv(name: *const c_char) -> *const c_char;
 }
 
-/// The value of the variable `name`, if it is set, is not empty and is UTF-8.
+/// The value of the variable `name`, if it is set and is not empty. What is no UTF-8 becomes U+FFFD: whoever uses it
+/// finds that it is wrong, and does not take it for not being set.
 #[must_use]
 pub fn variable(name: &CStr) -> Option<String> {
     // SAFETY: `name` is a NUL-terminated string, and wisp never changes its environment while this reads it.
@@ -18,8 +19,11 @@ pub fn variable(name: &CStr) -> Option<String> {
         return None;
     }
     // SAFETY: what `getenv` returns, other than null, is a NUL-terminated string that lives to the end of the program.
-    let text = unsafe { CStr::from_ptr(value) }.to_str().ok()?;
-    (!text.is_empty()).then(|| String::from(text))
+    text(unsafe { CStr::from_ptr(value) })
+}
+
+fn text(value: &CStr) -> Option<String> {
+    (!value.is_empty()).then(|| value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]
@@ -30,5 +34,11 @@ mod tests {
     fn a_variable_is_what_the_shell_says() {
         assert_eq!(variable(c"PATH"), std::env::var("PATH").ok());
         assert_eq!(variable(c"WISP_NOBODY_SETS_THIS"), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_still_set() {
+        assert_eq!(text(c"").as_deref(), None);
+        assert_eq!(text(c"/etc/\xff").as_deref(), Some("/etc/\u{fffd}"));
     }
 }

@@ -66,12 +66,16 @@ impl Stream {
         outcome.map_err(|errno| refused(errno, "connect"))
     }
 
-    /// Reads what is there, waiting until `deadline` for the first byte of it; 0 when the other side has closed.
+    /// Reads what is there, waiting until `deadline` for the first byte of it; 0 when the other side has closed. Nothing
+    /// is read after that: who never stops talking must not be listened to for ever.
     ///
     /// # Errors
     /// `Os`; `TimedOut`.
     pub fn read(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         const DOING: &str = "read";
+        if deadline.has_passed(clock::now()) {
+            return Err(too_late(DOING));
+        }
         loop {
             match retry_on_intr(|| net::recv(&self.0, &mut *buffer, RecvFlags::empty())) {
                 Ok((count, _)) => return Ok(count),
@@ -108,10 +112,14 @@ impl Stream {
     fn wait(&self, events: PollFlags, deadline: Deadline, doing: &'static str) -> Result<()> {
         match poll(&[self], events, deadline) {
             Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Error::new(Kind::TimedOut, doing, "nothing happened in time")),
+            Ok(None) => Err(too_late(doing)),
             Err(errno) => Err(refused(errno, doing)),
         }
     }
+}
+
+fn too_late(doing: &'static str) -> Error {
+    Error::new(Kind::TimedOut, doing, "nothing happened in time")
 }
 
 /// Waits until one of `streams` has come to the end of connecting, well or not; `None` when none did before `deadline`.
@@ -275,8 +283,12 @@ mod tests {
     fn nobody_is_waited_for_longer_than_told() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = Stream::connect(Address::Tcp(listener.local_addr().unwrap()), Origin::default()).unwrap();
-        let _peer = listener.accept().unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
         assert_eq!(wait_connected(&[], at_once()).unwrap(), None);
+        let mut buffer = [0; 8];
+        peer.write_all(b"more and more").unwrap();
+        assert_eq!(stream.read(&mut buffer[..4], soon()).unwrap(), 4, "there is something to read");
+        assert_eq!(stream.read(&mut buffer, at_once()).unwrap_err().kind, Kind::TimedOut, "who never pauses ends too");
         let much = vec![0; 64 << 20];
         assert_eq!(stream.write_all(&much, at_once()).unwrap_err().kind, Kind::TimedOut);
     }

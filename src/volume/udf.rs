@@ -292,26 +292,70 @@ impl Tree for Udf {
         let mut out = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
-            if check(rest)?.0 != FILE_IDENTIFIER {
-                return Err(corrupt(DOING, "a directory holds something else than names"));
-            }
             let fields = Fields::new(rest, DOING);
             let characteristics = fields.u8(18)?;
             let name_length = usize::from(fields.u8(19)?);
             let address = long_address(fields, 20)?;
             let name_at = NAME_HEAD.saturating_add(usize::from(fields.u16_le(36)?));
             let name = fields.slice(name_at, name_length)?;
+            let length = name_at.saturating_add(name_length).next_multiple_of(4);
+            let (one, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            // Of this one alone: a CRC over all that follows, in each of some thousand names, would take seconds.
+            if check(one)?.0 != FILE_IDENTIFIER {
+                return Err(corrupt(DOING, "a directory holds something else than names"));
+            }
             if characteristics & (IS_DELETED | IS_PARENT) == 0 {
                 let sort = if characteristics & IS_DIRECTORY == 0 { Sort::File } else { Sort::Directory };
                 out.push(Entry { name: text(name), node: address.node(sort) });
             }
-            let length = name_at.saturating_add(name_length).next_multiple_of(4);
-            rest = rest.get(length..).unwrap_or_default();
+            rest = behind;
         }
         Ok(out)
     }
 
     fn ignores_case(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::udf_descriptor::{TAG, crc};
+    use super::*;
+    use crate::units::ByteCount;
+    use alloc::boxed::Box;
+
+    /// A file identifier descriptor for `name`; its CRC is that of everything behind its tag.
+    fn identifier(name: &[u8], behind: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; NAME_HEAD];
+        bytes[0..2].copy_from_slice(&FILE_IDENTIFIER.to_le_bytes());
+        bytes[19] = u8::try_from(name.len() + 1).unwrap();
+        bytes.push(8);
+        bytes.extend(name);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(behind);
+        let sum = crc(&bytes[TAG..]);
+        bytes[8..10].copy_from_slice(&sum.to_le_bytes());
+        let length = u16::try_from(bytes.len() - TAG).unwrap();
+        bytes[10..12].copy_from_slice(&length.to_le_bytes());
+        bytes[4] = bytes[..TAG].iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
+        bytes
+    }
+
+    fn names(bytes: &[u8]) -> Result<Vec<String>> {
+        let udf = Udf { block: 512, partitions: Vec::new(), file_set: Address { block: 0, partition: 0 } };
+        let entries = udf.entries(&Medium::new(Box::new(bytes), ByteCount(0)), bytes)?;
+        Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
+    #[test]
+    fn the_crc_of_a_name_reaches_to_its_end_and_no_further() {
+        let last = identifier(b"user-data", b"");
+        let both = [identifier(b"meta-data", b""), last.clone()].concat();
+        assert_eq!(names(&both).unwrap(), ["meta-data", "user-data"]);
+        assert_eq!(names(&identifier(b"meta-data", &last)).unwrap_err().kind, crate::error::Kind::Corrupt);
+        for length in 1..last.len() {
+            assert!(names(&last[..length]).is_err(), "{length}");
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(u16, u32)> {
 }
 
 /// CRC-ITU-T, 7.2.6.
-fn crc(bytes: &[u8]) -> u16 {
+pub(super) fn crc(bytes: &[u8]) -> u16 {
     const POLYNOMIAL: u16 = 0x1021;
     bytes.iter().fold(0, |crc, &byte| {
         (0..8).fold(

@@ -72,6 +72,26 @@ fn a_unix_socket_is_asked_the_same_way() {
 }
 
 #[test]
+fn a_unix_socket_that_only_root_may_use_says_that_and_no_more() {
+    let path = std::env::temp_dir().join(format!("wisp-fetch-closed-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    let closed = Endpoint::Unix(path.to_str().unwrap().to_owned());
+    let error = std::thread::spawn(move || {
+        if rustix::process::geteuid().is_root() {
+            // Of this thread alone.
+            rustix::thread::set_thread_uid(rustix::thread::Uid::from_raw(65_534)).unwrap();
+        }
+        Session::new(dial(vec![closed]), ONCE, &[], None).get("/1.0").unwrap_err()
+    });
+    let error = error.join().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(error.kind, Kind::Os(13));
+    assert_eq!(error.why, path.to_str().unwrap(), "no word of routes and ports");
+}
+
+#[test]
 fn bodies_of_every_framing_arrive() {
     let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n";
     let script = vec![

@@ -352,6 +352,47 @@ fn kept() {
     });
 }
 
+/// Another client has the address and has lost its route: the same lease is his, and is not given back.
+fn lost_route() {
+    let (client, server) = pair(&["10.9.0.1/24"]);
+    let dnsmasq = server.dnsmasq("srv", "--port=0 --dhcp-range=10.9.0.20,10.9.0.20,255.255.255.0");
+    client.ip(&["link set up0 up", "address add 10.9.0.20/24 dev up0"]);
+    let before = client.state();
+    client.inside(|| {
+        let held = reach(&BY_DHCP, soon(), &Log::stderr()).unwrap();
+        assert!(answers(SocketAddr::new(METADATA, 80)));
+        held.release().unwrap();
+    });
+    assert_eq!(client.state(), before);
+    dnsmasq.wait_for("DHCPACK");
+    client.inside(|| {
+        let all = interfaces().unwrap();
+        let interface = candidates(&all, None)[0];
+        acquire(Channel::open(interface).unwrap(), interface, soon()).unwrap();
+    });
+    let between = dnsmasq.wait_for("DHCPACK");
+    assert!(!between.contains("DHCPRELEASE"), "{between}");
+}
+
+/// systemd's lock: a route that prohibits, and a rule that lets its mark pass. The network behind it is another's.
+fn locked() {
+    let (client, server) = pair(&["10.9.0.1/24"]);
+    let _dnsmasq = server.dnsmasq("srv", "--port=0 --dhcp-range=10.9.0.20,10.9.0.20,255.255.255.0");
+    client.ip(&[
+        "link set up0 up",
+        "address add 10.9.0.2/24 dev up0",
+        "route add default via 10.9.0.1",
+        "route add prohibit 169.254.169.254",
+    ]);
+    client.inside(|| assert!(!is_reachable(METADATA).unwrap(), "nobody may pass"));
+    client.ip(&["rule add fwmark 0x7FFF0815 lookup 100", "route add default via 10.9.0.1 table 100"]);
+    client.inside(|| {
+        let held = reach(&BY_DHCP, soon(), &Log::stderr()).unwrap();
+        assert!(held.is_untouched() && held.interface == "up0", "who has the mark may");
+        held.release().unwrap();
+    });
+}
+
 macro_rules! isolated_tests {
     ($($name:ident: $body:ident,)*) => { $(
         #[test]
@@ -377,4 +418,6 @@ isolated_tests! {
     the_kernel_listens_to_routers_of_ipv6: router6,
     a_failed_search_leaves_no_trace: nothing,
     what_is_kept_stays: kept,
+    the_lease_of_another_client_is_not_given_back: lost_route,
+    a_locked_route_is_a_way: locked,
 }

@@ -139,12 +139,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Reads its log up to a line with `text`.
-    pub fn wait_for(&self, text: &str) {
+    /// Reads its log up to a line with `text`; what stood before that.
+    pub fn wait_for(&self, text: &str) -> String {
         let mut seen = Vec::new();
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             if line.contains(text) {
-                return;
+                return seen.join("\n");
             }
             seen.push(line);
         }

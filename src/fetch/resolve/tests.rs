@@ -85,6 +85,18 @@ fn a_name_has_its_address() {
 }
 
 #[test]
+fn a_domain_that_makes_no_name_is_passed_over() {
+    // What systemd-resolved and container engines write where there is none; and one that is too long.
+    let conf = format!("search . {} example.org", "a.".repeat(126));
+    let domains = Resolver::parse(&conf).domains;
+    let resolver = Resolver { domains, ..asking(&[serve(honest)]) };
+    assert_eq!(resolver.lookup("seed", within(10_000)).unwrap(), [IpAddr::from(FOUR)]);
+    let resolver = Resolver { domains: vec![".".into()], ..resolver };
+    assert_eq!(resolver.lookup("seed", within(10_000)).unwrap(), [IpAddr::from(FOUR)]);
+    assert_eq!(resolver.lookup("a b", within(10_000)).unwrap_err().kind, Kind::Usage);
+}
+
+#[test]
 fn a_name_that_is_not_there_is_absent() {
     let none = serve(|question, _| vec![response(question, 3, false)]);
     let empty = serve(|question, _| vec![response(question, 0, false)]);

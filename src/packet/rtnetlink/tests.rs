@@ -112,8 +112,9 @@ fn orders_have_the_kernels_form() {
     let (kind, flags, bytes) = body(remove_route(&direct));
     assert_eq!((kind, flags, &bytes[..12]), (25, 5, &[2, 32, 0, 0, 254, 16, 253, 1, 0, 0, 0, 0][..]));
 
-    let (kind, flags, bytes) = body(find_way("fd00::1".parse().unwrap()));
+    let (kind, flags, bytes) = body(find_way("fd00::1".parse().unwrap(), 7));
     assert_eq!((kind, flags, bytes[0], bytes[1]), (26, 5, 10, 128));
+    assert_eq!(Attributes::after(&bytes, 12).number(16), Some(7));
     assert_eq!(Attributes::after(&bytes, 12).value(1).unwrap()[..2], [0xfd, 0]);
 }
 
