@@ -80,7 +80,7 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: &Place<'_>, identity: Ident
         }
     }
     if let Some(named) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
-        seed.take_from(&named, place, &identity)?;
+        seed.take_from(&named, place)?;
     }
     if !seed.found {
         let why = "no word, folder or volume has it; a volume is labelled cidata";
@@ -166,9 +166,9 @@ impl Seed {
     }
 
     /// Takes the files of the seed at `named`: a folder or a URL. It has meta-data, or it is none.
-    fn take_from(&mut self, named: &str, place: &Place<'_>, identity: &Identity) -> Result<()> {
+    fn take_from(&mut self, named: &str, place: &Place<'_>) -> Result<()> {
         let machine = place.machine;
-        let firmware = |name: &str| nocloud::firmware_string(identity, name);
+        let firmware = |name: &str| nocloud::firmware_string(&machine.evidence, name);
         let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
         let mut web = Web::new(Policy { total, ..Policy::METADATA }, place.tell).asking(place.servers);
         let local = named.strip_prefix("file://").unwrap_or(named);

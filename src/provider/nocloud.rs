@@ -4,7 +4,7 @@
 //! `instance-id`) or says where a seed is (`s`, `seedfrom`). For meta-data whatever came earlier wins key by key; of the
 //! other files the last that is there wins whole, as for cloud-init.
 
-use super::Identity;
+use super::{Evidence, Field};
 use crate::error::{Error, Result};
 use crate::text::document::Document;
 use alloc::borrow::ToOwned;
@@ -98,14 +98,22 @@ pub fn document(entries: &[(String, String)]) -> Document {
     Document::Map(entries.iter().map(|(name, value)| (name.clone(), Document::Scalar(value.clone()))).collect())
 }
 
-/// The strings of the firmware as cloud-init's URLs call them, and as `Identity` has them.
+/// The strings of the firmware as cloud-init's URLs call them, which is as `dmidecode` does.
+const STRINGS: [(&str, Field); 6] = [
+    ("system-uuid", Field::ProductUuid),
+    ("system-serial-number", Field::ProductSerial),
+    ("system-product-name", Field::ProductName),
+    ("system-manufacturer", Field::SysVendor),
+    ("chassis-asset-tag", Field::ChassisAssetTag),
+    ("baseboard-asset-tag", Field::BoardAssetTag),
+];
+
+/// The string of the firmware that such a URL calls `name`.
 #[must_use]
-pub fn firmware_string(identity: &Identity, name: &str) -> Option<String> {
-    match name {
-        "system-uuid" => identity.uuid.as_ref().map(|uuid| uuid.to_ascii_lowercase()),
-        "system-serial-number" | "chassis-serial-number" => identity.serial.clone(),
-        _ => None,
-    }
+pub fn firmware_string(evidence: &Evidence, name: &str) -> Option<String> {
+    let (_, field) = STRINGS.iter().find(|(known, _)| *known == name)?;
+    let text = evidence.dmi(*field)?;
+    Some(if *field == Field::ProductUuid { text.to_ascii_lowercase() } else { text.to_owned() })
 }
 
 #[cfg(test)]
@@ -150,6 +158,23 @@ mod tests {
             assert_eq!(location(seed, "meta-data", &firmware).unwrap(), wanted);
         }
         assert!(location("http://a/__dmi.other__/", "meta-data", &firmware).is_err());
+    }
+
+    #[test]
+    fn strings_of_the_firmware_have_the_names_of_dmidecode() {
+        let firmware = [(Field::ProductUuid, "4C4C-AB"), (Field::ProductSerial, "S1"), (Field::ChassisAssetTag, "T1")];
+        let firmware = firmware.map(|(field, text)| (field, text.into())).to_vec();
+        let evidence = Evidence { firmware, ..Evidence::default() };
+        for (name, text) in [
+            ("system-uuid", Some("4c4c-ab")),
+            ("system-serial-number", Some("S1")),
+            ("chassis-asset-tag", Some("T1")),
+            // Another one than the system's.
+            ("chassis-serial-number", None),
+            ("system-product-name", None),
+        ] {
+            assert_eq!(firmware_string(&evidence, name).as_deref(), text, "{name}");
+        }
     }
 
     #[test]
