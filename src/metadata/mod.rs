@@ -18,7 +18,7 @@ use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::{machine, media};
-use crate::provider::{self, Cloud, Evidence, Field, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::provider::{self, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -184,12 +184,12 @@ impl<'a> Access<'a> {
     }
 
     fn identity(&self) -> Identity {
-        let string = |field| self.machine.evidence.dmi(field).map(String::from);
+        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
+        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         let name_and_mac =
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, mac));
         Identity {
-            serial: string(Field::ProductSerial),
-            uuid: string(Field::ProductUuid),
+            firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             now: clock::wall().as_secs(),
             interfaces: self.interfaces.iter().map(name_and_mac).collect(),
         }

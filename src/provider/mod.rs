@@ -69,6 +69,8 @@ pub struct Cloud {
     pub nics: Nics,
     /// What the service's identity must agree with.
     pub check: Option<Check>,
+    /// A target, and what to ask for instead where an older service does not understand it (400).
+    pub older: Option<(&'static str, &'static str)>,
     /// Lookups of `imds` that print nothing and succeed when the value is absent, as Tiny Cloud's do there.
     pub silent: Silent,
 }
@@ -210,10 +212,10 @@ pub struct Entries {
 /// What the identity that a service states must agree with: a neighbour that answers in its place does not know it.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// What the service says.
+    /// Where the service says it.
     pub said: Place,
-    /// What the firmware says.
-    pub known: Field,
+    /// Which string of the firmware says it, and how that begins; one that does not says something else.
+    pub known: (Field, &'static str),
 }
 
 /// Which lookups of `imds` are silent about an absent value.
