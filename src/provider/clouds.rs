@@ -78,15 +78,8 @@ pub const CLOUDS: &[Cloud] = &[
         hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
         local_hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
         zone: Item(&[("/1.0", "location")], Shape::Plain),
-        // The key of newer servers first; both are what the user wrote.
-        keys: Keys::InOrder(
-            &[
-                ("/1.0/meta-data", "public-keys"),
-                ("/1.0/config/cloud-init.user-data", "ssh_authorized_keys"),
-                ("/1.0/config/user.user-data", "ssh_authorized_keys"),
-            ],
-            "",
-        ),
+        keys: Keys::WithUserdata(("/1.0/meta-data", "public-keys"), "ssh_authorized_keys"),
+        // The name of newer servers, which comes first there too.
         userdata: Item(&[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")], Shape::Plain),
         silent: Silent::Everything,
         ..CLOUD

@@ -160,8 +160,8 @@ pub enum Keys {
     Listing(&'static str),
     /// Texts of one key a line, below these places; of mappings those under this name if they have it.
     Below(&'static [Place], &'static str),
-    /// The same, in the order of the document.
-    InOrder(&'static [Place], &'static str),
+    /// The same below one place, then what a cloud-config in the user-data has under this name, in their order (Incus).
+    WithUserdata(Place, &'static str),
     /// One text, handed on as it is.
     Verbatim(Place),
     /// `user:key` lines with what goes with them (GCP): the attributes of the instance and those of the project.
