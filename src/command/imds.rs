@@ -17,7 +17,7 @@ use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
 use crate::sys::{file, stdio, tree};
-use crate::userdata::{self, Encoding};
+use crate::userdata;
 
 use alloc::format;
 use alloc::string::String;
@@ -154,8 +154,7 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
 /// Unpacks the user-data and puts it where the phases of a first boot look for it. No user-data is an empty file.
 fn save(reader: &mut Reader<'_>, folder: &str) -> Result<()> {
     let bytes = reader.userdata()?.unwrap_or_default();
-    let bytes = userdata::decode(bytes, Encoding::Guess)?;
-
+    let bytes = userdata::decode(bytes)?;
     tree::make_directories(folder, 0o700)?;
     file::write_atomically(&format!("{folder}/user-data"), &bytes, 0o600)
 }

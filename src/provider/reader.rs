@@ -196,7 +196,10 @@ impl<'a> Reader<'a> {
             Wrapping::Base64 => true,
             Wrapping::AsSaid(place) => self.first(&[place])?.is_some_and(|word| word.trim_ascii() == b"base64"),
         };
-        if is_base64 { base64::decode(&bytes).map(Some) } else { Ok(Some(bytes)) }
+        if !is_base64 {
+            return Ok(Some(bytes));
+        }
+        base64::decode(&bytes).map(Some).map_err(|error| error.to("the user-data"))
     }
 
     /// What `imds` prints for a raw key.
