@@ -127,6 +127,26 @@ fn metadata_that_cannot_be_opened_fails_at_the_first_lookup() {
 }
 
 #[test]
+fn of_several_seeds_the_nearest_key_and_the_last_file_count() {
+    let machine = Machine::usual("merged");
+    let other = machine.0.join("other");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("meta-data"), "instance-id: other\nlocal-hostname: other\nregion: r\n").unwrap();
+    fs::write(other.join("user-data"), "#!/bin/true\n").unwrap();
+    // Below the root, as every path.
+    fs::write(machine.0.join("proc/cmdline"), "ds=NoCloud;h=word;hostname=own;s=/other\n").unwrap();
+    let own = fs::read_to_string(machine.0.join("var/lib/cloud/seed/nocloud/meta-data")).unwrap();
+    for (items, wanted) in [
+        (&["@local-hostname", "+n", "@hostname"][..], "word\nown"),
+        (&["meta-data/instance-id", "+s", "meta-data/region"], "i-1 r"),
+        (&["@userdata"], "#!/bin/true\n"),
+        (&["meta-data"], &format!("local-hostname: word\nhostname: own\n{own}")),
+    ] {
+        assert_eq!(machine.imds(items), (0, wanted.to_owned(), String::new()), "{items:?}");
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_written_is_no_success() {
     let machine = Machine::usual("full");
     let mut command = machine.program();

@@ -68,8 +68,29 @@ impl Machine {
     /// # Errors
     /// `Usage` when the user names a cloud that is none.
     pub fn verdict(&self) -> Result<Option<Verdict>> {
-        let mut volumes = |label: &str| if self.root.is_empty() { labelled(label) } else { Vec::new() };
-        provider::recognise(&self.settings.cloud, &self.evidence, &mut volumes)
+        provider::recognise(&self.settings.cloud, &self.evidence, &mut |label| self.labelled(label))
+    }
+
+    /// Why there is no verdict.
+    #[must_use]
+    pub fn unknown(&self) -> Error {
+        Error::absent(
+            "find the cloud",
+            match self.evidence.hidden {
+                true => {
+                    "this machine shows no mark of any that wisp knows, and nobody is asked; some only root can see"
+                }
+                false => "this machine shows no mark of any that wisp knows, and nobody is asked",
+            },
+        )
+    }
+
+    /// The devices of its volumes that have this label. The disks that a container sees are its host's.
+    fn labelled(&self, label: &str) -> Vec<String> {
+        if self.evidence.container || !self.root.is_empty() {
+            return Vec::new();
+        }
+        media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
     }
 
     /// The ways to its metadata.
@@ -77,11 +98,7 @@ impl Machine {
     /// # Errors
     /// As [`Self::verdict`]; `Absent` if nothing tells of any cloud.
     pub fn access(&self) -> Result<Access<'_>> {
-        let verdict = self.verdict()?.ok_or_else(|| {
-            let only_root = if self.evidence.hidden { "; some of them only root can see" } else { "" };
-            let why = format!("this machine shows no mark of any that wisp knows{only_root}, and nobody is asked");
-            Error::absent("find the cloud", why)
-        })?;
+        let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
         // Without netlink there are no names of interfaces to give, and no link-local service to ask.
         let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
         Ok(Access { verdict, machine: self, interfaces, servers: Vec::new() })
@@ -171,10 +188,7 @@ impl<'a> Access<'a> {
     fn sign_of_label(&self, cloud: &Cloud) -> Option<String> {
         let label =
             cloud.marks.iter().find_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None })?;
-        if !self.machine.root.is_empty() {
-            return None;
-        }
-        labelled(label).into_iter().next()
+        self.machine.labelled(label).into_iter().next()
     }
 
     /// Where the state of this machine's agent is.
@@ -194,11 +208,6 @@ impl<'a> Access<'a> {
             interfaces: self.interfaces.iter().map(name_and_mac).collect(),
         }
     }
-}
-
-/// The devices of this machine's volumes that have this label.
-fn labelled(label: &str) -> Vec<String> {
-    media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
 }
 
 /// As Linux prints it.

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// The name of its row.
 pub const NAME: &str = "nocloud";
 
-/// The files of a seed: meta-data, which a seed must have, user-data, and two that may be missing.
+/// The files of a seed: meta-data or user-data is there, or it is none; a seed that somebody named has the first.
 pub const FILES: [&str; 4] = ["meta-data", "user-data", "vendor-data", "network-config"];
 
 /// The label of a volume with a seed; any case.
@@ -30,13 +30,14 @@ pub struct Word {
     pub seed: Option<String>,
 }
 
-/// The first `ds=nocloud` word of `text`, which is a command line or a serial number.
+/// The first `ds=nocloud` word of `text`, which is a command line or a serial number; in capitals or small letters, since
+/// on the command line either chooses this cloud.
 #[must_use]
 pub fn word(text: &str) -> Option<Word> {
     let inside = text.split_whitespace().find_map(|word| {
         let word = word.trim_matches('"').strip_prefix("ds=")?.trim_start_matches('"');
-        let rest = word.strip_prefix("nocloud-net").or_else(|| word.strip_prefix("nocloud"))?;
-        if rest.is_empty() { Some("") } else { rest.strip_prefix(';') }
+        let (name, inside) = word.split_once(';').unwrap_or((word, ""));
+        ["nocloud", "nocloud-net"].iter().any(|known| name.eq_ignore_ascii_case(known)).then_some(inside)
     })?;
     let mut found = Word::default();
     for (name, value) in inside.split(';').filter_map(|pair| pair.split_once('=')).filter(|pair| !pair.1.is_empty()) {
@@ -135,6 +136,7 @@ mod tests {
                 Some("/mnt"),
             ),
             ("\"ds=nocloud;h=a\"", &[("local-hostname", "a")], None),
+            ("ds=NoCloud;h=a", &[("local-hostname", "a")], None),
             ("ds=nocloud;h=first ds=nocloud;h=second", &[("local-hostname", "first")], None),
         ] {
             let found = word(text).unwrap();
