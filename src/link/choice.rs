@@ -64,7 +64,9 @@ fn is_called(interface: &Interface, word: &str) -> bool {
         || interface.mac.is_some_and(|mac| mac_text(mac).starts_with(word))
 }
 
-fn mac_text(mac: [u8; 6]) -> String {
+/// An Ethernet address as Linux prints it.
+#[must_use]
+pub fn mac_text(mac: [u8; 6]) -> String {
     let [a, b, c, d, e, f] = mac;
     format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }

@@ -10,7 +10,7 @@ mod kernel;
 mod made;
 mod reach;
 
-pub use choice::candidates;
+pub use choice::{candidates, mac_text};
 pub use reach::{Held, Want, is_reachable, reach};
 
 use crate::error::Result;

@@ -201,17 +201,11 @@ impl<'a> Access<'a> {
         // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
         let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         let name_and_mac =
-            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, mac));
+            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             now: clock::wall().as_secs(),
             interfaces: self.interfaces.iter().map(name_and_mac).collect(),
         }
     }
-}
-
-/// As Linux prints it.
-fn mac(bytes: [u8; 6]) -> String {
-    let [a, b, c, d, e, f] = bytes;
-    format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
