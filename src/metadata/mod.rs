@@ -74,15 +74,11 @@ impl Machine {
     /// Why there is no verdict.
     #[must_use]
     pub fn unknown(&self) -> Error {
-        Error::absent(
-            "find the cloud",
-            match self.evidence.hidden {
-                true => {
-                    "this machine shows no mark of any that wisp knows, and nobody is asked; some only root can see"
-                }
-                false => "this machine shows no mark of any that wisp knows, and nobody is asked",
-            },
-        )
+        let why = match self.evidence.hidden {
+            true => "this machine shows no mark of any that wisp knows; some of them only root can see",
+            false => "this machine shows no mark of any that wisp knows",
+        };
+        Error::absent("find the cloud", why)
     }
 
     /// The devices of its volumes that have this label. The disks that a container sees are its host's.
