@@ -7,6 +7,24 @@
 use std::env;
 use std::path::Path;
 
+/// What zstd's encoder refers to in its tables and never calls for us: the level that `codec::zstd` packs at is of
+/// strategy `btultra2` whatever the length, there is no dictionary, one frame is packed in one go, and the window is too
+/// small for matches over long distances to be searched apart. A call would abort.
+const ZSTD_NEVER: [&str; 12] = [
+    "compressBlock_fast",
+    "compressBlock_fast_dictMatchState",
+    "compressBlock_fast_extDict",
+    "compressBlock_btultra",
+    "compressBlock_btultra_dictMatchState",
+    "compressBlock_btultra_extDict",
+    "compressSuperBlock",
+    "fillHashTable",
+    "ldm_blockCompress",
+    "ldm_fillHashTable",
+    "ldm_generateSequences",
+    "ldm_skipSequences",
+];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=WISP_MUSL");
@@ -21,7 +39,9 @@ fn main() {
     }
     println!("cargo:rustc-cfg=freestanding");
     if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        leave_out();
+        for function in ZSTD_NEVER {
+            println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ZSTD_{function},--defsym=__wrap_ZSTD_{function}=abort");
+        }
     }
     if musl_target {
         // By its file name: a `libc.so` beside it would be preferred to it.
@@ -49,24 +69,5 @@ fn replace_table(targets: &str) {
     for function in ["p256_point_mul_base", "p256_point_mul_base_vartime"] {
         println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap=ring_core_0_17_14__{function}");
         println!("cargo:rustc-link-arg-{targets}=-Wl,--undefined=__wrap_ring_core_0_17_14__{function}");
-    }
-}
-
-/// What zstd's encoder has for other levels than the one that wisp packs at, for dictionaries, for windows above 64 MiB,
-/// and for blocks of a size asked for, 32 KB: tables hold pointers to it, so the linker cannot know that it is never
-/// called. If it were, the program would abort.
-fn leave_out() {
-    const NEVER_CALLED: [&str; 8] = [
-        "ZSTD_compressBlock_fast",
-        "ZSTD_compressBlock_fast_dictMatchState",
-        "ZSTD_compressBlock_fast_extDict",
-        "ZSTD_fillHashTable",
-        "ZSTD_ldm_generateSequences",
-        "ZSTD_ldm_blockCompress",
-        "ZSTD_ldm_fillHashTable",
-        "ZSTD_compressSuperBlock",
-    ];
-    for function in NEVER_CALLED {
-        println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function},--defsym=__wrap_{function}=abort");
     }
 }

@@ -6,7 +6,6 @@ use super::{Keys, Place};
 use crate::error::Result;
 use crate::text::document::Document;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -53,8 +52,7 @@ impl Reader<'_> {
         }
         keys.truncate(LIMIT);
         if !matches!(self.cloud.keys, Keys::WithUserdata(..) | Keys::Verbatim(_)) {
-            let sorted: BTreeSet<Key> = keys.into_iter().collect();
-            keys = sorted.into_iter().collect();
+            keys = sorted(keys);
         }
         Ok(keys)
     }
@@ -108,6 +106,17 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// In order and each once.
+fn sorted(keys: Vec<Key>) -> Vec<Key> {
+    let mut sorted: Vec<Key> = Vec::new();
+    for key in keys {
+        if let Err(place) = sorted.binary_search(&key) {
+            sorted.insert(place, key);
+        }
+    }
+    sorted
 }
 
 /// Every key below `node`. Documents are shallow ([`Document`] has a limit), so this ends.

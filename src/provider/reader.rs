@@ -10,7 +10,6 @@ use crate::text::base64;
 use crate::text::document::Document;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,7 +42,7 @@ pub struct Reader<'a> {
     source: Box<dyn Source + 'a>,
     pub(super) identity: Identity,
     pub(super) local: Local,
-    documents: BTreeMap<String, Option<Document>>,
+    documents: Vec<(String, Option<Document>)>,
     /// Whether the source has shown that it speaks of this machine, or need not.
     is_trusted: bool,
     /// What it has shown, until that is asked for.
@@ -55,7 +54,7 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(cloud: &'static Cloud, source: Box<dyn Source + 'a>, identity: Identity) -> Self {
         let local = Local::default();
-        Self { cloud, source, identity, local, documents: BTreeMap::new(), is_trusted: false, shown: None }
+        Self { cloud, source, identity, local, documents: Vec::new(), is_trusted: false, shown: None }
     }
 
     /// The cloud whose rows are followed.
@@ -71,7 +70,7 @@ impl<'a> Reader<'a> {
 
     /// Has `document` at `target` from here on, whatever the source says.
     pub fn set_document(&mut self, target: &str, document: Document) {
-        self.documents.insert(target.to_owned(), Some(document));
+        self.documents.push((target.to_owned(), Some(document)));
     }
 
     /// The MAC address of an interface of this machine.
@@ -95,14 +94,16 @@ impl<'a> Reader<'a> {
 
     /// The document at `target`.
     pub(super) fn document(&mut self, target: &str) -> Result<Option<&Document>> {
-        if !self.documents.contains_key(target) {
+        let known = self.documents.iter().position(|(name, _)| name == target);
+        if known.is_none() {
             let document = match self.body(target)? {
                 Some(body) => Some(Document::parse(&body).map_err(|error| error.to(bare(target)))?),
                 None => None,
             };
-            self.documents.insert(target.to_owned(), document);
+            self.documents.push((target.to_owned(), document));
         }
-        Ok(self.documents.get(target).and_then(Option::as_ref))
+        let found = known.map_or_else(|| self.documents.last(), |place| self.documents.get(place));
+        Ok(found.and_then(|(_, document)| document.as_ref()))
     }
 
     /// What the source has at `target`, or where an older service has it.

@@ -58,9 +58,12 @@ impl Span {
 }
 
 /// The first two of `named` that share a sector, by the name each span comes with.
-pub(super) fn find_overlap<N: Copy>(mut named: alloc::vec::Vec<(Span, N)>) -> Option<(N, N)> {
-    named.sort_unstable_by_key(|(span, _)| *span);
-    named.windows(2).find_map(|pair| match pair {
+pub(super) fn find_overlap<N: Copy>(named: alloc::vec::Vec<(Span, N)>) -> Option<(N, N)> {
+    let mut sorted: alloc::vec::Vec<(Span, N)> = alloc::vec::Vec::with_capacity(named.len());
+    for it in named {
+        sorted.insert(sorted.partition_point(|(span, _)| *span <= it.0), it);
+    }
+    sorted.windows(2).find_map(|pair| match pair {
         [(left, one), (right, other)] if left.overlaps(*right) => Some((*one, *other)),
         _ => None,
     })
