@@ -82,6 +82,7 @@ fn items_are_printed_as_they_are_from_left_to_right() {
         (&["user-data"], "#!/bin/sh\necho hello\n"),
         (&["meta-data/a/b", "+s", "meta-data/a/c/1"], "0755 y"),
         (&["meta-data/a", "meta-data/a/c"], "b\nc\n0\n1\n"),
+        (&["meta-data/"], "instance-id\nhostname\nlocal-hostname\npublic-keys\na\n"),
         (&["meta-data/a/b and-more"], "0755"),
         (&[], ""),
         (&["@local-hostname", "", "@hostname"], "web"),
@@ -109,10 +110,57 @@ fn a_failed_lookup_ends_it_unless_it_is_to_be_skipped() {
 }
 
 #[test]
+fn metadata_that_cannot_be_opened_fails_at_the_first_lookup() {
+    let machine = Machine::without_cloud("unopened");
+    fs::write(machine.0.join("proc/cmdline"), "ds=nocloud;s=/no/such/seed/\n").unwrap();
+    for (items, code, wanted, lines) in [
+        (&["+n", "+s"][..], 0, "\n ", 0),
+        (&["+n", "@hostname", "+n"], 1, "\n", 1),
+        (&["-e", "@hostname", "+n", "@userdata"], 0, "\n", 2),
+        (&["-E", "-e", "@hostname", "+n", "user-data"], 0, "\n", 0),
+    ] {
+        let (got, out, err) = machine.imds(items);
+        assert_eq!((got, out.as_str(), err.lines().count()), (code, wanted, lines), "{items:?}: {err}");
+    }
+    let (code, out, err) = machine.imds(&["--json"]);
+    assert_eq!((code, out.as_str(), err.lines().count()), (3, "", 1), "{err}");
+}
+
+#[test]
+fn of_several_seeds_the_nearest_key_and_the_last_file_count() {
+    let machine = Machine::usual("merged");
+    let other = machine.0.join("other");
+    fs::create_dir_all(&other).unwrap();
+    fs::write(other.join("meta-data"), "instance-id: other\nlocal-hostname: other\nregion: r\n").unwrap();
+    fs::write(other.join("user-data"), "#!/bin/true\n").unwrap();
+    // Below the root, as every path.
+    fs::write(machine.0.join("proc/cmdline"), "ds=NoCloud;h=word;hostname=own;s=/other\n").unwrap();
+    let own = fs::read_to_string(machine.0.join("var/lib/cloud/seed/nocloud/meta-data")).unwrap();
+    for (items, wanted) in [
+        (&["@local-hostname", "+n", "@hostname"][..], "word\nown"),
+        (&["meta-data/instance-id", "+s", "meta-data/region"], "i-1 r"),
+        (&["@userdata"], "#!/bin/true\n"),
+        (&["meta-data"], &format!("local-hostname: word\nhostname: own\n{own}")),
+    ] {
+        assert_eq!(machine.imds(items), (0, wanted.to_owned(), String::new()), "{items:?}");
+    }
+}
+
+#[test]
+fn a_value_that_cannot_be_written_is_no_success() {
+    let machine = Machine::usual("full");
+    let mut command = machine.program();
+    command.arg("imds").arg("--root").arg(&machine.0).arg("@userdata");
+    let output = command.stdout(fs::File::create("/dev/full").unwrap()).stderr(Stdio::piped()).spawn().unwrap();
+    let output = output.wait_with_output().unwrap();
+    assert!(output.status.code() == Some(1) && !output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
 fn the_name_alone_is_enough() {
     let machine = Machine::usual("name");
     let mut command = machine.program();
-    command.arg0("/bin/imds").arg("--root").arg(&machine.0).arg("@local-hostname");
+    command.arg0("/bin/imds").arg(format!("--root={}/", machine.0.display())).arg("@local-hostname");
     assert_eq!(finish(&mut command), (0, "web".to_owned(), String::new()));
     for option in ["-h", "--help"] {
         let (code, out, err) = finish(machine.program().arg0("imds").arg(option));

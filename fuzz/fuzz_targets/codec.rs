@@ -5,12 +5,12 @@
 
 use libfuzzer_sys::fuzz_target;
 use wisp::codec::Format;
-use wisp::userdata::{self, Encoding};
+use wisp::userdata;
 
 fuzz_target!(|input: &[u8]| {
     let Some((&flags, file)) = input.split_first() else { return };
     let limit = 1 << (flags % 21);
-    if let Ok(output) = userdata::decode(file.to_vec(), Encoding::Guess) {
+    if let Ok(output) = userdata::decode(file.to_vec()) {
         assert!(output.len() <= userdata::LIMIT, "the limit of user-data holds");
     }
     let Some(format) = Format::sniff(file) else { return };

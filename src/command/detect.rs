@@ -57,11 +57,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         print(&format!("{}\n", verdict.as_ref().map_or("unknown", |verdict| verdict.cloud.name)))?;
         verdict.iter().flat_map(lines).for_each(|line| log.info(&line));
     }
-    let why = match machine.evidence.hidden {
-        true => "this machine shows no mark of any that wisp knows; some of them only root can see",
-        false => "this machine shows no mark of any that wisp knows",
-    };
-    verdict.map_or_else(|| Err(Error::absent("find the cloud", why)), |_| Ok(0))
+    if verdict.is_some() { Ok(0) } else { Err(machine.unknown()) }
 }
 
 /// Why it is this cloud, for people.

@@ -2,7 +2,8 @@
 //!
 //! Items are evaluated from left to right, each seeing the switches before it. Values are written as the service has
 //! them, without a newline. A lookup that fails ends it with exit code 1, and what the items before it wrote stays
-//! written; a cloud that cannot be told, or is none, gives 2 before any item.
+//! written; a cloud that cannot be told, or is none, gives 2 before any item. `--json` and `--save`, which Tiny Cloud
+//! does not have, end like every other command.
 //!
 //! JSON, a stable format: `cloud`, `instance-id`, `hostname`, `region`, `zone` (text or null); `ssh-keys`, each with
 //! `user` (text or null) and `key`; `nics`, each with `mac` and `interface` (text or null), `addresses` as
@@ -16,7 +17,7 @@ use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
 use crate::sys::{file, stdio, tree};
-use crate::userdata::{self, Encoding};
+use crate::userdata;
 
 use alloc::format;
 use alloc::string::String;
@@ -38,7 +39,7 @@ Items, from left to right:
   +n +s +t          a newline, a blank, a tab
 
 Values are written as they are, without a newline. Exit: 0, 1 when a lookup
-fails, 2 when the cloud is not known.
+fails, 2 when the cloud is not known; with --json and --save as everywhere.
 
 Before all items:
   --network         configure the network for it where it is not, and undo that
@@ -57,6 +58,26 @@ const LOOKUP_FAILED: u8 = 1;
 
 /// What a cloud that cannot be told is answered with.
 const NO_CLOUD: u8 = 2;
+
+/// The metadata, opened by the first lookup: an item that looks nothing up needs none, and what keeps it from being
+/// opened is the failure of each lookup, to be skipped or not as any other.
+struct Metadata<'a> {
+    access: &'a Access<'a>,
+    tell: &'a dyn Fn(&str),
+    opened: Option<Result<Reader<'a>>>,
+}
+
+impl<'a> Metadata<'a> {
+    fn reader(&mut self) -> Result<&mut Reader<'a>> {
+        let (access, tell) = (self.access, self.tell);
+        self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone())
+    }
+}
+
+/// The option with its value attached, as other commands have it.
+const ROOT: &str = "--root=";
+
+const OUTPUT: &str = "standard output";
 
 /// The switches.
 struct State<'a> {
@@ -85,6 +106,10 @@ fn run(arguments: &[&str]) -> Result<u8> {
             }
             ["--root", folder, rest @ ..] => {
                 root = folder.trim_end_matches('/');
+                rest
+            }
+            [word, rest @ ..] if word.starts_with(ROOT) => {
+                root = word.get(ROOT.len()..).unwrap_or_default().trim_end_matches('/');
                 rest
             }
             _ => break,
@@ -116,36 +141,26 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
             log.info(line);
         }
     };
-    if items.is_empty() && !json && !save {
-        return Ok(0);
-    }
-    let mut reader = match access.open(&tell) {
-        Ok(reader) => reader,
-        Err(error) => {
-            log.error(&format!("{error}"));
-            return Ok(LOOKUP_FAILED);
-        }
-    };
+    let mut metadata = Metadata { access, tell: &tell, opened: None };
     if json {
-        print(&format!("{}\n", reader.instance()?.json()))?;
+        print(&format!("{}\n", metadata.reader()?.instance()?.json()))?;
     }
     if save {
-        self::save(&mut reader, access.folder())?;
+        self::save(metadata.reader()?, access.folder())?;
     }
-    Ok(evaluate(&mut reader, items, &mut State { honours: true, tells: &tells }, log))
+    Ok(evaluate(&mut metadata, items, &mut State { honours: true, tells: &tells }, log))
 }
 
 /// Unpacks the user-data and puts it where the phases of a first boot look for it. No user-data is an empty file.
 fn save(reader: &mut Reader<'_>, folder: &str) -> Result<()> {
     let bytes = reader.userdata()?.unwrap_or_default();
-    let bytes = userdata::decode(bytes, Encoding::Guess)?;
-
+    let bytes = userdata::decode(bytes)?;
     tree::make_directories(folder, 0o700)?;
     file::write_atomically(&format!("{folder}/user-data"), &bytes, 0o600)
 }
 
 /// Evaluates `items`, and returns the exit code.
-fn evaluate(reader: &mut Reader<'_>, items: &[&str], state: &mut State<'_>, log: &Log) -> u8 {
+fn evaluate(metadata: &mut Metadata<'_>, items: &[&str], state: &mut State<'_>, log: &Log) -> u8 {
     for item in items {
         // An empty item ends it: what a script's unset variable leaves is no key.
         let Some(word) = item.split_whitespace().next() else { break };
@@ -153,8 +168,8 @@ fn evaluate(reader: &mut Reader<'_>, items: &[&str], state: &mut State<'_>, log:
             continue;
         }
         let worked = match word.strip_prefix("@nic:") {
-            Some(rest) => nic(reader, rest, state, log),
-            None => state.writes(word, lookup(reader, word), log),
+            Some(rest) => nic(metadata, rest, state, log),
+            None => state.writes(word, metadata.reader().and_then(|reader| lookup(reader, word)), log),
         };
         if !worked && state.honours {
             return LOOKUP_FAILED;
@@ -179,12 +194,13 @@ impl State<'_> {
 
     /// Writes a value, or tells why there is none; whether there was one.
     fn writes(&self, word: &str, value: Result<Vec<u8>>, log: &Log) -> bool {
-        match value {
-            Ok(ref value) => stdio::write_all(stdio::output(), value),
-            Err(ref error) if self.tells.get() => log.error(&format!("{word}: {error}")),
-            Err(_) => {}
+        // Half of a value on a full disk must not pass for all of it.
+        let written = value.and_then(|value| stdio::write(stdio::output(), &value).map_err(|error| error.to(OUTPUT)));
+        match &written {
+            Err(error) if self.tells.get() => log.error(&format!("{word}: {error}")),
+            _ => {}
         }
-        value.is_ok()
+        written.is_ok()
     }
 }
 
@@ -217,24 +233,28 @@ fn nics(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>> {
 }
 
 /// `NAME,SUB…`; whether all lookups worked that had to. The switches among the subs hold for these only.
-fn nic(reader: &mut Reader<'_>, rest: &str, outer: &State<'_>, log: &Log) -> bool {
+fn nic(metadata: &mut Metadata<'_>, rest: &str, outer: &State<'_>, log: &Log) -> bool {
     const DOING: &str = "look up metadata of the interface";
     let absent = |name: &str, why: &'static str| Error::absent(DOING, why).to(name);
     let (name, subs) = rest.split_once(',').unwrap_or((rest, ""));
+    let reader = match metadata.reader() {
+        Ok(reader) => reader,
+        Err(error) => return outer.writes("@nic", Err(error), log),
+    };
     let Some(mac) = reader.mac_of(name) else {
         return outer.writes("@nic", Err(absent(name, "this machine has none of that name")), log);
     };
-    let tells = Cell::new(true);
-    let mut state = State { honours: true, tells: &tells };
-    for sub in subs.split(',') {
+    // Who hears of second tries hears what this group says.
+    let before = outer.tells.replace(true);
+    let mut state = State { honours: true, tells: outer.tells };
+    let worked = subs.split(',').all(|sub| {
         if state.switch(sub) {
-            continue;
+            return true;
         }
         let value = reader.nic_value(&mac, sub);
         let value = value.and_then(|value| value.ok_or_else(|| absent(name, "the cloud has no such value")));
-        if !state.writes(sub, value, log) && state.honours {
-            return false;
-        }
-    }
-    true
+        state.writes(sub, value, log) || !state.honours
+    });
+    outer.tells.set(before);
+    worked
 }

@@ -18,7 +18,7 @@ use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::{machine, media};
-use crate::provider::{self, Cloud, Evidence, Field, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::provider::{self, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -68,8 +68,25 @@ impl Machine {
     /// # Errors
     /// `Usage` when the user names a cloud that is none.
     pub fn verdict(&self) -> Result<Option<Verdict>> {
-        let mut volumes = |label: &str| if self.root.is_empty() { labelled(label) } else { Vec::new() };
-        provider::recognise(&self.settings.cloud, &self.evidence, &mut volumes)
+        provider::recognise(&self.settings.cloud, &self.evidence, &mut |label| self.labelled(label))
+    }
+
+    /// Why there is no verdict.
+    #[must_use]
+    pub fn unknown(&self) -> Error {
+        let why = match self.evidence.hidden {
+            true => "this machine shows no mark of any that wisp knows; some of them only root can see",
+            false => "this machine shows no mark of any that wisp knows",
+        };
+        Error::absent("find the cloud", why)
+    }
+
+    /// The devices of its volumes that have this label. The disks that a container sees are its host's.
+    fn labelled(&self, label: &str) -> Vec<String> {
+        if self.evidence.container || !self.root.is_empty() {
+            return Vec::new();
+        }
+        media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
     }
 
     /// The ways to its metadata.
@@ -77,11 +94,7 @@ impl Machine {
     /// # Errors
     /// As [`Self::verdict`]; `Absent` if nothing tells of any cloud.
     pub fn access(&self) -> Result<Access<'_>> {
-        let verdict = self.verdict()?.ok_or_else(|| {
-            let only_root = if self.evidence.hidden { "; some of them only root can see" } else { "" };
-            let why = format!("this machine shows no mark of any that wisp knows{only_root}, and nobody is asked");
-            Error::absent("find the cloud", why)
-        })?;
+        let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
         // Without netlink there are no names of interfaces to give, and no link-local service to ask.
         let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
         Ok(Access { verdict, machine: self, interfaces, servers: Vec::new() })
@@ -171,10 +184,7 @@ impl<'a> Access<'a> {
     fn sign_of_label(&self, cloud: &Cloud) -> Option<String> {
         let label =
             cloud.marks.iter().find_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None })?;
-        if !self.machine.root.is_empty() {
-            return None;
-        }
-        labelled(label).into_iter().next()
+        self.machine.labelled(label).into_iter().next()
     }
 
     /// Where the state of this machine's agent is.
@@ -184,19 +194,14 @@ impl<'a> Access<'a> {
     }
 
     fn identity(&self) -> Identity {
-        let string = |field| self.machine.evidence.dmi(field).map(String::from);
+        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
+        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         let name_and_mac =
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
         Identity {
-            serial: string(Field::ProductSerial),
-            uuid: string(Field::ProductUuid),
+            firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             now: clock::wall().as_secs(),
             interfaces: self.interfaces.iter().map(name_and_mac).collect(),
         }
     }
-}
-
-/// The devices of this machine's volumes that have this label.
-fn labelled(label: &str) -> Vec<String> {
-    media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
 }

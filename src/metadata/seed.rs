@@ -3,13 +3,14 @@
 //! In this order, as cloud-init has it: the serial number of the firmware, the kernel command line, seed folders, a
 //! labelled volume, and last the place that `seedfrom` names, wherever that was said.
 
-use super::{Machine, labelled};
+use super::Machine;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Policy, USER_DATA_LIMIT, Url, Web};
 use crate::probe::media;
 use crate::provider::{Cloud, Field, Identity, Reader, Source, nocloud};
 use crate::sys::file;
 use crate::text::document::Document;
+use crate::userdata::RAW_LIMIT;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
@@ -20,9 +21,6 @@ use core::net::{IpAddr, Ipv4Addr};
 /// Folders of a seed that an image or a host brings.
 const FOLDERS: [&str; 2] = ["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
 
-/// Bytes of one file; as many as a service may send.
-const FILE_LIMIT: usize = 16 << 20;
-
 /// Stands for "anywhere out there" where a seed's server has a name: an address that is nobody's (RFC 5737), of which
 /// only the route is looked up.
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
@@ -32,9 +30,9 @@ const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 struct Seed {
     /// Meta-data, the first source first.
     meta: Vec<Document>,
-    /// Text of it, likewise.
+    /// What words say of it, as text.
     text: Vec<u8>,
-    /// The other files; the last that was there.
+    /// The files: of meta-data the first that was there, of the others the last.
     files: [Option<Vec<u8>>; nocloud::FILES.len()],
     /// Where a seed is said to be.
     place: Option<String>,
@@ -70,17 +68,15 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: &Place<'_>, identity: Ident
         let path = format!("{}{folder}", machine.root);
         seed.take(&path, &mut |name| read_file(&format!("{path}/{name}")))?;
     }
-    if machine.root.is_empty() {
-        for device in labelled(nocloud::LABEL) {
-            let Some(files) = media::open_volume(&device)? else { continue };
-            let mut read = |name: &str| files.read(name, FILE_LIMIT).map_err(|error| error.to(device.as_str()));
-            if seed.take(&device, &mut read)? {
-                break;
-            }
+    for device in machine.labelled(nocloud::LABEL) {
+        let Some(files) = media::open_volume(&device)? else { continue };
+        let mut read = |name: &str| files.read(name, RAW_LIMIT).map_err(|error| error.to(device.as_str()));
+        if seed.take(&device, &mut read)? {
+            break;
         }
     }
     if let Some(named) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
-        seed.take_from(&named, place, &identity)?;
+        seed.take_from(&named, place)?;
     }
     if !seed.found {
         let why = "no word, folder or volume has it; a volume is labelled cidata";
@@ -121,7 +117,7 @@ fn entry(meta: &Document, name: &str) -> Option<String> {
 }
 
 fn read_file(path: &str) -> Result<Option<Vec<u8>>> {
-    match file::read(path, FILE_LIMIT) {
+    match file::read(path, RAW_LIMIT) {
         Ok(content) => Ok(Some(content)),
         Err(error) if matches!(error.kind, Kind::Os(2 | 20)) => Ok(None),
         Err(error) => Err(error),
@@ -135,9 +131,9 @@ impl Seed {
             self.text.extend_from_slice(format!("{name}: {value}\n").as_bytes());
         }
         let mut entries = word.entries;
-        // Whoever says the one name there means it, whichever of the two a seed has.
+        // Whoever says the one name there means it, whichever of the two a seed has; the word's own is the last.
         if let Some((_, name)) = entries.iter().find(|(key, _)| key == "local-hostname").cloned() {
-            entries.push(("hostname".to_owned(), name));
+            entries.insert(0, ("hostname".to_owned(), name));
         }
         self.meta.push(nocloud::document(&entries));
         self.place = self.place.take().or(word.seed);
@@ -157,18 +153,18 @@ impl Seed {
             let document = Document::parse(text).map_err(|error| error.to(format!("{place}/{META_DATA}")))?;
             self.meta.push(document);
         }
-        for (slot, file) in self.files.iter_mut().zip(files) {
-            // Of meta-data each key counts by itself; its text is that of the nearest source.
-            *slot = file.or_else(|| slot.take());
+        for ((slot, file), name) in self.files.iter_mut().zip(files).zip(nocloud::FILES) {
+            // Of meta-data each key counts by itself, and its text is that of the first source, whose keys all count.
+            *slot = if name == META_DATA { slot.take().or(file) } else { file.or_else(|| slot.take()) };
         }
         self.found = true;
         Ok(true)
     }
 
     /// Takes the files of the seed at `named`: a folder or a URL. It has meta-data, or it is none.
-    fn take_from(&mut self, named: &str, place: &Place<'_>, identity: &Identity) -> Result<()> {
+    fn take_from(&mut self, named: &str, place: &Place<'_>) -> Result<()> {
         let machine = place.machine;
-        let firmware = |name: &str| nocloud::firmware_string(identity, name);
+        let firmware = |name: &str| nocloud::firmware_string(&machine.evidence, name);
         let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
         let mut web = Web::new(Policy { total, ..Policy::METADATA }, place.tell).asking(place.servers);
         let local = named.strip_prefix("file://").unwrap_or(named);

@@ -1,7 +1,7 @@
 //! A metadata service as a source: one connection, one token, and replies that show where they come from.
 
 use crate::error::{Error, Kind, Result};
-use crate::fetch::{Counts, Dial, Endpoint, Policy, Session, Token, USER_DATA_LIMIT};
+use crate::fetch::{Dial, Endpoint, Policy, Session, Token, USER_DATA_LIMIT};
 use crate::provider::{Cloud, Service, Source};
 use crate::sys::file;
 use alloc::borrow::ToOwned;
@@ -50,12 +50,6 @@ impl<'a> Http<'a> {
             send: token.header,
         });
         Self { session: Session::new(dial, policy, service.headers, token).telling(tell).expecting(service.echo) }
-    }
-
-    /// What was done so far.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.session.counts()
     }
 }
 

@@ -4,12 +4,10 @@ use crate::error::{Error, Result};
 use crate::probe::block::Sysfs;
 use crate::probe::media;
 use crate::provider::{Local, Source, azure};
+use crate::userdata::RAW_LIMIT;
 use crate::volume::Volume;
 use alloc::string::String;
 use alloc::vec::Vec;
-
-/// Bytes of one file: user-data as large as a service may send it.
-const FILE_LIMIT: usize = 16 << 20;
 
 /// Files of a volume, at the paths that the service of the same cloud has them.
 pub(super) struct Files {
@@ -27,7 +25,7 @@ impl Files {
 
 impl Source for Files {
     fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
-        self.volume.read(target.trim_matches('/'), FILE_LIMIT).map_err(|error| error.to(self.device.as_str()))
+        self.volume.read(target.trim_matches('/'), RAW_LIMIT).map_err(|error| error.to(self.device.as_str()))
     }
 }
 
@@ -37,7 +35,7 @@ pub(super) fn provisioning_disc(sysfs: Sysfs<'_>, root: &str) -> Result<Option<L
     for path in media::discs(sysfs, root) {
         // A disc that cannot be read is some other one.
         let Ok(Some(volume)) = media::open_volume(&path) else { continue };
-        if let Some(text) = volume.read(azure::FILE, FILE_LIMIT)? {
+        if let Some(text) = volume.read(azure::FILE, RAW_LIMIT)? {
             return azure::parse(&text).map(Some).map_err(|error| error.to(path.as_str()));
         }
     }

@@ -10,7 +10,7 @@ use super::{
 /// The address that most clouds answer at.
 const LINK_LOCAL: &str = "169.254.169.254";
 
-/// Azure's one document, in the version with `extended` and in the oldest one that has all that is read.
+/// Azure's one document, in the version with `extended` and in an old one, which has all that is read but user-data.
 const AZURE: &str = "/metadata/instance?api-version=2021-08-01&extended=true";
 const AZURE_OLD: &str = "/metadata/instance?api-version=2019-06-01";
 
@@ -38,6 +38,7 @@ const CLOUD: Cloud = Cloud {
     wrapping: Wrapping::None,
     nics: Nics::None,
     check: None,
+    older: None,
     silent: Silent::Nothing,
 };
 
@@ -77,15 +78,8 @@ pub const CLOUDS: &[Cloud] = &[
         hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
         local_hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
         zone: Item(&[("/1.0", "location")], Shape::Plain),
-        // The key of newer servers first; both are what the user wrote.
-        keys: Keys::InOrder(
-            &[
-                ("/1.0/meta-data", "public-keys"),
-                ("/1.0/config/cloud-init.user-data", "ssh_authorized_keys"),
-                ("/1.0/config/user.user-data", "ssh_authorized_keys"),
-            ],
-            "",
-        ),
+        keys: Keys::WithUserdata(("/1.0/meta-data", "public-keys"), "ssh_authorized_keys"),
+        // The name of newer servers, which comes first there too.
         userdata: Item(&[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")], Shape::Plain),
         silent: Silent::Everything,
         ..CLOUD
@@ -170,6 +164,8 @@ pub const CLOUDS: &[Cloud] = &[
             ipv6: ("ipv6s", "subnet-ipv6-cidr-blocks"),
             gateways: &[],
         }),
+        // On Xen, before Nitro, this tag is something else or nothing.
+        check: Some(Check { said: ("/latest/meta-data/instance-id", ""), known: (Field::BoardAssetTag, "i-") }),
         ..CLOUD
     },
     Cloud {
@@ -184,11 +180,11 @@ pub const CLOUDS: &[Cloud] = &[
             ..SERVICE
         }),
         keyed: Keyed::Path("/metadata/instance/", "?format=text&api-version=2021-05-01"),
-        id: Item(&[(AZURE, "compute/vmId"), (AZURE_OLD, "compute/vmId")], Shape::Plain),
-        hostname: Item(&[(AZURE, "compute/name"), (AZURE_OLD, "compute/name")], Shape::Plain),
-        local_hostname: Item(&[(AZURE, "compute/name"), (AZURE_OLD, "compute/name")], Shape::Plain),
-        region: Item(&[(AZURE, "compute/location"), (AZURE_OLD, "compute/location")], Shape::Plain),
-        zone: Item(&[(AZURE, "compute/zone"), (AZURE_OLD, "compute/zone")], Shape::Plain),
+        id: Item(&[(AZURE, "compute/vmId")], Shape::Plain),
+        hostname: Item(&[(AZURE, "compute/name")], Shape::Plain),
+        local_hostname: Item(&[(AZURE, "compute/name")], Shape::Plain),
+        region: Item(&[(AZURE, "compute/location")], Shape::Plain),
+        zone: Item(&[(AZURE, "compute/zone")], Shape::Plain),
         keys: Keys::Below(&[(AZURE, "compute/publicKeys")], "keyData"),
         userdata: Item(&[(AZURE, "compute/userData")], Shape::Plain),
         wrapping: Wrapping::Base64,
@@ -202,7 +198,8 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &[],
             raw: "network/interface/#",
         }]),
-        check: Some(Check { said: (AZURE, "compute/vmId"), known: Field::ProductUuid }),
+        check: Some(Check { said: (AZURE, "compute/vmId"), known: (Field::ProductUuid, "") }),
+        older: Some((AZURE, AZURE_OLD)),
         silent: Silent::Userdata,
         ..CLOUD
     },
@@ -298,7 +295,7 @@ pub const CLOUDS: &[Cloud] = &[
                 raw: "",
             },
         ]),
-        check: Some(Check { said: ("/hetzner/v1/metadata", "instance-id"), known: Field::ProductSerial }),
+        check: Some(Check { said: ("/hetzner/v1/metadata", "instance-id"), known: (Field::ProductSerial, "") }),
         ..CLOUD
     },
     Cloud {
@@ -356,7 +353,7 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &["ipv4/gateway", "ipv6/gateway"],
             raw: "",
         }]),
-        check: Some(Check { said: ("/metadata/v1.json", "droplet_id"), known: Field::ProductSerial }),
+        check: Some(Check { said: ("/metadata/v1.json", "droplet_id"), known: (Field::ProductSerial, "") }),
         ..CLOUD
     },
     Cloud {
@@ -378,7 +375,7 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &["ipv4/gateway"],
             raw: "",
         }]),
-        check: Some(Check { said: ("/v1.json", "instanceid"), known: Field::ProductSerial }),
+        check: Some(Check { said: ("/v1.json", "instanceid"), known: (Field::ProductSerial, "") }),
         ..CLOUD
     },
     Cloud {

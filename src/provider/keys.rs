@@ -13,6 +13,9 @@ use alloc::vec::Vec;
 /// Keys that one machine is given at most: a project of a large team has some hundreds.
 const LIMIT: usize = 4096;
 
+/// What user-data begins with that is a mapping with keys in it.
+const CONFIGS: [&[u8]; 2] = [b"#cloud-config", b"#alpine-config"];
+
 /// A public key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
@@ -31,30 +34,24 @@ impl Reader<'_> {
         let mut keys = Vec::new();
         let own = self.local.keys.clone();
         own.iter().for_each(|key| add(key, &mut keys));
-        let places_and_field = match self.cloud.keys {
-            Keys::None => None,
-            Keys::Listing(path) => {
-                self.listed(path, &mut keys)?;
-                None
-            }
-            Keys::Below(places, field) | Keys::InOrder(places, field) => Some((places, field)),
-            Keys::Verbatim(place) => {
+        match self.cloud.keys {
+            Keys::None => {}
+            Keys::Listing(path) => self.listed(path, &mut keys)?,
+            Keys::Below(places, field) => self.below(places, field, &mut keys)?,
+            Keys::Verbatim(place) => self.below(&[place], "", &mut keys)?,
+            Keys::WithUserdata(place, field) => {
                 self.below(&[place], "", &mut keys)?;
-                None
+                self.of_cloud_config(field, &mut keys)?;
             }
             Keys::Gcp(instance, project) => {
                 let now = self.identity.now;
                 let instance = self.document(instance.0)?.and_then(|root| root.path(instance.1)).cloned();
                 let project = self.document(project.0)?.and_then(|root| root.path(project.1)).cloned();
                 keys.extend(gcp::keys(instance.as_ref(), project.as_ref(), now));
-                None
             }
-        };
-        if let Some((places, field)) = places_and_field {
-            self.below(places, field, &mut keys)?;
         }
         keys.truncate(LIMIT);
-        if !matches!(self.cloud.keys, Keys::InOrder(..) | Keys::Verbatim(_)) {
+        if !matches!(self.cloud.keys, Keys::WithUserdata(..) | Keys::Verbatim(_)) {
             keys = sorted(keys);
         }
         Ok(keys)
@@ -78,12 +75,23 @@ impl Reader<'_> {
     fn listed(&mut self, path: &str, keys: &mut Vec<Key>) -> Result<()> {
         let Some(listing) = self.body(path)? else { return Ok(()) };
         let listing = String::from_utf8_lossy(&listing).into_owned();
-        for entry in listing.split_whitespace().take(LIMIT) {
-            let number = entry.rsplit_once('=').map_or(entry, |(number, _)| number).trim_end_matches('/');
+        for entry in listing.lines().take(LIMIT) {
+            // The name is the user's own, with blanks and signs of all kinds.
+            let number = entry.split_once('=').map_or(entry, |(number, _)| number).trim().trim_end_matches('/');
             if let Some(body) = self.body(&format!("{path}/{number}/openssh-key"))? {
                 add(&String::from_utf8_lossy(&body), keys);
             }
         }
+        Ok(())
+    }
+
+    /// Keys under `field` of the user-data, if that is a cloud-config. A script need not be YAML, and means no keys.
+    fn of_cloud_config(&mut self, field: &str, keys: &mut Vec<Key>) -> Result<()> {
+        let Some(text) = self.userdata()?.filter(|text| CONFIGS.iter().any(|start| text.starts_with(start))) else {
+            return Ok(());
+        };
+        let root = Document::parse_yaml(&text).map_err(|error| error.to("user-data"))?;
+        root.at(&[field]).into_iter().for_each(|list| gather(list, "", keys));
         Ok(())
     }
 
@@ -126,15 +134,42 @@ fn gather(node: &Document, field: &str, keys: &mut Vec<Key>) {
 /// What a type of key begins with (OpenSSH, `PROTOCOL` and sshd(8)).
 const TYPES: [&str; 3] = ["ssh-", "ecdsa-sha2-", "sk-"];
 
-/// Adds the keys of `text`. A line without a type of key in it goes on with the one before: Azure breaks keys in two.
+/// Adds the keys of `text`. A line without a type of key in it goes on with the one before, since Azure breaks keys in
+/// two; before the first key it is none, but a certificate or another answer. Comments are left out.
 fn add(text: &str, keys: &mut Vec<Key>) {
     let mut lines: Vec<String> = Vec::new();
-    for piece in text.split(['\r', '\n']).map(str::trim).filter(|piece| !piece.is_empty()) {
-        let begins = piece.split_whitespace().any(|word| TYPES.iter().any(|known| word.starts_with(known)));
-        match lines.last_mut() {
-            Some(line) if !begins => line.push_str(piece),
-            _ => lines.push(piece.to_owned()),
+    for piece in text.split(['\r', '\n']).map(str::trim).filter(|piece| !piece.is_empty() && !piece.starts_with('#')) {
+        if piece.split_whitespace().any(|word| TYPES.iter().any(|known| word.starts_with(known))) {
+            lines.push(piece.to_owned());
+        } else if let Some(line) = lines.last_mut() {
+            line.push_str(piece);
         }
     }
     keys.extend(lines.into_iter().map(|line| Key { line, user: None }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_lines_and_what_is_none_is_left_out() {
+        for (text, wanted) in [
+            ("", &[][..]),
+            ("ssh-rsa AAAA me\n\nssh-ed25519 BBBB\n", &["ssh-rsa AAAA me", "ssh-ed25519 BBBB"]),
+            ("  from=\"10.0.0.1\" ecdsa-sha2-nistp256 CCCC \r\n", &["from=\"10.0.0.1\" ecdsa-sha2-nistp256 CCCC"]),
+            ("ssh-rsa AA\r\nAA\r\nAA me", &["ssh-rsa AAAAAA me"]),
+            (
+                "# mine\nssh-rsa AAAA\n# hers: ssh-rsa\nsk-ssh-ed25519@openssh.com DDDD",
+                &["ssh-rsa AAAA", "sk-ssh-ed25519@openssh.com DDDD"],
+            ),
+            ("-----BEGIN CERTIFICATE-----\nMIIC\n", &[]),
+            ("<html>\n", &[]),
+        ] {
+            let mut keys = Vec::new();
+            add(text, &mut keys);
+            let lines: Vec<&str> = keys.iter().map(|key| key.line.as_str()).collect();
+            assert_eq!(lines, wanted, "{text}");
+        }
+    }
 }

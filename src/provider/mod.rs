@@ -69,6 +69,8 @@ pub struct Cloud {
     pub nics: Nics,
     /// What the service's identity must agree with.
     pub check: Option<Check>,
+    /// A target, and what to ask for instead where an older service does not understand it (400).
+    pub older: Option<(&'static str, &'static str)>,
     /// Lookups of `imds` that print nothing and succeed when the value is absent, as Tiny Cloud's do there.
     pub silent: Silent,
 }
@@ -158,8 +160,8 @@ pub enum Keys {
     Listing(&'static str),
     /// Texts of one key a line, below these places; of mappings those under this name if they have it.
     Below(&'static [Place], &'static str),
-    /// The same, in the order of the document.
-    InOrder(&'static [Place], &'static str),
+    /// The same below one place, then what a cloud-config in the user-data has under this name, in their order (Incus).
+    WithUserdata(Place, &'static str),
     /// One text, handed on as it is.
     Verbatim(Place),
     /// `user:key` lines with what goes with them (GCP): the attributes of the instance and those of the project.
@@ -210,10 +212,10 @@ pub struct Entries {
 /// What the identity that a service states must agree with: a neighbour that answers in its place does not know it.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
-    /// What the service says.
+    /// Where the service says it.
     pub said: Place,
-    /// What the firmware says.
-    pub known: Field,
+    /// Which string of the firmware says it, and how that begins; one that does not says something else.
+    pub known: (Field, &'static str),
 }
 
 /// Which lookups of `imds` are silent about an absent value.

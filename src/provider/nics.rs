@@ -238,12 +238,10 @@ fn address(text: &str) -> Option<String> {
 
 /// `address/prefix`; the prefix length comes from a number, a netmask or a subnet. What is no address is left out.
 fn with_prefix(address: &str, subnet: &str) -> Option<String> {
-    let bare = address.split_once('/').map_or(address, |(bare, _)| bare);
+    let (bare, own) = address.split_once('/').unwrap_or((address, ""));
     let parsed: IpAddr = bare.parse().ok()?;
-    if bare.len() < address.len() {
-        return Some(address.into());
-    }
-    Some(match prefix_length(subnet) {
+    let fits = |length: &u32| parsed.is_ipv6() || *length <= 32;
+    Some(match prefix_length(own).or_else(|| prefix_length(subnet)).filter(fits) {
         Some(length) => format!("{parsed}/{length}"),
         None => parsed.to_string(),
     })
@@ -283,11 +281,13 @@ mod tests {
             ("", "10.0.0.5"),
             ("nonsense", "10.0.0.5"),
             ("300", "10.0.0.5"),
+            ("64", "10.0.0.5"),
         ] {
             assert_eq!(with_prefix("10.0.0.5", subnet).unwrap(), wanted, "{subnet}");
         }
         assert_eq!(with_prefix("2001:db8::1", "ffff:ffff:ffff:ffff::").unwrap(), "2001:db8::1/64");
         assert_eq!(with_prefix("10.0.0.5/32", "24").unwrap(), "10.0.0.5/32");
+        assert_eq!(with_prefix("10.0.0.5/\u{1b}[2J", "").unwrap(), "10.0.0.5", "nothing is handed on unread");
         assert_eq!(with_prefix("dhcp", "24"), None);
     }
 

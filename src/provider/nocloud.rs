@@ -4,7 +4,7 @@
 //! `instance-id`) or says where a seed is (`s`, `seedfrom`). For meta-data whatever came earlier wins key by key; of the
 //! other files the last that is there wins whole, as for cloud-init.
 
-use super::Identity;
+use super::{Evidence, Field};
 use crate::error::{Error, Result};
 use crate::text::document::Document;
 use alloc::borrow::ToOwned;
@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// The name of its row.
 pub const NAME: &str = "nocloud";
 
-/// The files of a seed: meta-data, which a seed must have, user-data, and two that may be missing.
+/// The files of a seed: meta-data or user-data is there, or it is none; a seed that somebody named has the first.
 pub const FILES: [&str; 4] = ["meta-data", "user-data", "vendor-data", "network-config"];
 
 /// The label of a volume with a seed; any case.
@@ -30,13 +30,14 @@ pub struct Word {
     pub seed: Option<String>,
 }
 
-/// The first `ds=nocloud` word of `text`, which is a command line or a serial number.
+/// The first `ds=nocloud` word of `text`, which is a command line or a serial number; in capitals or small letters, since
+/// on the command line either chooses this cloud.
 #[must_use]
 pub fn word(text: &str) -> Option<Word> {
     let inside = text.split_whitespace().find_map(|word| {
         let word = word.trim_matches('"').strip_prefix("ds=")?.trim_start_matches('"');
-        let rest = word.strip_prefix("nocloud-net").or_else(|| word.strip_prefix("nocloud"))?;
-        if rest.is_empty() { Some("") } else { rest.strip_prefix(';') }
+        let (name, inside) = word.split_once(';').unwrap_or((word, ""));
+        ["nocloud", "nocloud-net"].iter().any(|known| name.eq_ignore_ascii_case(known)).then_some(inside)
     })?;
     let mut found = Word::default();
     for (name, value) in inside.split(';').filter_map(|pair| pair.split_once('=')).filter(|pair| !pair.1.is_empty()) {
@@ -73,16 +74,19 @@ pub fn location(seed: &str, file: &str, firmware: &dyn Fn(&str) -> Option<String
     Ok(format!("{text}{slash}{file}"))
 }
 
-/// Meta-data of several sources, the first first: each key as the first of them says it.
+/// Meta-data of several sources, the first first: each key as the first of them says it, in the order of the sources.
 #[must_use]
 pub fn merged(sources: Vec<Document>) -> Document {
     let mut entries: Vec<(String, Document)> = Vec::new();
     for source in sources {
         let Document::Map(found) = source else { continue };
-        // Of a key that is there twice the last counts, as everywhere.
-        for (name, value) in found.into_iter().rev() {
-            if !entries.iter().any(|(known, _)| *known == name) {
-                entries.push((name, value));
+        let said = entries.len();
+        for (name, value) in found {
+            match entries.iter_mut().enumerate().find(|(_, (known, _))| *known == name) {
+                None => entries.push((name, value)),
+                // Of a key that one source has twice the last counts, as everywhere.
+                Some((at, (_, own))) if at >= said => *own = value,
+                Some(_) => {}
             }
         }
     }
@@ -95,14 +99,22 @@ pub fn document(entries: &[(String, String)]) -> Document {
     Document::Map(entries.iter().map(|(name, value)| (name.clone(), Document::Scalar(value.clone()))).collect())
 }
 
-/// The strings of the firmware as cloud-init's URLs call them, and as `Identity` has them.
+/// The strings of the firmware as cloud-init's URLs call them, which is as `dmidecode` does.
+const STRINGS: [(&str, Field); 6] = [
+    ("system-uuid", Field::ProductUuid),
+    ("system-serial-number", Field::ProductSerial),
+    ("system-product-name", Field::ProductName),
+    ("system-manufacturer", Field::SysVendor),
+    ("chassis-asset-tag", Field::ChassisAssetTag),
+    ("baseboard-asset-tag", Field::BoardAssetTag),
+];
+
+/// The string of the firmware that such a URL calls `name`.
 #[must_use]
-pub fn firmware_string(identity: &Identity, name: &str) -> Option<String> {
-    match name {
-        "system-uuid" => identity.uuid.as_ref().map(|uuid| uuid.to_ascii_lowercase()),
-        "system-serial-number" | "chassis-serial-number" => identity.serial.clone(),
-        _ => None,
-    }
+pub fn firmware_string(evidence: &Evidence, name: &str) -> Option<String> {
+    let (_, field) = STRINGS.iter().find(|(known, _)| *known == name)?;
+    let text = evidence.dmi(*field)?;
+    Some(if *field == Field::ProductUuid { text.to_ascii_lowercase() } else { text.to_owned() })
 }
 
 #[cfg(test)]
@@ -124,6 +136,7 @@ mod tests {
                 Some("/mnt"),
             ),
             ("\"ds=nocloud;h=a\"", &[("local-hostname", "a")], None),
+            ("ds=NoCloud;h=a", &[("local-hostname", "a")], None),
             ("ds=nocloud;h=first ds=nocloud;h=second", &[("local-hostname", "first")], None),
         ] {
             let found = word(text).unwrap();
@@ -150,11 +163,27 @@ mod tests {
     }
 
     #[test]
+    fn strings_of_the_firmware_have_the_names_of_dmidecode() {
+        let firmware = [(Field::ProductUuid, "4C4C-AB"), (Field::ProductSerial, "S1"), (Field::ChassisAssetTag, "T1")];
+        let firmware = firmware.map(|(field, text)| (field, text.into())).to_vec();
+        let evidence = Evidence { firmware, ..Evidence::default() };
+        for (name, text) in [
+            ("system-uuid", Some("4c4c-ab")),
+            ("system-serial-number", Some("S1")),
+            ("chassis-asset-tag", Some("T1")),
+            // Another one than the system's.
+            ("chassis-serial-number", None),
+            ("system-product-name", None),
+        ] {
+            assert_eq!(firmware_string(&evidence, name).as_deref(), text, "{name}");
+        }
+    }
+
+    #[test]
     fn what_comes_earlier_wins_key_by_key() {
         let sources = ["{a: 1, b: 2}", "{b: 3, c: 4, c: 5}", "just text"];
         let found = merged(sources.iter().map(|text| Document::parse_yaml(text.as_bytes()).unwrap()).collect());
-        for (key, value) in [("a", "1"), ("b", "2"), ("c", "5")] {
-            assert_eq!(found.at(&[key]).and_then(Document::text), Some(value));
-        }
+        let entries: Vec<_> = found.map().iter().map(|(key, value)| (&**key, value.text())).collect();
+        assert_eq!(entries, [("a", Some("1")), ("b", Some("2")), ("c", Some("5"))]);
     }
 }

@@ -1,10 +1,10 @@
 //! Items read out of a source as the row of its cloud says.
 //!
 //! Each document is asked for once and kept, so that all values of one run belong together and a cloud that tells
-//! everything in one document costs one request. The first time the document with the identity is read, what it says is
-//! held against the firmware: whoever answers in place of the real service does not know that.
+//! everything in one document costs one request. Where the firmware states who this machine is, nothing is believed
+//! before the service has said the same: whoever answers in its place does not know it.
 
-use super::{Check, Cloud, Field, Item, Keyed, Place, Shape, Source, Wrapping};
+use super::{Check, Cloud, Field, Item, Keyed, Place, Shape, Source, Wrapping, same_uuid};
 use crate::error::{Error, Kind, Result};
 use crate::text::base64;
 use crate::text::document::Document;
@@ -17,10 +17,8 @@ use alloc::vec::Vec;
 /// What the reader is told about the machine and the hour.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// `product_serial` of the firmware, where it may be read.
-    pub serial: Option<String>,
-    /// `product_uuid` of the firmware, likewise.
-    pub uuid: Option<String>,
+    /// The strings of the firmware that may be read, if it is the cloud's.
+    pub firmware: Vec<(Field, String)>,
     /// Seconds since 1970, UTC; 0 where no clock was set, and then nothing has expired.
     pub now: u64,
     /// The interfaces of this machine: name and MAC address in small letters with colons.
@@ -45,13 +43,18 @@ pub struct Reader<'a> {
     pub(super) identity: Identity,
     pub(super) local: Local,
     documents: Vec<(String, Option<Document>)>,
+    /// Whether the source has shown that it speaks of this machine, or need not.
+    is_trusted: bool,
+    /// What it has shown, until that is asked for.
+    shown: Option<(&'static str, Option<Vec<u8>>)>,
 }
 
 impl<'a> Reader<'a> {
     /// Reads what `source` has as a machine of `cloud`.
     #[must_use]
     pub fn new(cloud: &'static Cloud, source: Box<dyn Source + 'a>, identity: Identity) -> Self {
-        Self { cloud, source, identity, local: Local::default(), documents: Vec::new() }
+        let local = Local::default();
+        Self { cloud, source, identity, local, documents: Vec::new(), is_trusted: false, shown: None }
     }
 
     /// The cloud whose rows are followed.
@@ -79,50 +82,66 @@ impl<'a> Reader<'a> {
 
     /// The bytes at `target`.
     pub(super) fn body(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
-        if let Some(check) = &self.cloud.check {
-            // Bytes say nothing about whose they are; the document with the identity does.
-            self.document(check.said.0)?;
+        self.trust()?;
+        match self.shown.take() {
+            Some((kept, body)) if kept == target => Ok(body),
+            other => {
+                self.shown = other;
+                self.get(target)
+            }
         }
-        self.source.get(target)
     }
 
     /// The document at `target`.
     pub(super) fn document(&mut self, target: &str) -> Result<Option<&Document>> {
         let known = self.documents.iter().position(|(name, _)| name == target);
         if known.is_none() {
-            let document = match self.source.get(target)? {
+            let document = match self.body(target)? {
                 Some(body) => Some(Document::parse(&body).map_err(|error| error.to(bare(target)))?),
                 None => None,
             };
-            if let (Some(check), Some(document)) = (&self.cloud.check, &document)
-                && check.said.0 == target
-            {
-                compare(check, document, &self.identity)?;
-            }
             self.documents.push((target.to_owned(), document));
         }
         let found = known.map_or_else(|| self.documents.last(), |place| self.documents.get(place));
         Ok(found.and_then(|(_, document)| document.as_ref()))
     }
 
-    /// The first of `places` that is there, each asked only when those before it are absent or not known to the service.
+    /// What the source has at `target`, or where an older service has it.
+    fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+        match (self.source.get(target), self.cloud.older) {
+            (Err(error), Some((new, old))) if error.kind == Kind::Remote(400) && target == new => self.source.get(old),
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Refuses a source that does not state the identity of this machine. A firmware that may not be read (only root
+    /// may) says nothing either way.
+    fn trust(&mut self) -> Result<()> {
+        let Some(check) = self.cloud.check.as_ref().filter(|_| !self.is_trusted) else { return Ok(()) };
+        if let Some(known) = self.identity.known(check) {
+            let target = check.said.0;
+            let body = self.get(target)?;
+            agrees(check, body.as_deref(), &known).map_err(|error| error.to(bare(target)))?;
+            self.shown = Some((target, body));
+        }
+        self.is_trusted = true;
+        Ok(())
+    }
+
+    /// The first of `places` that is there, each asked only when those before it are absent.
     fn first(&mut self, places: &[Place]) -> Result<Option<Vec<u8>>> {
-        let mut unknown = None;
         for (target, path) in places {
             let found = if path.is_empty() {
-                self.body(target)
+                self.body(target)?
             } else {
-                self.document(target)
-                    .map(|document| document.and_then(|root| root.path(path)).and_then(Document::text).map(Vec::from))
+                let root = self.document(target)?;
+                root.and_then(|root| root.path(path)).and_then(Document::text).map(Vec::from)
             };
-            match found {
-                Ok(Some(value)) => return Ok(Some(value)),
-                Ok(None) => {}
-                Err(error) if matches!(error.kind, Kind::Remote(400)) => unknown = Some(error),
-                Err(error) => return Err(error),
+            if found.is_some() {
+                return Ok(found);
             }
         }
-        unknown.map_or(Ok(None), Err)
+        Ok(None)
     }
 
     /// The bytes of `item`.
@@ -178,7 +197,10 @@ impl<'a> Reader<'a> {
             Wrapping::Base64 => true,
             Wrapping::AsSaid(place) => self.first(&[place])?.is_some_and(|word| word.trim_ascii() == b"base64"),
         };
-        if is_base64 { base64::decode(&bytes).map(Some) } else { Ok(Some(bytes)) }
+        if !is_base64 {
+            return Ok(Some(bytes));
+        }
+        base64::decode(&bytes).map(Some).map_err(|error| error.to("the user-data"))
     }
 
     /// What `imds` prints for a raw key.
@@ -249,44 +271,26 @@ fn assigned(text: &[u8], key: &str) -> Option<Vec<u8>> {
     Some(value.to_vec())
 }
 
-/// Refuses a service whose identity is not the one that the firmware states. A firmware that may not be read (only root
-/// may) says nothing either way.
-fn compare(check: &Check, document: &Document, identity: &Identity) -> Result<()> {
-    let known = match check.known {
-        Field::ProductUuid => &identity.uuid,
-        _ => &identity.serial,
-    };
-    let (Some(known), Some(said)) = (known, document.path(check.said.1).and_then(Document::text)) else {
-        return Ok(());
-    };
-    let swapped =
-        check.known == Field::ProductUuid && swapped_uuid(known).is_some_and(|other| other.eq_ignore_ascii_case(said));
-    if known.eq_ignore_ascii_case(said) || swapped {
-        return Ok(());
+impl Identity {
+    /// What the firmware says that `check` is about.
+    fn known(&self, check: &Check) -> Option<String> {
+        let (field, start) = check.known;
+        self.firmware
+            .iter()
+            .find(|(known, text)| *known == field && text.starts_with(start))
+            .map(|(_, text)| text.clone())
     }
-    let why = format!("it speaks of {said}, and the firmware of {known}: another machine answers");
-    Err(Error::refused("trust the metadata at", why).to(bare(check.said.0)))
 }
 
-/// A UUID with the first three fields in the other byte order: firmware before UEFI states it so.
-fn swapped_uuid(uuid: &str) -> Option<String> {
-    let mut out = String::with_capacity(uuid.len());
-    for (index, field) in uuid.split('-').enumerate() {
-        if index > 0 {
-            out.push('-');
-        }
-        if index > 2 {
-            out.push_str(field);
-            continue;
-        }
-        let mut pairs: Vec<&str> = Vec::new();
-        let mut rest = field;
-        while !rest.is_empty() {
-            let (pair, behind) = rest.split_at_checked(2)?;
-            pairs.push(pair);
-            rest = behind;
-        }
-        pairs.iter().rev().for_each(|pair| out.push_str(pair));
+/// Refuses a document that does not state what the firmware does.
+fn agrees(check: &Check, body: Option<&[u8]>, known: &str) -> Result<()> {
+    const DOING: &str = "trust the metadata at";
+    let document = body.map(Document::parse).transpose()?;
+    let said = document.as_ref().and_then(|root| root.path(check.said.1)).and_then(Document::text);
+    let is_uuid = check.known.0 == Field::ProductUuid;
+    if said.is_some_and(|said| said == known || is_uuid && same_uuid(said, known)) {
+        return Ok(());
     }
-    Some(out)
+    // What a stranger says is not repeated.
+    Err(Error::refused(DOING, format!("it does not speak of {known}, which the firmware says that this machine is")))
 }

@@ -9,10 +9,10 @@ use base64ct::{Base64, Encoding as _};
 /// # Errors
 /// `Corrupt` for any character, padding or left-over bit that the encoding does not have.
 pub fn decode(text: &[u8]) -> Result<Vec<u8>> {
-    const DOING: &str = "decode base64";
+    const DOING: &str = "decode the base64 in";
     let packed: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let packed = core::str::from_utf8(&packed).map_err(|_| Error::corrupt(DOING, "it is no text"))?;
-    Base64::decode_vec(packed).map_err(|_| Error::corrupt(DOING, "it is not in that form"))
+    let plain = core::str::from_utf8(&packed).ok().and_then(|packed| Base64::decode_vec(packed).ok());
+    plain.ok_or_else(|| Error::corrupt(DOING, "it is no base64"))
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@
 use alloc::format;
 use alloc::vec::Vec;
 
-use base64ct::{Base64, Encoding as _};
-
 use crate::codec::{self, Format, Input};
 use crate::error::{Error, Result};
+use crate::text::base64;
 
 const DOING: &str = "decode the user-data";
 
@@ -28,47 +27,29 @@ const RATIO: usize = 100;
 /// Bytes that any input may unpack to whatever the ratio: a short message of zeros is no attack.
 const RATIO_FLOOR: usize = 1 << 20;
 
-/// How the bytes of user-data were made into what the cloud hands out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Not at all.
-    AsIs,
-    /// By base64, with any whitespace inside: the cloud says so, and anything else is an error.
-    Base64,
-    /// By base64 if it strictly is, from beginning to end, and what it decodes to is known for user-data: text such as
-    /// `test` is valid base64 too, and must stay what it is. Known are compressed bytes, and UTF-8 without control
-    /// characters that begins like a script, a cloud-config (`#`), a MIME message or a JSON object.
-    Guess,
-}
-
-/// The bytes that the user meant: `bytes` without their encoding, and without the compression that they then begin with.
+/// The bytes that the user meant: `bytes` without the base64 that they are as a whole, and without the compression that
+/// they then begin with.
+///
+/// base64 is undone where it strictly is, from beginning to end, and what it decodes to is known for user-data: text such
+/// as `test` is valid base64 too, and must stay what it is. Known are compressed bytes, and UTF-8 without control
+/// characters that begins like a script, a cloud-config (`#`), a MIME message or a JSON object.
 ///
 /// # Errors
 /// `Refused` for more than 16 MiB of `bytes`, more than 32 MiB or a hundred times as many of what they decode to, more
-/// than eight layers of compression, or a layer that takes too much memory; `Corrupt` when the base64 or a layer is
-/// damaged, `Unsupported` for a part of a format that is left out.
-pub fn decode(bytes: Vec<u8>, encoding: Encoding) -> Result<Vec<u8>> {
+/// than eight layers of compression, or a layer that takes too much memory; `Corrupt` when a layer is damaged,
+/// `Unsupported` for a part of a format that is left out.
+pub fn decode(bytes: Vec<u8>) -> Result<Vec<u8>> {
     if bytes.len() > RAW_LIMIT {
         return Err(Error::refused(DOING, format!("it is longer than {RAW_LIMIT} bytes")));
     }
     let raw_length = bytes.len();
-    let bytes = match encoding {
-        Encoding::AsIs => bytes,
-        Encoding::Base64 => from_base64(&bytes).ok_or_else(|| Error::corrupt(DOING, "it is no base64"))?,
-        Encoding::Guess => from_base64(&bytes).filter(|decoded| is_known(decoded)).unwrap_or(bytes),
-    };
+    let bytes = base64::decode(&bytes).ok().filter(|decoded| is_known(decoded)).unwrap_or(bytes);
     if Format::sniff(&bytes).is_none() {
         return Ok(bytes);
     }
     let limit = raw_length.saturating_mul(RATIO).clamp(RATIO_FLOOR, LIMIT);
     let plain = codec::unpack(Input::new(bytes.as_slice()), limit as u64);
     plain.and_then(|mut plain| codec::read_all(&mut plain, limit)).map_err(|error| error.to("the user-data"))
-}
-
-/// What `text` decodes to, without the whitespace in it.
-fn from_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let dense: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    Base64::decode_vec(core::str::from_utf8(&dense).ok()?).ok()
 }
 
 /// Whether `bytes` are what user-data is.

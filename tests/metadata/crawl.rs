@@ -6,17 +6,19 @@ use std::path::PathBuf;
 use wisp::error::Kind;
 use wisp::fetch::{Endpoint, Policy};
 use wisp::metadata::service::{Http, Way};
-use wisp::provider::{CLOUDS, Cloud, Identity, Reader};
+use wisp::provider::{CLOUDS, Cloud, Field, Identity, Reader};
 
 use crate::server::{Options, Server, folder};
 
 /// The strings of the firmware that a recording's machine has.
 pub fn identity(cloud: &str) -> Identity {
     let machine = fs::read_to_string(folder().join(cloud).join("machine")).expect("every cloud has a machine");
-    let string = |name: &str| machine.lines().find_map(|line| line.strip_prefix(name)).map(String::from);
+    let string = |field: Field| {
+        let text = machine.lines().find_map(|line| line.strip_prefix(field.name())?.strip_prefix('='))?;
+        Some((field, text.to_owned()))
+    };
     Identity {
-        serial: string("product_serial="),
-        uuid: string("product_uuid="),
+        firmware: Field::ALL.into_iter().filter_map(string).collect(),
         now: 1_800_000_000,
         interfaces: Vec::new(),
     }
