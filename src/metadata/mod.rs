@@ -51,6 +51,8 @@ pub struct Access<'a> {
     interfaces: Vec<Interface>,
     /// Servers of names that a lease told.
     servers: Vec<IpAddr>,
+    /// The interface that was configured to reach the service: nothing is asked through another.
+    through: Option<String>,
 }
 
 impl Machine {
@@ -97,7 +99,7 @@ impl Machine {
         let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
         // Without netlink there are no names of interfaces to give, and no link-local service to ask.
         let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
-        Ok(Access { verdict, machine: self, interfaces, servers: Vec::new() })
+        Ok(Access { verdict, machine: self, interfaces, servers: Vec::new(), through: None })
     }
 }
 
@@ -113,6 +115,7 @@ impl<'a> Access<'a> {
         let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
         self.interfaces = link::interfaces().unwrap_or_default();
         self.servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
+        self.through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
         Ok(Some(held))
     }
 
@@ -167,7 +170,7 @@ impl<'a> Access<'a> {
         let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
         let way = service::Way {
             endpoints: service::endpoints(cloud, &scopes)?,
-            interface: None,
+            interface: self.through.clone(),
             policy: Policy { total, ..Policy::METADATA },
         };
         let http = service::Http::new(service, way, &self.machine.lifetime, tell);
