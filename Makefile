@@ -56,17 +56,17 @@ MUSL_CC    = $(if $(CROSS),$(ARCH)-linux-gnu-gcc -specs $(MUSL)/musl-gcc.specs,m
 NO_LEVELS  = DFAST GREEDY LAZY LAZY2 BTLAZY2 BTOPT
 ZSTD_FLAGS = $(NO_LEVELS:%=-DZSTD_EXCLUDE_%_BLOCK_COMPRESSOR) -DHUF_FORCE_DECOMPRESS_X1 \
 	-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT -DZSTD_STRIP_ERROR_STRINGS
-# The large program's machine code is searched for what stands in it again and again, which becomes functions: 27 KB, for a
-# tenth of the speed of xz and lz4. Growing and booting do without.
-OUTLINER   = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=3
-$(OUT)/wisp: LESS_CODE = $(OUTLINER)
-# SHA-256 is the check that xz files seldom have: its smaller form, 9 KB less.
-SMALL_SHA  = --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact"
+# SHA-2 where the CPU has no instructions for it, for TLS and for a check that xz files seldom have: its smaller form.
+SMALL_SHA  = --cfg sha2_backend_soft="compact"
+# Functions with more than so many bytes of variables stay apart: in a large frame each takes a long address.
+INLINING   = -C llvm-args=-inline-max-stacksize=384
+# In the large program, what its code says again and again becomes functions: 25 KB, for a tenth of the speed of xz and lz4.
+$(OUT)/wisp: OUTLINING = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=3
 TRIPLE     = $(subst -,_,$(TARGET))
 TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
 BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static \
-	$(SMALL_SHA) $(LESS_CODE)' \
+	$(INLINING) $(OUTLINING) $(SMALL_SHA)' \
 	CARGO_PROFILE_RELEASE_STRIP=none $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
 	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS)' \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))

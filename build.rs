@@ -7,22 +7,26 @@
 use std::env;
 use std::path::Path;
 
-/// What zstd's encoder refers to in its tables and never calls for us: the level that `codec::zstd` packs at is of
-/// strategy `btultra2` whatever the length, there is no dictionary, one frame is packed in one go, and the window is too
-/// small for matches over long distances to be searched apart. A call would abort.
-const ZSTD_NEVER: [&str; 12] = [
-    "compressBlock_fast",
-    "compressBlock_fast_dictMatchState",
-    "compressBlock_fast_extDict",
-    "compressBlock_btultra",
-    "compressBlock_btultra_dictMatchState",
-    "compressBlock_btultra_extDict",
-    "compressSuperBlock",
-    "fillHashTable",
-    "ldm_blockCompress",
-    "ldm_fillHashTable",
-    "ldm_generateSequences",
-    "ldm_skipSequences",
+/// What is referred to and never called; a call would abort, and the code goes.
+///
+/// zstd's encoder names all it has in its tables. The level that `codec::zstd` packs at is of strategy `btultra2`
+/// whatever the length, there is no dictionary, one frame is packed in one go, and the window is too small for matches
+/// over long distances to be searched apart. ring's squares lie beside `src/sys/square.rs`'s products.
+const NEVER_CALLED: [&str; 14] = [
+    "ZSTD_compressBlock_fast",
+    "ZSTD_compressBlock_fast_dictMatchState",
+    "ZSTD_compressBlock_fast_extDict",
+    "ZSTD_compressBlock_btultra",
+    "ZSTD_compressBlock_btultra_dictMatchState",
+    "ZSTD_compressBlock_btultra_extDict",
+    "ZSTD_compressSuperBlock",
+    "ZSTD_fillHashTable",
+    "ZSTD_ldm_blockCompress",
+    "ZSTD_ldm_fillHashTable",
+    "ZSTD_ldm_generateSequences",
+    "ZSTD_ldm_skipSequences",
+    "ring_core_0_17_14__bn_sqr8x_internal",
+    "ring_core_0_17_14__bn_sqrx8x_internal",
 ];
 
 fn main() {
@@ -32,15 +36,15 @@ fn main() {
     let musl_target = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl");
     let forced = env::var_os("CARGO_FEATURE_STATIC").is_some();
     if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        replace_table(if musl_target || forced { "bins" } else { "tests" });
+        replace_parts_of_ring(if musl_target || forced { "bins" } else { "tests" });
     }
     if !musl_target && !forced {
         return;
     }
     println!("cargo:rustc-cfg=freestanding");
     if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        for function in ZSTD_NEVER {
-            println!("cargo:rustc-link-arg-bins=-Wl,--wrap=ZSTD_{function},--defsym=__wrap_ZSTD_{function}=abort");
+        for function in NEVER_CALLED {
+            println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function},--defsym=__wrap_{function}=abort");
         }
     }
     if musl_target {
@@ -63,11 +67,27 @@ fn main() {
     }
 }
 
-/// Sends two functions of ring to those of `src/sys/curve.rs`, which must be linked in for it: in the shipped program,
-/// and where the same is tested.
-fn replace_table(targets: &str) {
-    for function in ["p256_point_mul_base", "p256_point_mul_base_vartime"] {
-        println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap=ring_core_0_17_14__{function}");
-        println!("cargo:rustc-link-arg-{targets}=-Wl,--undefined=__wrap_ring_core_0_17_14__{function}");
+/// Sends functions of ring to those of `src/sys/{curve,digest,square}.rs`, which must be linked in for it: in
+/// the shipped program, and where the same is tested.
+fn replace_parts_of_ring(targets: &str) {
+    const RING: &str = "ring_core_0_17_14__";
+    for function in [
+        "p256_point_mul_base",
+        "p256_point_mul_base_vartime",
+        "sha256_block_data_order_nohw",
+        "sha512_block_data_order_nohw",
+    ] {
+        println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap={RING}{function},--undefined=__wrap_{RING}{function}");
+    }
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|cpu| cpu == "x86_64") {
+        let function = format!("{RING}bn_sqr8x_mont");
+        println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap={function},--undefined=__wrap_{function}");
+    }
+    for (hash, kinds) in [("sha256", ["ssse3", "avx", "hw"].as_slice()), ("sha512", &["avx", "hw"])] {
+        let function = format!("{RING}{hash}_block_data_order");
+        for kind in kinds {
+            let (from, to) = (format!("{function}_{kind}"), format!("__wrap_{function}_nohw"));
+            println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap={from},--defsym=__wrap_{from}={to}");
+        }
     }
 }

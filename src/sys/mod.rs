@@ -11,6 +11,8 @@ pub mod console;
 #[cfg(feature = "full")]
 mod curve;
 pub mod datagram;
+#[cfg(feature = "full")]
+mod digest;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
@@ -31,6 +33,8 @@ pub mod process;
 pub mod random;
 pub mod resize;
 pub mod socket;
+#[cfg(all(feature = "full", target_arch = "x86_64"))]
+mod square;
 pub mod stdio;
 pub mod tree;
 pub mod uevent;
