@@ -35,14 +35,12 @@ fn main() {
     println!("cargo:rustc-check-cfg=cfg(freestanding)");
     let musl_target = env::var("CARGO_CFG_TARGET_ENV").is_ok_and(|libc| libc == "musl");
     let forced = env::var_os("CARGO_FEATURE_STATIC").is_some();
-    if env::var_os("CARGO_FEATURE_FULL").is_some() {
-        replace_parts_of_ring(if musl_target || forced { "bins" } else { "tests" });
-    }
     if !musl_target && !forced {
         return;
     }
     println!("cargo:rustc-cfg=freestanding");
     if env::var_os("CARGO_FEATURE_FULL").is_some() {
+        replace_parts_of_ring();
         for function in NEVER_CALLED {
             println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function},--defsym=__wrap_{function}=abort");
         }
@@ -67,9 +65,9 @@ fn main() {
     }
 }
 
-/// Sends functions of ring to those of `src/sys/{curve,digest,square}.rs`, which must be linked in for it: in
-/// the shipped program, and where the same is tested.
-fn replace_parts_of_ring(targets: &str) {
+/// Sends functions of ring to those of `src/sys/{curve,digest,square}.rs`. `tests/imds.rs` lets the shipped program meet
+/// certificates of every kind that these have a part in.
+fn replace_parts_of_ring() {
     const RING: &str = "ring_core_0_17_14__";
     for function in [
         "p256_point_mul_base",
@@ -77,17 +75,17 @@ fn replace_parts_of_ring(targets: &str) {
         "sha256_block_data_order_nohw",
         "sha512_block_data_order_nohw",
     ] {
-        println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap={RING}{function},--undefined=__wrap_{RING}{function}");
+        println!("cargo:rustc-link-arg-bins=-Wl,--wrap={RING}{function},--undefined=__wrap_{RING}{function}");
     }
     if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|cpu| cpu == "x86_64") {
         let function = format!("{RING}bn_sqr8x_mont");
-        println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap={function},--undefined=__wrap_{function}");
+        println!("cargo:rustc-link-arg-bins=-Wl,--wrap={function},--undefined=__wrap_{function}");
     }
     for (hash, kinds) in [("sha256", ["ssse3", "avx", "hw"].as_slice()), ("sha512", &["avx", "hw"])] {
         let function = format!("{RING}{hash}_block_data_order");
         for kind in kinds {
             let (from, to) = (format!("{function}_{kind}"), format!("__wrap_{function}_nohw"));
-            println!("cargo:rustc-link-arg-{targets}=-Wl,--wrap={from},--defsym=__wrap_{from}={to}");
+            println!("cargo:rustc-link-arg-bins=-Wl,--wrap={from},--defsym=__wrap_{from}={to}");
         }
     }
 }

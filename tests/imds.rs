@@ -168,6 +168,23 @@ fn the_name_alone_is_enough() {
     }
 }
 
+/// What is closed must not become a connection or a disk that messages are written into.
+#[test]
+fn closed_descriptors_are_nobodys() {
+    let machine = Machine::usual("closed");
+    let program = machine.program().get_program().to_owned();
+    let shell = |redirect: &str| {
+        let line = format!("exec \"$0\" imds --root \"$1\" @hostname meta-data/none +n @local-hostname {redirect}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).arg(&program).arg(&machine.0).stdin(Stdio::null()).env_remove("CLOUD");
+        finish(&mut command)
+    };
+    assert_eq!(shell("2>&-"), (1, "web.example.com".to_owned(), String::new()));
+    let (code, out, err) = shell(">&-");
+    assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{err}");
+    assert!(err.contains("meta-data/none"), "{err}");
+}
+
 #[test]
 fn a_machine_of_no_cloud_is_told_before_any_item() {
     let machine = Machine::without_cloud("none");
@@ -187,6 +204,82 @@ fn json_has_every_field() {
         KEYS[0], KEYS[1]
     );
     assert_eq!(machine.imds(&["--json"]), (0, wanted, String::new()));
+}
+
+/// A server with TLS and the authority that vouches for it; gone when the test is over.
+struct Tls {
+    folder: PathBuf,
+    server: std::process::Child,
+    port: u16,
+}
+
+impl Drop for Tls {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Tls {
+    /// Serves a seed from a folder, with keys of these kinds for the authority and for the server.
+    fn serve(name: &str, authority: &str, key: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("wisp-imds-server-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        let openssl = |arguments: &str| {
+            let output = Command::new("openssl").args(arguments.split(' ')).current_dir(&folder).output();
+            let output = output.expect("openssl is installed");
+            assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        fs::write(folder.join("leaf.cnf"), "subjectAltName = DNS:localhost\nbasicConstraints = CA:false\n").unwrap();
+        openssl(&format!("genpkey {authority} -out ca.key"));
+        openssl("req -x509 -new -key ca.key -sha384 -days 30 -subj /CN=test -out ca.pem");
+        openssl(&format!("genpkey {key} -out leaf.key"));
+        openssl("req -new -key leaf.key -subj /CN=leaf -out leaf.csr");
+        openssl("x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -sha256 -days 30 -extfile leaf.cnf -out leaf.pem");
+        fs::write(folder.join("meta-data"), "instance-id: i-1\nlocal-hostname: over-tls\n").unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Command::new("openssl")
+            .args(format!("s_server -WWW -quiet -cert leaf.pem -key leaf.key -accept 127.0.0.1:{port}").split(' '))
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl is installed");
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(server.try_wait().unwrap().is_none(), "the server ended");
+        }
+        Self { folder, server, port }
+    }
+}
+
+/// The shipped program has parts of its TLS from elsewhere (`build.rs`), so it is the one that must show its handshakes.
+#[test]
+fn a_seed_is_read_over_tls_and_from_nobody_else() {
+    const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+    const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
+    for (name, authority, key) in [
+        ("ec", P384, P256),
+        ("ec384", P256, P384),
+        ("rsa", "-algorithm RSA -pkeyopt rsa_keygen_bits:4096", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048"),
+    ] {
+        let tls = Tls::serve(name, authority, key);
+        let machine = Machine::without_cloud(&format!("tls-{name}"));
+        let ask = |host: &str, authorities: &str| {
+            let words = format!("ds=nocloud;s=https://{host}:{}/ wisp.metadata_deadline=5\n", tls.port);
+            fs::write(machine.0.join("proc/cmdline"), words).unwrap();
+            let mut command = machine.program();
+            command.args(["imds", "--root"]).arg(&machine.0).arg("@hostname");
+            finish(command.env("SSL_CERT_FILE", tls.folder.join(authorities)))
+        };
+        assert_eq!(ask("localhost", "ca.pem"), (0, "over-tls".to_owned(), String::new()), "{name}");
+        let (code, out, err) = ask("127.0.0.1", "ca.pem");
+        assert!(code == 1 && out.is_empty() && err.contains("for another name"), "{name}: {err}");
+        let (code, out, err) = ask("localhost", "leaf.pem");
+        assert!(code == 1 && out.is_empty() && !err.is_empty(), "{name}: {err}");
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ struct Command {
     summary: &'static str,
     /// What there is to know about its options.
     help: &'static str,
-    /// Whether only its first word can ask for help, because any later one may be meant.
+    /// Whether any word behind its options may be meant, `-h` too.
     takes_any_word: bool,
     /// Does it, and returns the exit code. The arguments are those behind the name.
     run: fn(&[&str]) -> Result<u8>,
@@ -74,6 +74,7 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
     if is_init_of_initramfs(arguments) {
         return init::run_first(arguments);
     }
+    stdio::occupy();
     match dispatch(arguments) {
         Ok(code) => code,
         Err(error) => {
@@ -119,13 +120,18 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
         _ => {
             let missing = || Error::usage(DOING, "this program has no such command; --help lists them").to(name);
             let command = find(name).ok_or_else(missing)?;
-            let asking = if command.takes_any_word { rest.get(..1) } else { Some(rest) };
-            if asking.unwrap_or_default().iter().any(|word| matches!(*word, "--help" | "-h")) {
+            if asks_for_help(command, rest) {
                 return print(&command.page());
             }
             (command.run)(rest)
         }
     }
+}
+
+/// Whether one of `words` asks for help: any, or where any word may be meant, the first and the options in front.
+fn asks_for_help(command: &Command, words: &[&str]) -> bool {
+    let mut front = words.iter().take_while(|word| !command.takes_any_word || word.starts_with("--"));
+    words.first() == Some(&"-h") || front.any(|word| matches!(*word, "--help" | "-h"))
 }
 
 fn find(name: &str) -> Option<&'static Command> {

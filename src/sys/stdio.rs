@@ -3,28 +3,42 @@
 #![expect(unsafe_code, reason = "without std nobody but the start-up contract says that 0, 1 and 2 are open")]
 
 use rustix::fd::BorrowedFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::Result;
 
+/// Puts `/dev/null` where one of the three is closed: the next thing that is opened, a disk or a connection, would have its
+/// number, and what is meant for people would be written into it. Called before anything is opened.
+pub fn occupy() {
+    for number in [input, output, error] {
+        if rustix::io::fcntl_getfd(number()) == Err(Errno::BADF)
+            && let Ok(null) = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())
+        {
+            // The lowest number that is free is this one's, and it stays so.
+            core::mem::forget(null);
+        }
+    }
+}
+
 /// Standard input.
 #[must_use]
 pub fn input() -> BorrowedFd<'static> {
-    // SAFETY: wisp never closes descriptor 0; if its parent did, reads fail with EBADF, which is an error, not UB.
+    // SAFETY: wisp never closes descriptor 0, and `occupy` fills it where the parent closed it.
     unsafe { rustix::stdio::stdin() }
 }
 
 /// Standard output.
 #[must_use]
 pub fn output() -> BorrowedFd<'static> {
-    // SAFETY: wisp never closes descriptor 1; if its parent did, writes fail with EBADF, which is an error, not UB.
+    // SAFETY: wisp never closes descriptor 1, and `occupy` fills it where the parent closed it.
     unsafe { rustix::stdio::stdout() }
 }
 
 /// Standard error.
 #[must_use]
 pub fn error() -> BorrowedFd<'static> {
-    // SAFETY: wisp never closes descriptor 2; if its parent did, writes fail with EBADF, which is an error, not UB.
+    // SAFETY: wisp never closes descriptor 2, and `occupy` fills it where the parent closed it.
     unsafe { rustix::stdio::stderr() }
 }
 
