@@ -137,6 +137,7 @@ check: ## formatting, clippy, documentation and house rules; warnings are errors
 
 install: $(if $(wildcard $(OUT)/wisp),,build) ## copy to DESTDIR= PREFIX= (BINDIR= LIBEXECDIR= DOCDIR=)
 	install -Dm755 $(OUT)/wisp $(DESTDIR)$(BINDIR)/wisp
+	ln -sf wisp $(DESTDIR)$(BINDIR)/imds
 	install -Dm755 $(OUT)/wisp-initramfs $(DESTDIR)$(LIBEXECDIR)/wisp/wisp-initramfs
 	install -Dm644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE
 

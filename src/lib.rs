@@ -20,6 +20,8 @@
 //! a service (fetch over http), a volume, a seed ─► metadata, one provider::Source ┴─► provider::Reader ─► imds, JSON
 //! ```
 //!
+//! The first packet is sent when the first value is asked for; `--network` (a lease) and a seed with a URL are earlier.
+//!
 //! The rooms listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
 //! value with its reason, so a dry run, the log of what is meant and "a second run changes nothing" come for free.
 //!

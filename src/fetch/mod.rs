@@ -2,7 +2,8 @@
 //!
 //! A [`Session`] is one token and one connection for everything that is asked of one service. It tells absence from
 //! failure: what the service does not have is `None`, and what it could not say is an error, after as many tries as the
-//! [`Policy`] has time for. It must never follow a redirect, use a proxy, keep a cookie or look up a name, and what it
+//! [`Policy`] has time for. It must never follow a redirect, use a proxy, keep a cookie or look up a name (only [`Web`] does, whose
+//! URLs name servers), and what it
 //! says to the operator holds neither a query string nor a header nor a body.
 #![forbid(unsafe_code)]
 

@@ -76,9 +76,12 @@ impl Machine {
     /// Why there is no verdict.
     #[must_use]
     pub fn unknown(&self) -> Error {
-        let why = match self.evidence.hidden {
-            true => "this machine shows no mark of any that wisp knows; some of them only root can see",
-            false => "this machine shows no mark of any that wisp knows",
+        let why = match (self.evidence.container, self.evidence.hidden) {
+            (true, _) => {
+                "this is a container: firmware and disks are the host's and were not looked at; CLOUD= says it"
+            }
+            (_, true) => "this machine shows no mark of any that wisp knows; some of them only root can see",
+            _ => "this machine shows no mark of any that wisp knows",
         };
         Error::absent("find the cloud", why)
     }
