@@ -22,8 +22,8 @@ pub(super) const COMMAND: Command = Command {
     help: "FILE is standard input if it is missing or -. The format is told by the first\n\
            bytes. All members and frames are unpacked, and what they hold is unpacked\n\
            again while it is compressed itself. Checksums are verified; an error may\n\
-           come after part of the output. Windows above 128 MiB (zstd) and dictionaries above\n\
-           64 MiB (xz, lzma) are refused.\n\
+           come after part of the output. Windows above 128 MiB (zstd) and dictionaries\n\
+           above 64 MiB (xz, lzma) are refused.\n\
            \n\
            --once   undo one layer of compression only\n",
     takes_any_word: false,
