@@ -37,10 +37,7 @@ impl Reader<'_> {
         if id.is_none() {
             return Err(Error::absent("read the identity of this machine from", "it is not told").to(cloud.title));
         }
-        let hostname = match self.local.hostname.clone() {
-            Some(name) => Some(name),
-            None => self.line(&cloud.hostname)?,
-        };
+        let hostname = self.line(&cloud.hostname)?.or_else(|| self.local.hostname.clone());
         let (region, zone) = (self.line(&cloud.region)?, self.line(&cloud.zone)?);
         let keys = self.keys()?;
         let nics = self.nics()?.into_iter().map(|nic| {

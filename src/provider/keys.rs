@@ -31,9 +31,19 @@ impl Reader<'_> {
     /// # Errors
     /// Those of the source; `Corrupt` for a document that is none. No keys are no error.
     pub fn keys(&mut self) -> Result<Vec<Key>> {
+        let told = self.told_keys();
+        let mut own = Vec::new();
+        self.local.keys.iter().for_each(|key| add(key, &mut own));
+        match told {
+            Ok(keys) if keys.is_empty() => Ok(own),
+            Err(_) if !own.is_empty() => Ok(own),
+            _ => told,
+        }
+    }
+
+    /// Those that the service has.
+    fn told_keys(&mut self) -> Result<Vec<Key>> {
         let mut keys = Vec::new();
-        let own = self.local.keys.clone();
-        own.iter().for_each(|key| add(key, &mut keys));
         match self.cloud.keys {
             Keys::None => {}
             Keys::Listing(path) => self.listed(path, &mut keys)?,

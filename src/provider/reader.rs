@@ -25,7 +25,8 @@ pub struct Identity {
     pub interfaces: Vec<(String, String)>,
 }
 
-/// Values that media of this machine state, and that the service does not overrule.
+/// Values that media of this machine state. Their user-data goes before the service's, and the rest counts where the
+/// service has nothing or does not answer, as for cloud-init on Azure.
 #[derive(Clone, Debug, Default)]
 pub struct Local {
     /// The name of the machine.
@@ -176,9 +177,10 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As [`Self::bytes`].
     pub fn hostname(&mut self) -> Result<Option<Vec<u8>>> {
-        match &self.local.hostname {
-            Some(name) => Ok(Some(name.clone().into_bytes())),
-            None => self.bytes(&self.cloud.hostname),
+        let told = self.bytes(&self.cloud.hostname);
+        match (&told, &self.local.hostname) {
+            (Ok(None) | Err(_), Some(name)) => Ok(Some(name.clone().into_bytes())),
+            _ => told,
         }
     }
 

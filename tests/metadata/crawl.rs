@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use wisp::error::Kind;
 use wisp::fetch::{Endpoint, Policy};
 use wisp::metadata::service::{Http, Way};
-use wisp::provider::{CLOUDS, Cloud, Field, Identity, Reader};
+use wisp::provider::{CLOUDS, Cloud, Field, Identity, Local, Reader};
 
 use crate::server::{Options, Server, folder};
 
@@ -88,6 +88,27 @@ fn every_cloud_is_understood_as_recorded() {
         assert_eq!(server.connections(), 1, "{recording}");
     }
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// As cloud-init has it on Azure: custom data of the disc first, names and keys of the service first.
+#[test]
+fn a_provisioning_disc_fills_what_the_service_has_not() {
+    let cloud = CLOUDS.iter().find(|cloud| cloud.name == "azure").unwrap();
+    let local = || Local {
+        hostname: Some("on-disc".to_owned()),
+        userdata: Some(b"#!/bin/sh".to_vec()),
+        keys: vec!["ssh-rsa AAAA disc".to_owned()],
+    };
+    let tell = |_: &str| {};
+    for (recording, on_disc) in [("azure", false), ("azure/bare", true)] {
+        let server = Server::start(Options::of(recording));
+        let http = Http::new(cloud.service.as_ref().unwrap(), way(&server, Policy::METADATA), "300", &tell);
+        let mut reader = Reader::new(cloud, Box::new(http), identity("azure"));
+        reader.set_local(local());
+        assert_eq!(reader.userdata().unwrap().unwrap(), b"#!/bin/sh");
+        assert_eq!(reader.hostname().unwrap().unwrap(), b"web-1");
+        assert_eq!(reader.keys_text().unwrap() == b"ssh-rsa AAAA disc\n", on_disc, "{recording}");
+    }
 }
 
 #[test]
