@@ -1,6 +1,7 @@
 //! What is taken for base64 and what is not, and every limit.
 
 use super::*;
+#[cfg(feature = "full")]
 use crate::error::Kind;
 use base64ct::{Base64, Encoding as _};
 
