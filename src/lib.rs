@@ -112,7 +112,7 @@ pub mod packet;
 // Every word of the kernel command line and of the configuration that wisp heeds.
 pub mod settings;
 
-// What the user sent: unpacked.
+// What the user sent: unpacked, its kind, and what it says.
 pub mod userdata;
 
 // Clouds as rows of one table: how each is recognised, asked and understood.
@@ -128,6 +128,12 @@ pub mod sys;
 
 // Lines for the operator.
 pub mod log;
+
+// Users, groups, the keys that may log in, the keys that the machine shows.
+pub mod account;
+
+// OpenRC or systemd below a root: what starts at boot.
+pub mod service;
 
 // Writes that are verified.
 pub mod disk;
@@ -147,8 +153,14 @@ pub mod metadata;
 // Carries out a growing plan, and accounts for it.
 pub mod grow;
 
+// What mdev does when a device comes or goes.
+pub mod hotplug;
+
 // PID 1 before switch_root, and the builder of its initramfs.
 pub mod initramfs;
+
+// First boot: four phases, one table of actions, and a record of what was done for this instance.
+pub mod boot;
 
 // The command line: one table, one file a command.
 pub mod command;

@@ -118,7 +118,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let log = Log::stderr();
     let machine = Machine::look(root);
     machine.settings.complaints.iter().for_each(|complaint| log.warning(complaint));
-    let mut access = match machine.access() {
+    let access = match machine.access() {
         Ok(access) => access,
         Err(error) => {
             log.error(&format!("{error}"));

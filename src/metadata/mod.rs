@@ -26,6 +26,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::net::IpAddr;
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
@@ -48,6 +49,12 @@ pub struct Access<'a> {
     /// The cloud, and why it is this one.
     pub verdict: Verdict,
     machine: &'a Machine,
+    network: RefCell<Network>,
+}
+
+/// What is known of the network, which may be configured meanwhile.
+#[derive(Debug, Default)]
+struct Network {
     interfaces: Vec<Interface>,
     /// Servers of names that a lease told.
     servers: Vec<IpAddr>,
@@ -102,7 +109,7 @@ impl Machine {
         let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
         // Without netlink there are no names of interfaces to give, and no link-local service to ask.
         let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
-        Ok(Access { verdict, machine: self, interfaces, servers: Vec::new(), through: None })
+        Ok(Access { verdict, machine: self, network: RefCell::new(Network { interfaces, ..Network::default() }) })
     }
 }
 
@@ -112,13 +119,13 @@ impl<'a> Access<'a> {
     ///
     /// # Errors
     /// As [`link::reach`].
-    pub fn reach(&mut self, log: &Log) -> Result<Option<Held>> {
+    pub fn reach(&self, log: &Log) -> Result<Option<Held>> {
         let Some(want) = self.want()? else { return Ok(None) };
         let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
         let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
-        self.interfaces = link::interfaces().unwrap_or_default();
-        self.servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
-        self.through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
+        let servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
+        let through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
+        self.network.replace(Network { interfaces: link::interfaces().unwrap_or_default(), servers, through });
         Ok(Some(held))
     }
 
@@ -162,18 +169,21 @@ impl<'a> Access<'a> {
     }
 
     fn seed(&self, cloud: &'static Cloud, tell: &dyn Fn(&str)) -> Result<Reader<'a>> {
-        let place = seed::Place { machine: self.machine, servers: &self.servers, tell };
+        let network = self.network.borrow();
+        let place = seed::Place { machine: self.machine, servers: &network.servers, tell };
         seed::open(cloud, &place, self.identity())
     }
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let service = cloud.service.as_ref().ok_or_else(|| Error::absent("find the service of", cloud.title))?;
-        let scopes: Vec<u32> =
-            link::candidates(&self.interfaces, service.interface).iter().map(|interface| interface.index).collect();
+        let scopes: Vec<u32> = link::candidates(&self.network.borrow().interfaces, service.interface)
+            .iter()
+            .map(|interface| interface.index)
+            .collect();
         let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
         let way = service::Way {
             endpoints: service::endpoints(cloud, &scopes)?,
-            interface: self.through.clone(),
+            interface: self.network.borrow().through.clone(),
             policy: Policy { total, ..Policy::METADATA },
         };
         let http = service::Http::new(service, way, &self.machine.lifetime, tell);
@@ -207,7 +217,7 @@ impl<'a> Access<'a> {
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             now: clock::wall().as_secs(),
-            interfaces: self.interfaces.iter().map(name_and_mac).collect(),
+            interfaces: self.network.borrow().interfaces.iter().map(name_and_mac).collect(),
         }
     }
 }

@@ -17,7 +17,7 @@ const ENVIRONMENT: &str = "http://schemas.dmtf.org/ovf/environment/1";
 const AZURE: &str = "http://schemas.microsoft.com/windowsazure";
 const SET: &str = "ProvisioningSection/LinuxProvisioningConfigurationSet";
 
-/// What the medium states: the name of the machine, the custom data (which goes before the service's user-data, as for
+/// What the medium states: the names of the machine and of its user, the custom data (which goes before the service's user-data, as for
 /// cloud-init), and those keys that are there in full. Passwords are left where they are.
 ///
 /// # Errors
@@ -38,6 +38,7 @@ pub fn parse(bytes: &[u8]) -> Result<Local> {
     }
     Ok(Local {
         hostname: text(set, "HostName")?,
+        admin: text(set, "UserName")?,
         userdata: text(set, "CustomData")?.map(|data| base64::decode(data.as_bytes())).transpose()?,
         keys,
     })

@@ -59,6 +59,8 @@ pub struct Cloud {
     pub region: Item,
     /// The zone in the region, as the cloud spells it.
     pub zone: Item,
+    /// The account that the user asked for when the machine was made, where the cloud asks for one.
+    pub admin: Item,
     /// The public keys of those who may log in.
     pub keys: Keys,
     /// What the user sent.

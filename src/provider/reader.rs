@@ -31,6 +31,8 @@ pub struct Identity {
 pub struct Local {
     /// The name of the machine.
     pub hostname: Option<String>,
+    /// The account that the user asked for.
+    pub admin: Option<String>,
     /// What the user sent, unwrapped.
     pub userdata: Option<Vec<u8>>,
     /// Public keys, a line each.
@@ -180,6 +182,18 @@ impl<'a> Reader<'a> {
         let told = self.bytes(&self.cloud.hostname);
         match (&told, &self.local.hostname) {
             (Ok(None) | Err(_), Some(name)) => Ok(Some(name.clone().into_bytes())),
+            _ => told,
+        }
+    }
+
+    /// The account that the user asked the cloud for, where one is asked for.
+    ///
+    /// # Errors
+    /// As [`Self::line`].
+    pub fn admin(&mut self) -> Result<Option<String>> {
+        let told = self.line(&self.cloud.admin);
+        match (&told, &self.local.admin) {
+            (Ok(None) | Err(_), Some(name)) => Ok(Some(name.clone())),
             _ => told,
         }
     }

@@ -14,6 +14,35 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+/// A phase of the first boot; each is a process of its own, started by the init system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Before the network.
+    Boot,
+    /// When metadata can be reached.
+    Early,
+    /// Before anybody may log in.
+    Main,
+    /// After everything else.
+    Final,
+}
+
+impl Phase {
+    /// In the order in which they run.
+    pub const ALL: [Self; 4] = [Self::Boot, Self::Early, Self::Main, Self::Final];
+
+    /// What its command is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Boot => "boot",
+            Self::Early => "early",
+            Self::Main => "main",
+            Self::Final => "final",
+        }
+    }
+}
+
 /// Which cloud to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cloud {
@@ -33,8 +62,8 @@ pub enum Cloud {
 pub struct Agent {
     /// `CLOUD`.
     pub cloud: Cloud,
-    /// `CLOUD_USER`: who is made and given the keys.
-    pub user: String,
+    /// `CLOUD_USER`: who is made and given the keys; `None` if nobody is said, and then the cloud may say it.
+    pub user: Option<String>,
     /// `TINY_CLOUD_VAR`: the folder of the agent's state. The default is below the root prefix, a value is as it is.
     pub var: String,
     /// `TINY_CLOUD_LOGS`: the folder of the logs of user scripts, likewise.
@@ -43,6 +72,13 @@ pub struct Agent {
     pub token_ttl: Duration,
     /// `METADATA_DEADLINE`: how long metadata is waited for in all; `None`: as long as is usual on the cloud.
     pub deadline: Option<Duration>,
+    /// `INIT_ACTIONS_BOOT`, `_EARLY`, `_MAIN`, `_FINAL`: the actions of a phase, instead of the usual ones; the last said
+    /// of a phase counts. An empty list is one.
+    pub actions: Vec<(Phase, Vec<String>)>,
+    /// `SKIP_INIT_ACTIONS`.
+    pub skip: Vec<String>,
+    /// `HOTPLUG_MODULES`.
+    pub hotplugs: Vec<String>,
     /// What could not be meant, each a sentence. None shows a value: they can be secrets in the wrong place.
     pub complaints: Vec<String>,
 }
@@ -70,6 +106,9 @@ const SECONDS_LIMIT: u64 = 21600;
 /// What `useradd` accepts; every name of a user ends up in paths and lines of other files.
 const USER_LENGTH_LIMIT: usize = 32;
 
+/// Who is made and given the keys if nobody says another name.
+pub const DEFAULT_USER: &str = "alpine";
+
 /// One key.
 struct Key {
     /// As the configuration has it.
@@ -87,23 +126,24 @@ const KEYS: &[Key] = &[
             Ok(())
         },
     },
-    Key { name: "CLOUD_USER", take: |agent, value, _| user(value).map(|user| agent.user = user) },
+    Key { name: "CLOUD_USER", take: |agent, value, _| user(value).map(|user| agent.user = Some(user)) },
     Key { name: "TINY_CLOUD_VAR", take: |agent, value, _| folder(value).map(|folder| agent.var = folder) },
     Key { name: "TINY_CLOUD_LOGS", take: |agent, value, _| folder(value).map(|folder| agent.logs = folder) },
     Key { name: "IMDS_TOKEN_TTL", take: |agent, value, _| seconds(value).map(|span| agent.token_ttl = span) },
     Key { name: "METADATA_DEADLINE", take: |agent, value, _| seconds(value).map(|span| agent.deadline = Some(span)) },
+    Key { name: "INIT_ACTIONS_BOOT", take: |agent, value, _| actions(agent, Phase::Boot, value) },
+    Key { name: "INIT_ACTIONS_EARLY", take: |agent, value, _| actions(agent, Phase::Early, value) },
+    Key { name: "INIT_ACTIONS_MAIN", take: |agent, value, _| actions(agent, Phase::Main, value) },
+    Key { name: "INIT_ACTIONS_FINAL", take: |agent, value, _| actions(agent, Phase::Final, value) },
+    Key { name: "SKIP_INIT_ACTIONS", take: |agent, value, _| words(value).map(|words| agent.skip = words) },
+    Key { name: "HOTPLUG_MODULES", take: |agent, value, _| words(value).map(|words| agent.hotplugs = words) },
 ];
 
-/// Keys of Tiny Cloud that nothing of wisp heeds; a file that has them is in order.
-const UNHEEDED: &[&str] = &[
-    "HOTPLUG_TYPE",
-    "HOTPLUG_MODULES",
-    "SKIP_INIT_ACTIONS",
-    "INIT_ACTIONS_BOOT",
-    "INIT_ACTIONS_EARLY",
-    "INIT_ACTIONS_MAIN",
-    "INIT_ACTIONS_FINAL",
-];
+/// Keys that mean something when they are empty: do nothing in this phase.
+const MAY_BE_EMPTY: &str = "INIT_ACTIONS_";
+
+/// Keys of Tiny Cloud that nothing of wisp heeds; a file that has them is in order. Of hotplug there is one type.
+const UNHEEDED: &[&str] = &["HOTPLUG_TYPE"];
 
 impl Agent {
     /// Reads the settings from all the places where they can be said.
@@ -111,11 +151,14 @@ impl Agent {
     pub fn parse(sources: &Sources<'_>) -> Self {
         let mut agent = Self {
             cloud: Cloud::Auto,
-            user: "alpine".into(),
+            user: None,
             var: format!("{}/var/lib/cloud", sources.root),
             logs: format!("{}/var/log", sources.root),
             token_ttl: TOKEN_TTL,
             deadline: None,
+            actions: Vec::new(),
+            skip: Vec::new(),
+            hotplugs: Vec::new(),
             complaints: Vec::new(),
         };
         agent.read_environment(sources.environment);
@@ -171,7 +214,7 @@ impl Agent {
     }
 
     fn set(&mut self, key: &Key, value: &str, said: &str) {
-        if value.is_empty() {
+        if value.is_empty() && !key.name.starts_with(MAY_BE_EMPTY) {
             return;
         }
         if let Err(why) = (key.take)(self, value, said) {
@@ -189,6 +232,22 @@ fn user(value: &str) -> Result<String, &'static str> {
     let first = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     let fits = value.len() <= USER_LENGTH_LIMIT;
     if first && fits && value.bytes().all(inner) { Ok(value.into()) } else { Err("not a name for a user") }
+}
+
+fn actions(agent: &mut Agent, phase: Phase, value: &str) -> Result<(), &'static str> {
+    agent.actions.push((phase, words(value)?));
+    Ok(())
+}
+
+/// Names divided by white space.
+fn words(value: &str) -> Result<Vec<String>, &'static str> {
+    let is_inner = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    let all = value.split_whitespace();
+    if all.clone().all(|word| word.chars().all(is_inner)) {
+        Ok(all.map(String::from).collect())
+    } else {
+        Err("not a list of names")
+    }
 }
 
 fn folder(value: &str) -> Result<String, &'static str> {
@@ -220,8 +279,9 @@ mod tests {
     fn without_a_word_the_defaults_hold() {
         let line = Cmdline::parse("quiet wisp.grow=off");
         let settings = Agent::parse(&Sources { root: "", environment: b"", file: None, cmdline: &line });
-        let Agent { cloud, user, var, logs, token_ttl, deadline, complaints } = settings;
-        assert_eq!((cloud, user.as_str(), complaints.len()), (Cloud::Auto, "alpine", 0));
+        let Agent { cloud, user, var, logs, token_ttl, deadline, actions, skip, hotplugs, complaints } = settings;
+        assert_eq!((cloud, user, complaints.len()), (Cloud::Auto, None, 0));
+        assert_eq!((actions, skip, hotplugs), (Vec::new(), Vec::new(), Vec::new()));
         assert_eq!((var.as_str(), logs.as_str()), ("/var/lib/cloud", "/var/log"));
         assert_eq!((token_ttl, deadline), (TOKEN_TTL, None));
         assert_eq!(agent("", "", "").var, "/mnt/var/lib/cloud", "the default lies below the root");
@@ -232,12 +292,16 @@ mod tests {
         let settings = agent(
             "",
             "CLOUD=aws\nCLOUD_USER=ann-b.2\nTINY_CLOUD_VAR=/srv/state/\nTINY_CLOUD_LOGS='/srv/my logs'\n\
-             IMDS_TOKEN_TTL=5\nMETADATA_DEADLINE=\"600\"\nHOTPLUG_TYPE=mdev\nSKIP_INIT_ACTIONS='a b'\n",
+             IMDS_TOKEN_TTL=5\nMETADATA_DEADLINE=\"600\"\nHOTPLUG_TYPE=mdev\nSKIP_INIT_ACTIONS='a b'\n\
+             HOTPLUG_MODULES=vnic_eth_hotplug\nINIT_ACTIONS_EARLY=\nINIT_ACTIONS_MAIN='set_hostname'\n",
             "",
         );
         assert_eq!(settings.cloud, named("aws", "CLOUD= in line 1 of /etc/wisp.conf"));
-        assert_eq!((settings.user.as_str(), settings.var.as_str()), ("ann-b.2", "/srv/state"));
+        assert_eq!((settings.user.as_deref(), settings.var.as_str()), (Some("ann-b.2"), "/srv/state"));
         assert_eq!(settings.logs, "/srv/my logs");
+        assert_eq!((settings.skip.join(" "), settings.hotplugs.join(" ")), ("a b".into(), "vnic_eth_hotplug".into()));
+        let lists = [(Phase::Early, Vec::new()), (Phase::Main, Vec::from(["set_hostname".into()]))];
+        assert_eq!(settings.actions, lists, "an empty list is one");
         assert_eq!((settings.token_ttl.as_secs(), settings.deadline.map(|it| it.as_secs())), (5, Some(600)));
         assert_eq!(settings.complaints, [""; 0]);
     }
@@ -255,8 +319,8 @@ mod tests {
         }
         assert_eq!(cloud("", "CLOUD=gcp", "wisp.cloud="), named("gcp", "CLOUD= in line 1 of /etc/wisp.conf"));
         assert_eq!(agent("", "IMDS_TOKEN_TTL=5", "wisp.imds-token-ttl=6").token_ttl, Duration::from_secs(6));
-        assert_eq!(agent("", "", "wisp.Cloud_User=x").user, "x");
-        assert_eq!(agent("", "CLOUD_USER=a\nCLOUD_USER=b", "").user, "b");
+        assert_eq!(agent("", "", "wisp.Cloud_User=x").user.as_deref(), Some("x"));
+        assert_eq!(agent("", "CLOUD_USER=a\nCLOUD_USER=b", "").user.as_deref(), Some("b"));
     }
 
     #[test]

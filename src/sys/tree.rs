@@ -44,6 +44,31 @@ pub fn remove_directory(path: &str) -> Result<()> {
     rustix::fs::rmdir(path).map_err(|errno| refused(errno, "remove the directory").to(path))
 }
 
+/// Makes `path` a symbolic link to `target`, unless it is one already.
+///
+/// # Errors
+/// `Os`: EEXIST when something else is there.
+pub fn make_link(target: &str, path: &str) -> Result<()> {
+    let is_same =
+        || rustix::fs::readlink(path, alloc::vec::Vec::new()).is_ok_and(|old| old.to_bytes() == target.as_bytes());
+    match rustix::fs::symlink(target, path) {
+        Err(Errno::EXIST) if is_same() => Ok(()),
+        outcome => outcome.map_err(|errno| refused(errno, "make the symbolic link").to(path)),
+    }
+}
+
+/// Removes the file or symbolic link `path`; whether there was one.
+///
+/// # Errors
+/// `Os`: EISDIR for a directory.
+pub fn remove_file(path: &str) -> Result<bool> {
+    match rustix::fs::unlink(path) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(errno) => Err(refused(errno, "remove").to(path)),
+    }
+}
+
 /// Whether something, be it a dangling link, is called `path`.
 #[must_use]
 pub fn is_there(path: &str) -> bool {

@@ -4,6 +4,10 @@
 //! What comes out is secret, as what went in: nothing here puts a byte of it into an error.
 #![forbid(unsafe_code)]
 
+mod form;
+
+pub use form::{Form, Userdata};
+
 use alloc::format;
 use alloc::vec::Vec;
 

@@ -95,6 +95,7 @@ fn every_cloud_is_understood_as_recorded() {
 fn a_provisioning_disc_fills_what_the_service_has_not() {
     let cloud = CLOUDS.iter().find(|cloud| cloud.name == "azure").unwrap();
     let local = || Local {
+        admin: None,
         hostname: Some("on-disc".to_owned()),
         userdata: Some(b"#!/bin/sh".to_vec()),
         keys: vec!["ssh-rsa AAAA disc".to_owned()],

@@ -1,0 +1,106 @@
+//! What an action is given: the machine, its settings, its metadata, and a way to say what it does.
+
+use super::journal::Journal;
+use crate::error::{Error, Kind, Result};
+use crate::log::Log;
+use crate::metadata::{Access, Machine};
+use crate::provider::Reader;
+use crate::settings::{Agent, DEFAULT_USER, Phase};
+use crate::userdata::Userdata;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// What an action is given.
+pub struct Context<'a> {
+    /// The phase that runs.
+    pub phase: Phase,
+    /// The machine, as looked at once.
+    pub machine: &'a Machine,
+    /// The ways to its metadata; `None` where no cloud shows itself.
+    pub access: Option<&'a Access<'a>>,
+    /// What hears of second tries.
+    pub tell: &'a dyn Fn(&str),
+    /// Where lines go.
+    pub log: &'a Log,
+    /// What the user sent, as it was saved when this phase began, or by this phase.
+    pub userdata: Userdata,
+    /// What was done for this instance.
+    pub journal: Journal,
+    /// What went wrong in this phase so far, each with its action.
+    pub failures: Vec<(&'static str, Error)>,
+    opened: Option<Result<Reader<'a>>>,
+    /// A service that did not answer is not waited for again by the next action.
+    silent: Option<Error>,
+}
+
+impl<'a> Context<'a> {
+    /// What an action of `phase` is given.
+    #[must_use]
+    pub const fn new(
+        phase: Phase,
+        machine: &'a Machine,
+        access: Option<&'a Access<'a>>,
+        (log, tell): (&'a Log, &'a dyn Fn(&str)),
+        userdata: Userdata,
+        journal: Journal,
+    ) -> Self {
+        Self { phase, machine, access, tell, log, userdata, journal, failures: Vec::new(), opened: None, silent: None }
+    }
+
+    /// In front of every path; empty on a real system.
+    #[must_use]
+    pub fn root(&self) -> &'a str {
+        &self.machine.root
+    }
+
+    /// What the machine is told.
+    #[must_use]
+    pub const fn settings(&self) -> &'a Agent {
+        &self.machine.settings
+    }
+
+    /// Whether this is the running system and not a tree of files: names may be set, programs started.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.machine.root.is_empty()
+    }
+
+    /// One line of what an action does.
+    pub fn say(&self, line: &str) {
+        self.log.info(&format!("      {line}"));
+    }
+
+    /// One line of what is odd.
+    pub fn warn(&self, line: &str) {
+        self.log.warning(&format!("      {line}"));
+    }
+
+    /// What `look` reads of the metadata. Whoever does not answer before the deadline of the first question is not asked
+    /// the next one.
+    ///
+    /// # Errors
+    /// `Absent` where no cloud shows itself; those of opening and reading.
+    pub fn ask<T>(&mut self, look: impl FnOnce(&mut Reader<'a>) -> Result<T>) -> Result<T> {
+        if let Some(error) = &self.silent {
+            return Err(error.clone());
+        }
+        let access = self.access.ok_or_else(|| self.machine.unknown())?;
+        let tell = self.tell;
+        let reader = self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone());
+        let answer = reader.and_then(look);
+        if let Err(error) = &answer
+            && matches!(error.kind, Kind::TimedOut | Kind::Os(_))
+        {
+            self.silent = Some(error.clone());
+        }
+        answer
+    }
+
+    /// The name of the account that is made and given the keys: as the user-data says, else the configuration, else the
+    /// cloud, else `alpine`.
+    pub fn user(&mut self) -> String {
+        let said = self.userdata.user().or(self.settings().user.as_deref()).map(String::from);
+        said.or_else(|| self.ask(Reader::admin).ok().flatten()).unwrap_or_else(|| DEFAULT_USER.into())
+    }
+}

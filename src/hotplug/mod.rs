@@ -1,0 +1,2 @@
+//! What mdev does when a device comes or goes.
+#![forbid(unsafe_code)]
