@@ -4,9 +4,11 @@
 RECORDED=$QEMU_DIR/../tests/metadata/recorded
 METADATA_PORT=80
 
-# metadata_address CLOUD: where its service is. Networks of our own making have it behind the address QEMU would take.
-metadata_address() {
+# addresses_of CLOUD: where its service is, and the server that reports go to where that is another one. Networks of our
+# own making have it behind the address QEMU would take.
+addresses_of() {
     case $1 in
+        azure*) echo 169.254.169.254 168.63.129.16 ;;
         scaleway*) echo 169.254.42.42 ;;
         alibaba*) echo 100.100.100.200 ;;
         nocloud* | incus*) echo 10.0.2.100 ;;
@@ -40,11 +42,15 @@ firmware_of() {
     for type in "${!tables[@]}"; do DEVICES+=(-smbios "type=$type${tables[$type]}"); done
 }
 
-# service_of CLOUD [FAULT]: a NIC behind which the cloud's metadata service answers, and nothing else does: the network
-# has no way out. What passes the NIC is kept in packets.pcap, what the service is asked in service.log.
+# service_of CLOUD [FAULT]: a NIC behind which the cloud's servers answer, and nothing else does: the network has no way
+# out. What passes the NIC is kept in packets.pcap, what the service is asked in service.log.
 service_of() {
-    local cloud=$1 address
-    address=$(metadata_address "$cloud")
+    local cloud=$1 address addresses network
+    addresses=$(addresses_of "$cloud")
+    network=$(network_around "$addresses")
+    for address in $addresses; do
+        network+=",guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock"
+    done
     stop_service
     [ -x "$BUILD/metadata-server" ] || fail 'build/metadata-server is missing: run make build/metadata-server'
     rm -f service.log service.output packets.pcap
@@ -56,14 +62,15 @@ service_of() {
         sleep 0.05
     done
     touch service.log
-    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$address"),guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock"
+    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$network"
         -device "virtio-net-pci,netdev=metadata,romfile=,mac=$(machine_of "$cloud" mac)"
         -object "filter-dump,id=packets,netdev=metadata,file=packets.pcap")
 }
 
-# network_around ADDRESS: QEMU forwards only what lies in its own network. Its DHCP begins at the fifteenth address.
+# network_around ADDRESSES: QEMU forwards only what lies in its own network. Its DHCP begins at the fifteenth address.
 network_around() {
     case $1 in
+        *168.63.*) echo 168.0.0.0/7,host=169.254.0.2,dhcpstart=169.254.10.15 ;; # the smallest with both
         169.254.*) echo 169.254.0.0/16,host=169.254.0.2,dhcpstart=169.254.10.15 ;;
         *) echo "${1%.*}.0/24" ;;
     esac
@@ -144,6 +151,9 @@ expect_connections() { expect_same "the number of connections to the service" "$
 
 # asked REGEX: how many requests or connections of the service's log match.
 asked() { grep -cE -- "$1" service.log || true; }
+
+# reports: what the service was told about the machine, one report a line: METHOD TARGET STATUS sent BODY.
+reports() { sed -nE '/^[0-9]+ (POST|PATCH) /{N;s/\n[0-9]+//;s/^[0-9]+ //;p}' service.log; }
 
 # packets FILTER: those that match, one a line, in tcpdump's words.
 packets() { tcpdump -nr packets.pcap "$1" 2>/dev/null; }
