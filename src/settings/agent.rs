@@ -231,12 +231,12 @@ fn user(value: &str) -> Result<String, &'static str> {
     if is_user_name(value) { Ok(value.into()) } else { Err("not a name for a user") }
 }
 
-/// Whether `name` can be that of a user: it ends up in paths and in lines of other files.
+/// Whether a user may be called so, whoever wants it: letters, digits, `_`, `-` and `.`, a letter or `_` first.
 #[must_use]
-pub fn is_user_name(name: &str) -> bool {
+pub fn is_user_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first && name.len() <= USER_LENGTH_LIMIT && name.bytes().all(inner)
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    first && text.len() <= USER_LENGTH_LIMIT && text.bytes().all(inner)
 }
 
 fn actions(agent: &mut Agent, phase: Phase, value: &str) -> Result<(), &'static str> {
