@@ -143,6 +143,19 @@ impl<'a> Access<'a> {
         Ok(Some(Want { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
     }
 
+    /// The identity of this instance, where the firmware states it: nobody has to be asked.
+    #[must_use]
+    pub fn stated_id(&self) -> Option<String> {
+        let check = self.verdict.cloud.check.as_ref()?;
+        self.identity().known(check)
+    }
+
+    /// Whether what the cloud says is on a network.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.sign_of_label(self.verdict.cloud).is_none() && !matches!(self.want(), Ok(None))
+    }
+
     /// A reader of everything that the cloud says. `tell` hears of second tries.
     ///
     /// # Errors

@@ -289,7 +289,8 @@ fn assigned(text: &[u8], key: &str) -> Option<Vec<u8>> {
 
 impl Identity {
     /// What the firmware says that `check` is about.
-    fn known(&self, check: &Check) -> Option<String> {
+    #[must_use]
+    pub fn known(&self, check: &Check) -> Option<String> {
         let (field, start) = check.known;
         self.firmware
             .iter()

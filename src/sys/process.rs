@@ -222,6 +222,12 @@ pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// The number of this process.
+#[must_use]
+pub fn own_number() -> i32 {
+    rustix::process::getpid().as_raw_pid()
+}
+
 /// Whether this is the first process, of the machine or of a container.
 #[must_use]
 pub fn is_first() -> bool {
