@@ -3,6 +3,7 @@
 
 RECORDED=$QEMU_DIR/../tests/metadata/recorded
 METADATA_PORT=80
+NETWORK= # what else QEMU's network is told, such as a port to forward
 
 # metadata_address CLOUD: where its service is. Networks of our own making have it behind the address QEMU would take.
 metadata_address() {
@@ -40,24 +41,32 @@ firmware_of() {
     for type in "${!tables[@]}"; do DEVICES+=(-smbios "type=$type${tables[$type]}"); done
 }
 
-# service_of CLOUD [FAULT]: a NIC behind which the cloud's metadata service answers, and nothing else does: the network
-# has no way out. What passes the NIC is kept in packets.pcap, what the service is asked in service.log.
+# service_of CLOUD [FAULT [FOLDER]]: a NIC behind which the cloud's metadata service answers, and nothing else does: the
+# network has no way out. What the replies in FOLDER say replaces the cloud's own. What passes the NIC is kept in
+# packets.pcap, what the service is asked in service.log.
 service_of() {
-    local cloud=$1 address
+    local cloud=$1 address over=()
     address=$(metadata_address "$cloud")
     stop_service
     [ -x "$BUILD/metadata-server" ] || fail 'build/metadata-server is missing: run make build/metadata-server'
-    rm -f service.log service.output packets.pcap
+    rm -f service.log service.output
+    [ -z "${3:-}" ] || over=(--over "$3")
     setpriv --pdeathsig KILL "$BUILD/metadata-server" "$cloud" --unix "$PWD/service.sock" --any-port \
-        --log service.log --fault "${2:-none}" >service.output 2>&1 &
+        "${over[@]}" --log service.log --fault "${2:-none}" >service.output 2>&1 &
     SERVICE=$!
     until [ -s service.output ]; do
         kill -0 "$SERVICE" 2>/dev/null || fail "the metadata service of $cloud did not start"
         sleep 0.05
     done
     touch service.log
-    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$address"),guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock"
-        -device "virtio-net-pci,netdev=metadata,romfile=,mac=$(machine_of "$cloud" mac)"
+    network_of "$cloud" "guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock"
+}
+
+# network_of CLOUD [OPTION...]: a NIC of this cloud's, and DHCP; nobody else is there unless an OPTION of QEMU's says so.
+network_of() {
+    rm -f packets.pcap
+    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$(metadata_address "$1")")$(printf ',%s' "${@:2}" $NETWORK | sed 's/,$//')"
+        -device "virtio-net-pci,netdev=metadata,romfile=,mac=$(machine_of "$1" mac)"
         -object "filter-dump,id=packets,netdev=metadata,file=packets.pcap")
 }
 
