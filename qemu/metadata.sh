@@ -3,6 +3,7 @@
 
 RECORDED=$QEMU_DIR/../tests/metadata/recorded
 METADATA_PORT=80
+WIRE_SERVER=168.63.129.16 # Azure's other service, which is told that a machine is ready
 NETWORK= # what else QEMU's network is told, such as a port to forward
 
 # metadata_address CLOUD: where its service is. Networks of our own making have it behind the address QEMU would take.
@@ -59,20 +60,26 @@ service_of() {
         sleep 0.05
     done
     touch service.log
-    network_of "$cloud" "guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock"
+    local forward=80-cmd:socat\ STDIO\ UNIX-CONNECT:${PWD//,/,,}/service.sock
+    case $cloud in
+        azure*) network_of "$cloud" "guestfwd=tcp:$address:$forward" "guestfwd=tcp:$WIRE_SERVER:$forward" ;;
+        *) network_of "$cloud" "guestfwd=tcp:$address:$METADATA_PORT${forward#80}" ;;
+    esac
 }
 
 # network_of CLOUD [OPTION...]: a NIC of this cloud's, and DHCP; nobody else is there unless an OPTION of QEMU's says so.
 network_of() {
     rm -f packets.pcap
-    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$(metadata_address "$1")")$(printf ',%s' "${@:2}" $NETWORK | sed 's/,$//')"
+    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$(metadata_address "$1")" "$1")$(printf ',%s' "${@:2}" $NETWORK | sed 's/,$//')"
         -device "virtio-net-pci,netdev=metadata,romfile=,mac=$(machine_of "$1" mac)"
         -object "filter-dump,id=packets,netdev=metadata,file=packets.pcap")
 }
 
-# network_around ADDRESS: QEMU forwards only what lies in its own network. Its DHCP begins at the fifteenth address.
+# network_around ADDRESS CLOUD: QEMU forwards only what lies in its own network: on Azure, two addresses far apart. Its DHCP
+# begins at the fifteenth address.
 network_around() {
-    case $1 in
+    case $1,$2 in
+        *,azure*) echo 168.0.0.0/7,host=169.254.0.2,dhcpstart=169.254.10.15,dns=169.254.0.3 ;;
         169.254.*) echo 169.254.0.0/16,host=169.254.0.2,dhcpstart=169.254.10.15 ;;
         *) echo "${1%.*}.0/24" ;;
     esac
