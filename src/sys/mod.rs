@@ -30,6 +30,7 @@ pub mod netlink;
 pub mod node;
 pub mod power;
 pub mod process;
+pub mod program;
 pub mod random;
 pub mod record;
 pub mod resize;
