@@ -3,6 +3,9 @@
 use super::context::Context;
 use crate::error::Result;
 
+/// The action that renews the keys by which the machine is known.
+pub(super) const HOST_KEYS: &str = "set_host_keys";
+
 pub(super) fn create_default_user(_context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
