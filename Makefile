@@ -21,19 +21,21 @@ PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/libexec
 DOCDIR     ?= $(PREFIX)/share/doc/wisp
+INITDIR    ?= /etc/init.d
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
 # Seconds that `make fuzz` spends on each parser.
 SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # How to link: COMPILER:TARGET, the first that this machine has the standard library's core for. Rust's own musl target
 # brings everything; with the gnu target, build.rs links against the musl of Debian's musl-dev instead. The last one is
@@ -141,8 +143,24 @@ check: ## formatting, clippy, documentation and house rules; warnings are errors
 install: $(if $(wildcard $(OUT)/wisp),,build) ## copy to DESTDIR= PREFIX= (BINDIR= LIBEXECDIR= DOCDIR=)
 	install -Dm755 $(OUT)/wisp $(DESTDIR)$(BINDIR)/wisp
 	ln -sf wisp $(DESTDIR)$(BINDIR)/imds
+	ln -sf wisp $(DESTDIR)$(BINDIR)/tiny-cloud
 	install -Dm755 $(OUT)/wisp-initramfs $(DESTDIR)$(LIBEXECDIR)/wisp/wisp-initramfs
 	install -Dm644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE
+
+# The services name the program where it is installed by default, so that they are what they are in the repository too.
+AT_HOME = sed 's|/usr/local/bin/wisp|$(BINDIR)/wisp|'
+PHASES  = boot early main final
+
+install-openrc: ## the services of the four phases, for OpenRC (INITDIR=); `wisp enable` makes them start at boot
+	@mkdir -p $(DESTDIR)$(INITDIR)
+	set -e; for phase in $(PHASES); do $(AT_HOME) openrc/wisp-$$phase > $(DESTDIR)$(INITDIR)/wisp-$$phase; \
+		chmod 755 $(DESTDIR)$(INITDIR)/wisp-$$phase; done
+
+install-systemd: ## the units of the four phases, for systemd (UNITDIR=); `wisp enable` makes them start at boot
+	@mkdir -p $(DESTDIR)$(UNITDIR)
+	set -e; for phase in $(PHASES); do $(AT_HOME) systemd/wisp-$$phase.service > $(DESTDIR)$(UNITDIR)/wisp-$$phase.service; done
+	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/ssh@.service.d/wisp.conf
+	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/sshd@.service.d/wisp.conf
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
 initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=

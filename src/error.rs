@@ -31,6 +31,8 @@ pub enum Kind {
     Remote(u16),
     /// The deadline passed.
     TimedOut,
+    /// A program ended by a signal, or with an exit code other than 0.
+    Ended,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Os(_) => ("os", 1, true),
             Self::Remote(_) => ("remote", 7, true),
             Self::TimedOut => ("timed-out", 8, true),
+            Self::Ended => ("ended", 9, false),
         }
     }
 
@@ -192,6 +195,7 @@ fn errno_text(errno: i32) -> Cow<'static, str> {
         21 => "is a directory",
         22 => "invalid argument",
         25 => "not supported by this device",
+        26 => "open for writing",
         27 => "file too large",
         28 => "no space left on device",
         30 => "read-only",
@@ -249,6 +253,7 @@ mod tests {
             Kind::Refused,
             Kind::Remote(503),
             Kind::TimedOut,
+            Kind::Ended,
         ];
         for (index, kind) in kinds.iter().enumerate() {
             assert_eq!(usize::from(kind.exit_code()), index + 1);

@@ -1,12 +1,15 @@
 //! Lines for the operator.
 //!
 //! Before there is a syslog they go to the kernel's log (`/dev/kmsg`), which is shown on every console and is what
-//! `dmesg` and the journal keep; where that cannot be opened, and for commands, to standard error.
+//! `dmesg` and the journal keep; where that cannot be opened, and for commands, to standard error. A phase of the first
+//! boot writes as Tiny Cloud does: bare lines on standard error, and the same to syslog (facility `local7`) with its name
+//! and process in front; before there is a syslog, to the kernel's log in its place.
 
 #![forbid(unsafe_code)]
 
-use crate::sys::{kmsg, stdio};
+use crate::sys::{environment, kmsg, process, stdio, syslog};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// How much the operator should care; the numbers are syslog's.
@@ -16,36 +19,90 @@ pub enum Level {
     Error = 3,
     /// Something is odd, and wisp goes on.
     Warning = 4,
+    /// Something was not done, as it should be.
+    Notice = 5,
     /// What was done.
     Info = 6,
 }
 
+/// The facility of Tiny Cloud's records, shifted as RFC 5424, 6.2.1 has it.
+const LOCAL7: u8 = 23 << 3;
+
+/// Where syslogd listens.
+const SYSLOG: &str = "/dev/log";
+
 /// Where lines go.
 #[derive(Debug)]
 pub struct Log {
-    kernel: Option<kmsg::Writer>,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    Kernel(kmsg::Writer),
+    Stderr,
+    /// Of a phase: what stands in front of each record, and who keeps it beside standard error.
+    Phase(String, Keeper),
+}
+
+#[derive(Debug)]
+enum Keeper {
+    Syslog(syslog::Socket),
+    Kernel(kmsg::Writer),
+    /// Standard error is the journal, which would have every line twice.
+    Journal,
+    Nobody,
 }
 
 impl Log {
     /// To the kernel's log, else to standard error.
     #[must_use]
     pub fn kernel() -> Self {
-        Self { kernel: kmsg::Writer::open() }
+        Self { target: kmsg::Writer::open().map_or(Target::Stderr, Target::Kernel) }
     }
 
     /// To standard error.
     #[must_use]
     pub const fn stderr() -> Self {
-        Self { kernel: None }
+        Self { target: Target::Stderr }
+    }
+
+    /// As a phase of the first boot writes; of a tree that is not the running system (`is_live`) nobody keeps records.
+    #[must_use]
+    pub fn phase(name: &str, is_live: bool) -> Self {
+        let keeper = if !is_live {
+            Keeper::Nobody
+        } else if environment::variable(c"JOURNAL_STREAM").is_some() {
+            Keeper::Journal
+        } else if let Some(socket) = syslog::Socket::connect(SYSLOG) {
+            Keeper::Syslog(socket)
+        } else {
+            kmsg::Writer::open().map_or(Keeper::Nobody, Keeper::Kernel)
+        };
+        Self { target: Target::Phase(format!("wisp/{name}[{}]: ", process::own_number()), keeper) }
     }
 
     /// Writes one line. That it cannot be written is nothing anybody could be told.
     pub fn line(&self, level: Level, text: &str) {
         // Labels and names from disks end up in lines: they must not steer a terminal or begin a record of their own.
         let text = text.replace(char::is_control, "?");
-        match &self.kernel {
-            Some(kernel) => kernel.write(format!("<{}>wisp: {text}", level as u8).as_bytes()),
-            None => stdio::write_all(stdio::error(), &Vec::from(format!("wisp: {text}\n"))),
+        let number = level as u8;
+        match &self.target {
+            Target::Kernel(kernel) => kernel.write(format!("<{number}>wisp: {text}").as_bytes()),
+            Target::Stderr => stdio::write_all(stdio::error(), &Vec::from(format!("wisp: {text}\n"))),
+            Target::Phase(front, keeper) => {
+                let mark = if matches!(keeper, Keeper::Journal) { format!("<{number}>") } else { String::new() };
+                stdio::write_all(stdio::error(), format!("{mark}{text}\n").as_bytes());
+                let text = text.trim_start();
+                match keeper {
+                    _ if text.is_empty() => {}
+                    Keeper::Syslog(socket) => {
+                        let _ = socket.send(format!("<{}>{front}{text}", LOCAL7 | number).as_bytes());
+                    }
+                    Keeper::Kernel(kernel) => kernel.write(format!("<{number}>{front}{text}").as_bytes()),
+                    Keeper::Journal | Keeper::Nobody => {}
+                }
+            }
         }
     }
 

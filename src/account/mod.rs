@@ -23,6 +23,7 @@ pub use home::make_home;
 pub use rules::{admin_group, permit};
 
 use crate::error::{Error, Result};
+use crate::settings::is_user_name;
 use crate::sys::folder::{Folder, Owner};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,9 +33,6 @@ const TABLE_LIMIT: usize = 16 << 20;
 
 /// Bytes of login.defs; Debian's has 12 KiB, nearly all comments.
 const DEFAULTS_LIMIT: usize = 256 << 10;
-
-/// What `useradd` accepts; every name of a user ends up in paths and lines of other files.
-const NAME_LIMIT: usize = 32;
 
 /// A user who is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,15 +75,12 @@ fn read(root: &str, name: &str, limit: usize) -> Result<Vec<u8>> {
     Ok(content.map_or_else(Vec::new, |(content, _)| content))
 }
 
-/// Refuses a name that no user and no group can have: it is at most 32 letters, digits, `_`, `-` and `.`, and begins with
-/// a letter or `_`.
+/// Refuses a name that no user and no group can have.
 ///
 /// # Errors
 /// `Usage`.
 pub fn check_name(name: &str) -> Result<()> {
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let is_first = |byte: u8| byte.is_ascii_alphabetic() || byte == b'_';
-    if name.len() <= NAME_LIMIT && name.bytes().next().is_some_and(is_first) && name.bytes().all(is_inner) {
+    if is_user_name(name) {
         return Ok(());
     }
     // What is no name may be long, and anything.

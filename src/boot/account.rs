@@ -8,6 +8,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// The action that renews the keys by which the machine is known.
+pub(super) const HOST_KEYS: &str = "set_host_keys";
+
 /// Makes the account, who may become root without a password; one that is there is adopted as it is.
 pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
     let name = context.user();
@@ -140,6 +143,9 @@ fn install<'a>(
                 ));
             }
         }
+    }
+    if keys.is_empty() {
+        return Ok(());
     }
     let added = account::install_keys(context.root(), account, &keys)?;
     context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));

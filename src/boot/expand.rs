@@ -1,8 +1,40 @@
-//! The root grows to its disk.
+//! The root partition and its filesystem grow to the end of their disk.
 
 use super::context::Context;
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::grow::{self, Private, Request, report::State};
+use crate::probe::block::Sysfs;
+use crate::probe::growth::Subject;
+use crate::settings::{Boot, Mode};
 
-pub(super) fn expand_root(_context: &mut Context<'_>) -> Result<()> {
-    Ok(())
+const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
+
+/// A root that wisp will not grow, for a reason that stays (LVM, a partition behind it, a read-only disk), is told and is
+/// no failure: trying again at every boot would not change it.
+pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
+    if !context.is_live() || context.machine.evidence.container {
+        context.say("only a running machine has a root to grow");
+        return Ok(());
+    }
+    let mode = Boot::from_cmdline(&context.machine.evidence.cmdline).mode;
+    if mode == Mode::Off {
+        context.say("wisp.grow=off on the kernel command line");
+        return Ok(());
+    }
+    // The root is mounted, so no mount of wisp's own is needed.
+    let private = Private { point: "", options: "" };
+    let subject = match Subject::mounted_at(SYSFS, "/") {
+        Err(error) if matches!(error.kind, Kind::Absent | Kind::Unsupported) => {
+            context.say(&alloc::format!("{error}"));
+            return Ok(());
+        }
+        subject => subject?,
+    };
+    let request = Request { sysfs: SYSFS, subject, mode, dry_run: false, budget: None, private };
+    let report = grow::run(&request, &mut |line| context.say(line));
+    report.lines().iter().for_each(|line| context.say(line));
+    match report.error() {
+        Some(error) if report.state() == State::Failed => Err(error.clone()),
+        _ => Ok(()),
+    }
 }

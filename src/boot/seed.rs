@@ -1,16 +1,69 @@
-//! What the user sent is fetched and kept.
+//! What the user sent is fetched, unpacked and kept.
 
 use super::context::Context;
-use crate::error::Result;
+use crate::error::{Kind, Result};
+use crate::provider::Reader;
+use crate::sys::{file, tree};
+use crate::userdata::{self, Userdata};
+use alloc::borrow::Cow;
+use alloc::format;
 
-pub(super) fn save_userdata(_context: &mut Context<'_>) -> Result<()> {
+const NAME: &str = "user-data";
+
+/// What the folder of the state is to others: they may look for the marker; what is secret has its own mode.
+const FOLDER_MODE: u32 = 0o755;
+
+/// User-data is secret: the words of the user, often with passwords in them.
+const MODE: u32 = 0o600;
+
+/// What was saved in `folder`.
+///
+/// # Errors
+/// `Os`; `Refused` when it is larger than anything that is saved.
+pub fn read(folder: &str) -> Result<Userdata> {
+    match file::read(&format!("{folder}/{NAME}"), userdata::LIMIT) {
+        Ok(bytes) => Ok(Userdata::parse(Some(bytes))),
+        Err(error) if matches!(error.kind, Kind::Os(2 | 20)) => Ok(Userdata::parse(None)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fetches the user-data of the reader's machine, and saves it unpacked in `folder`. No user-data is an empty file. What
+/// cannot be unpacked is saved as it came, under a name that nothing runs, for whoever wants to know what it was.
+///
+/// # Errors
+/// Those of asking and of [`userdata::decode`]; `Os`.
+pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
+    let packed = reader.userdata()?.unwrap_or_default();
+    tree::make_directories(folder, FOLDER_MODE)?;
+    let path = format!("{folder}/{NAME}");
+    let unpacked = match userdata::decode(&packed) {
+        Ok(Cow::Owned(unpacked)) => Some(unpacked),
+        Ok(Cow::Borrowed(_)) => None,
+        Err(error) => {
+            file::write_atomically(&format!("{path}.raw"), &packed, MODE)?;
+            return Err(error);
+        }
+    };
+    let bytes = unpacked.unwrap_or(packed);
+    file::write_atomically(&path, &bytes, MODE)?;
+    Ok(Userdata::parse(Some(bytes)))
+}
+
+pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
+    let folder = context.settings().var.as_str();
+    context.userdata = context.ask(|reader| save(reader, folder))?;
     Ok(())
 }
 
-pub(super) fn missing_userdata(_context: &mut Context<'_>) -> Result<()> {
+#[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
+pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
+    context.say("there is no user-data");
     Ok(())
 }
 
-pub(super) fn unknown_userdata(_context: &mut Context<'_>) -> Result<()> {
+#[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
+pub(super) fn unknown_userdata(context: &mut Context<'_>) -> Result<()> {
+    context.warn("the user-data is of a kind that wisp does not process; it is kept in the file user-data");
     Ok(())
 }

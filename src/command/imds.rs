@@ -12,12 +12,12 @@
 #![forbid(unsafe_code)]
 
 use super::{Command, print};
+use crate::boot::seed;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
-use crate::sys::{file, stdio, tree};
-use crate::userdata;
+use crate::sys::stdio;
 
 use alloc::format;
 use alloc::string::String;
@@ -146,17 +146,9 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
         print(&format!("{}\n", metadata.reader()?.instance()?.json()))?;
     }
     if save {
-        self::save(metadata.reader()?, access.folder())?;
+        seed::save(metadata.reader()?, access.folder())?;
     }
     Ok(evaluate(&mut metadata, items, &mut State { honours: true, tells: &tells }, log))
-}
-
-/// Unpacks the user-data and puts it where the phases of a first boot look for it. No user-data is an empty file.
-fn save(reader: &mut Reader<'_>, folder: &str) -> Result<()> {
-    let bytes = reader.userdata()?.unwrap_or_default();
-    let bytes = userdata::decode(bytes)?;
-    tree::make_directories(folder, 0o700)?;
-    file::write_atomically(&format!("{folder}/user-data"), &bytes, 0o600)
 }
 
 /// Evaluates `items`, and returns the exit code.

@@ -6,15 +6,25 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
+mod bootstrap;
+#[cfg(feature = "full")]
 mod decode;
 #[cfg(feature = "full")]
 mod detect;
+#[cfg(feature = "full")]
+mod enable;
 mod grow;
 #[cfg(feature = "full")]
 mod imds;
 mod init;
 #[cfg(feature = "full")]
 mod initramfs;
+#[cfg(feature = "full")]
+mod phase;
+#[cfg(feature = "full")]
+mod status;
+#[cfg(feature = "full")]
+mod tiny_cloud;
 
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -66,6 +76,24 @@ const COMMANDS: &[Command] = &[
     detect::COMMAND,
     #[cfg(feature = "full")]
     imds::COMMAND,
+    #[cfg(feature = "full")]
+    phase::BOOT,
+    #[cfg(feature = "full")]
+    phase::EARLY,
+    #[cfg(feature = "full")]
+    phase::MAIN,
+    #[cfg(feature = "full")]
+    phase::FINAL,
+    #[cfg(feature = "full")]
+    status::COMMAND,
+    #[cfg(feature = "full")]
+    bootstrap::COMMAND,
+    #[cfg(feature = "full")]
+    enable::ENABLE,
+    #[cfg(feature = "full")]
+    enable::DISABLE,
+    #[cfg(feature = "full")]
+    tiny_cloud::COMMAND,
 ];
 
 /// Runs the command that `arguments` (the program's own name first) name, and returns the exit code.

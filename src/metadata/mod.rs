@@ -8,6 +8,7 @@
 //! service nothing is sent before the first value is asked for.
 #![forbid(unsafe_code)]
 
+pub mod ready;
 pub mod seed;
 pub mod service;
 mod volume;
@@ -27,7 +28,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv4Addr};
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
@@ -60,6 +61,8 @@ struct Network {
     servers: Vec<IpAddr>,
     /// The interface that was configured to reach the service: nothing is asked through another.
     through: Option<String>,
+    /// Azure's wire server, where a lease told its address.
+    wire_server: Option<Ipv4Addr>,
 }
 
 impl Machine {
@@ -125,7 +128,9 @@ impl<'a> Access<'a> {
         let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
         let servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
         let through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
-        self.network.replace(Network { interfaces: link::interfaces().unwrap_or_default(), servers, through });
+        let wire_server = held.lease.as_ref().and_then(|lease| lease.wire_server);
+        let interfaces = link::interfaces().unwrap_or_default();
+        self.network.replace(Network { interfaces, servers, through, wire_server });
         Ok(Some(held))
     }
 
@@ -141,6 +146,19 @@ impl<'a> Access<'a> {
         let link_local = service.link_local;
         let other = addresses.next();
         Ok(Some(Want { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
+    }
+
+    /// The identity of this instance, where the firmware states it: nobody has to be asked.
+    #[must_use]
+    pub fn stated_id(&self) -> Option<String> {
+        let check = self.verdict.cloud.check.as_ref()?;
+        self.identity().known(check)
+    }
+
+    /// Whether what the cloud says is on a network.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        self.sign_of_label(self.verdict.cloud).is_none() && !matches!(self.want(), Ok(None))
     }
 
     /// A reader of everything that the cloud says. `tell` hears of second tries.
@@ -194,6 +212,16 @@ impl<'a> Access<'a> {
             reader.set_local(local);
         }
         Ok(reader)
+    }
+
+    /// Ejects the disc that Azure gives a new machine, with its user's password on it; whether there was one.
+    ///
+    /// # Errors
+    /// `Os`: it cannot be read, or stays in its drive.
+    pub fn eject(&self) -> Result<bool> {
+        // The drives that a container sees are its host's.
+        let may = self.verdict.cloud.name == azure::NAME && !self.machine.evidence.container;
+        if may { volume::eject_provisioning(SYSFS) } else { Ok(false) }
     }
 
     /// The device of the volume by whose label the cloud was told.

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Dial, Endpoint, Policy, Session, Token, USER_DATA_LIMIT};
+use crate::http::Request;
 use crate::provider::{Cloud, Service, Source};
 use crate::sys::file;
 use alloc::borrow::ToOwned;
@@ -36,20 +37,29 @@ impl<'a> Http<'a> {
             Some(Endpoint::Unix(_)) => "localhost",
             _ => service.addresses.first().copied().unwrap_or_default(),
         };
-        let dial = Dial {
-            endpoints: way.endpoints,
-            interface: way.interface,
-            low_port: service.low_port,
-            host: host.to_owned(),
-            tls: None,
-        };
-        let policy = Policy { again: service.again, ..way.policy };
         let token = service.token.map(|token| Token {
             target: token.target,
             ask: (token.lifetime, lifetime),
             send: token.header,
         });
+        let policy = Policy { again: service.again, ..way.policy };
+        let dial = way.dial(host, service.low_port);
         Self { session: Session::new(dial, policy, service.headers, token).telling(tell).expecting(service.echo) }
+    }
+
+    /// Sends what is no question.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub(super) fn send(&mut self, request: &Request<'_>) -> Result<()> {
+        self.session.send(request, &[]).map(|_| ())
+    }
+}
+
+impl Way {
+    /// This way, to a server called `host`.
+    pub(super) fn dial(self, host: &str, low_port: bool) -> Dial {
+        Dial { endpoints: self.endpoints, interface: self.interface, low_port, host: host.into(), tls: None }
     }
 }
 

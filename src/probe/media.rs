@@ -75,6 +75,14 @@ pub fn open_volume(path: &str) -> Result<Option<Volume<'static>>> {
     volume::open(Box::new(device), size).map_err(|error| error.to(path))
 }
 
+/// Opens the drive at `path`, so that its disc can be taken out.
+///
+/// # Errors
+/// As [`Device::eject`].
+pub fn eject(path: &str) -> Result<()> {
+    Device::open(path, Access::ReadRemovable)?.eject()
+}
+
 fn attribute_is(sysfs: Sysfs<'_>, disk: &str, what: &str, yes: &str) -> bool {
     node::attribute(&sysfs.path(disk, what)).is_ok_and(|text| text == yes)
 }

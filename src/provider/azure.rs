@@ -67,7 +67,7 @@ mod tests {
             <wa:PublicKey><wa:Fingerprint>01</wa:Fingerprint></wa:PublicKey></wa:PublicKeys></wa:SSH>",
         );
         let local = parse(text.as_bytes()).unwrap();
-        assert_eq!(local.hostname.as_deref(), Some("web1"));
+        assert_eq!((local.hostname.as_deref(), local.admin.as_deref()), (Some("web1"), Some("me")));
         assert_eq!(local.userdata.as_deref(), Some(&b"#!/bin/sh\n"[..]));
         assert_eq!(local.keys, ["ssh-rsa AAAA me"]);
     }

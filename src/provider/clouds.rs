@@ -4,7 +4,8 @@
 //! documentation of its metadata service.
 
 use super::{
-    Check, Cloud, Entries, Field, Folder, Item, Keyed, Keys, Mark, Nics, Service, Shape, Silent, Text, Token, Wrapping,
+    Check, Cloud, Entries, Field, Folder, Item, Keyed, Keys, Mark, Nics, Ready, Service, Shape, Silent, Text, Token,
+    Wrapping,
 };
 
 /// The address that most clouds answer at.
@@ -40,6 +41,7 @@ const CLOUD: Cloud = Cloud {
     nics: Nics::None,
     check: None,
     older: None,
+    ready: Ready::Unasked,
     silent: Silent::Nothing,
 };
 
@@ -82,6 +84,7 @@ pub const CLOUDS: &[Cloud] = &[
         keys: Keys::WithUserdata(("/1.0/meta-data", "public-keys"), "ssh_authorized_keys"),
         // The name of newer servers, which comes first there too.
         userdata: Item(&[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")], Shape::Plain),
+        ready: Ready::Patch("/1.0", r#"{"state":"Ready"}"#),
         silent: Silent::Everything,
         ..CLOUD
     },
@@ -202,6 +205,7 @@ pub const CLOUDS: &[Cloud] = &[
         }]),
         check: Some(Check { said: (AZURE, "compute/vmId"), known: (Field::ProductUuid, "") }),
         older: Some((AZURE, AZURE_OLD)),
+        ready: Ready::Wire,
         silent: Silent::Userdata,
         ..CLOUD
     },
@@ -329,6 +333,7 @@ pub const CLOUDS: &[Cloud] = &[
                 raw: "",
             },
         ]),
+        ready: Ready::Patch("/state", r#"{"state_detail":"booted"}"#),
         silent: Silent::Everything,
         ..CLOUD
     },

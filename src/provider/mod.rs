@@ -13,6 +13,7 @@ mod keys;
 mod nics;
 pub mod nocloud;
 mod reader;
+pub mod ready;
 mod recognise;
 
 pub use clouds::CLOUDS;
@@ -20,6 +21,7 @@ pub use instance::Instance;
 pub use keys::Key;
 pub use nics::Nic;
 pub use reader::{Identity, Local, Reader};
+pub use ready::Ready;
 pub use recognise::{Evidence, Sign, Verdict, named, recognise, same_uuid};
 
 use crate::error::Result;
@@ -73,6 +75,8 @@ pub struct Cloud {
     pub check: Option<Check>,
     /// A target, and what to ask for instead where an older service does not understand it (400).
     pub older: Option<(&'static str, &'static str)>,
+    /// How it hears that the machine is ready.
+    pub ready: Ready,
     /// Lookups of `imds` that print nothing and succeed when the value is absent, as Tiny Cloud's do there.
     pub silent: Silent,
 }

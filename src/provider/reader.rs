@@ -6,6 +6,7 @@
 
 use super::{Check, Cloud, Field, Item, Keyed, Place, Shape, Source, Wrapping, same_uuid};
 use crate::error::{Error, Kind, Result};
+use crate::settings::is_user_name;
 use crate::text::base64;
 use crate::text::document::Document;
 use alloc::borrow::ToOwned;
@@ -189,12 +190,19 @@ impl<'a> Reader<'a> {
     /// The account that the user asked the cloud for, where one is asked for.
     ///
     /// # Errors
-    /// As [`Self::line`].
+    /// As [`Self::line`]; `Refused` when no user can be called so.
     pub fn admin(&mut self) -> Result<Option<String>> {
         let told = self.line(&self.cloud.admin);
-        match (&told, &self.local.admin) {
-            (Ok(None) | Err(_), Some(name)) => Ok(Some(name.clone())),
-            _ => told,
+        let name = match (&told, &self.local.admin) {
+            (Ok(None) | Err(_), Some(name)) => Some(name.clone()),
+            _ => told?,
+        };
+        match name {
+            // It ends up in paths and in lines of other files. What it says instead is not repeated.
+            Some(name) if !is_user_name(&name) => {
+                Err(Error::refused("take the name of the user from", "it is no name for a user").to(self.cloud.title))
+            }
+            name => Ok(name),
         }
     }
 
@@ -289,7 +297,8 @@ fn assigned(text: &[u8], key: &str) -> Option<Vec<u8>> {
 
 impl Identity {
     /// What the firmware says that `check` is about.
-    fn known(&self, check: &Check) -> Option<String> {
+    #[must_use]
+    pub fn known(&self, check: &Check) -> Option<String> {
         let (field, start) = check.known;
         self.firmware
             .iter()

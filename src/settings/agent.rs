@@ -228,10 +228,15 @@ fn named(name: &str, said: &str) -> Cloud {
 }
 
 fn user(value: &str) -> Result<String, &'static str> {
+    if is_user_name(value) { Ok(value.into()) } else { Err("not a name for a user") }
+}
+
+/// Whether a user may be called so, whoever wants it: letters, digits, `_`, `-` and `.`, a letter or `_` first.
+#[must_use]
+pub fn is_user_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    let first = value.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    let fits = value.len() <= USER_LENGTH_LIMIT;
-    if first && fits && value.bytes().all(inner) { Ok(value.into()) } else { Err("not a name for a user") }
+    let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    first && text.len() <= USER_LENGTH_LIMIT && text.bytes().all(inner)
 }
 
 fn actions(agent: &mut Agent, phase: Phase, value: &str) -> Result<(), &'static str> {

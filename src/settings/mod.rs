@@ -9,5 +9,5 @@
 mod agent;
 mod boot;
 
-pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, Sources};
+pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, Sources, is_user_name};
 pub use boot::{BUDGET, Boot, FAIL_PAUSE, Mode, OnFail, ROOT_WAIT, Resume, Wait};

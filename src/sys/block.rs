@@ -59,7 +59,9 @@ const BLKRRPART: u32 = 0x125f;
 const BLKSSZGET: u32 = 0x1268;
 const BLKPG: u32 = 0x1269;
 const BLKGETSIZE64: u32 = 0x8008_1272;
+const CDROMEJECT: u32 = 0x5309;
 const CDROM_DRIVE_STATUS: u32 = 0x5326;
+const CDROM_LOCKDOOR: u32 = 0x5329;
 /// Of the slots of a CD changer the one in use (`linux/cdrom.h`); other drives have no slots.
 const CDSL_CURRENT: usize = i32::MAX as usize;
 /// The drive's answers that are no obstacle to reading: it cannot tell, and there is a disc.
@@ -126,6 +128,21 @@ impl Device {
         // SAFETY: linux/cdrom.h: CDROM_DRIVE_STATUS takes the number of a slot.
         let status = unsafe { ioctl::ask(self.as_fd(), CDROM_DRIVE_STATUS, CDSL_CURRENT, "ask for the disc in") };
         status.is_err() || status.is_ok_and(|status| matches!(status, CDS_NO_INFO | CDS_DISC_OK))
+    }
+
+    /// Opens the drive, of which udev may have locked the door when it saw the disc.
+    ///
+    /// # Errors
+    /// `Os`: EBUSY while anybody else has the drive open; ENOSYS: it cannot; ENOTTY: not a drive for discs.
+    pub fn eject(&self) -> Result<()> {
+        const DOING: &str = "eject the disc in";
+        // SAFETY: linux/cdrom.h: CDROM_LOCKDOOR takes 1 or 0.
+        let unlocked = unsafe { ioctl::ask(self.as_fd(), CDROM_LOCKDOOR, 0, DOING) };
+        // SAFETY: linux/cdrom.h: CDROMEJECT takes nothing, and ignores the number.
+        let ejected = unsafe { ioctl::ask(self.as_fd(), CDROMEJECT, 0, DOING) };
+        // A door that cannot be locked needs no unlocking; one that stays locked is told by the second call.
+        let _ = unlocked;
+        ejected.map(|_| ()).map_err(|error| error.to(&*self.path))
     }
 
     /// The logical sector size.

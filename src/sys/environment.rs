@@ -3,10 +3,12 @@
 #![expect(unsafe_code, reason = "without std only the C library knows where the environment lies")]
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 
 unsafe extern "C" {
     fn getenv(name: *const c_char) -> *const c_char;
+    static environ: *const *const c_char;
 }
 
 /// The value of the variable `name`, if it is set and is not empty. What is no UTF-8 becomes U+FFFD: whoever uses it
@@ -20,6 +22,25 @@ pub fn variable(name: &CStr) -> Option<String> {
     }
     // SAFETY: what `getenv` returns, other than null, is a NUL-terminated string that lives to the end of the program.
     text(unsafe { CStr::from_ptr(value) })
+}
+
+/// Every variable, as `NAME=value`.
+pub(super) fn all() -> Vec<Vec<u8>> {
+    let mut entries = Vec::new();
+    // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
+    let mut next = unsafe { environ };
+    while !next.is_null() {
+        // SAFETY: `next` points into a vector of pointers that a null ends, and has not passed that.
+        let entry = unsafe { *next };
+        if entry.is_null() {
+            break;
+        }
+        // SAFETY: each pointer before the null is to a NUL-terminated string that lives to the end of the program.
+        entries.push(unsafe { CStr::from_ptr(entry) }.to_bytes().to_vec());
+        // SAFETY: behind an entry lies another one or the null.
+        next = unsafe { next.add(1) };
+    }
+    entries
 }
 
 fn text(value: &CStr) -> Option<String> {

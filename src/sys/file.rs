@@ -81,6 +81,12 @@ pub fn is_directory(path: &str) -> bool {
     fs::stat(path).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode).is_dir())
 }
 
+/// Whether `path` itself is a regular file.
+#[must_use]
+pub fn is_regular(path: &str) -> bool {
+    fs::lstat(path).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode).is_file())
+}
+
 /// The names in the directory `path` but `.` and `..`, sorted by their bytes. Names that are not UTF-8, which nothing
 /// that wisp looks for has, are left out.
 ///

@@ -32,12 +32,15 @@ pub mod netlink;
 pub mod node;
 pub mod power;
 pub mod process;
+pub mod program;
 pub mod random;
+pub mod record;
 pub mod resize;
 pub mod socket;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
 mod square;
 pub mod stdio;
+pub mod syslog;
 pub mod tree;
 pub mod uevent;
 

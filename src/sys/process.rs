@@ -8,13 +8,13 @@ use crate::units::Deadline;
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ffi::{c_char, c_int};
+use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
 
 unsafe extern "C" {
@@ -108,6 +108,31 @@ impl Child {
         }
     }
 
+    /// The first line that the child says, if it says any before it closes its end of the pipe.
+    pub(super) fn last_word(&mut self) -> Option<String> {
+        loop {
+            match self.fill(Deadline::NEVER) {
+                Filled::More if self.pending.is_empty() => {}
+                Filled::More => return self.take_line(),
+                Filled::Closed | Filled::TimedOut => return None,
+            }
+        }
+    }
+
+    /// Waits for the end of the child without limit, whoever holds the pipe, and calls `look` every so often meanwhile.
+    pub(super) fn wait(&self, every: Duration, look: &mut dyn FnMut()) -> core::result::Result<u8, i32> {
+        // Kernels before 5.3 have no such descriptor; there the child is looked at again and again.
+        let descriptor = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()).ok();
+        loop {
+            let deadline = Deadline::after(clock::now(), every);
+            let has_ended = descriptor.as_ref().is_none_or(|descriptor| wait_readable(descriptor, deadline));
+            if has_ended && let News::Ended(outcome) = self.reap(deadline) {
+                return outcome;
+            }
+            look();
+        }
+    }
+
     /// Kills the child and reaps it if it dies at once.
     pub fn kill(&mut self) {
         // It may have ended by itself meanwhile.
@@ -198,13 +223,24 @@ pub fn become_program<'a>(path: &str, arguments: impl IntoIterator<Item = &'a [u
     let (Ok(program), Ok(strings)) = (CString::new(path), strings) else {
         return Error::new(Kind::Usage, DOING, "an argument holds a NUL byte").to(path);
     };
-    let mut vector: Vec<*const c_char> = strings.iter().map(|string| string.as_ptr()).collect();
-    vector.push(ptr::null());
     // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
     let environment = unsafe { environ };
     // SAFETY: path and arguments are NUL-terminated strings that outlive the call, the vectors end with a null.
-    unsafe { execve(program.as_ptr(), vector.as_ptr(), environment) };
+    unsafe { execve(program.as_ptr(), pointers(&strings).as_ptr(), environment) };
     refused(last_errno(), DOING).to(path)
+}
+
+/// Becomes the program in `file` with these arguments (the program's own name first) and this environment. Comes back only
+/// with the reason why not.
+pub(super) fn replace(file: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
+    // SAFETY: all are NUL-terminated strings that outlive the call, the vectors end with a null.
+    unsafe { execve(file.as_ptr(), pointers(arguments).as_ptr(), pointers(environment).as_ptr()) };
+    last_errno()
+}
+
+/// The vector that execve takes: ended by a null.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
 }
 
 /// The C library's `errno`.
@@ -220,6 +256,12 @@ pub(super) fn last_errno() -> Errno {
 pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     // SAFETY: the hazard of unshare is a split descriptor table; only the mount namespace is split here.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
+/// The number of this process.
+#[must_use]
+pub fn own_number() -> i32 {
+    rustix::process::getpid().as_raw_pid()
 }
 
 /// Whether this is the first process, of the machine or of a container.

@@ -64,7 +64,7 @@ pub fn unexplained_dependencies(path: &str, manifest: &str) -> Vec<String> {
 /// The dialect of a shell script: what its first line says; a file that scripts read in has none, and is bash.
 pub fn shell(path: &str, text: &str) -> Option<&'static str> {
     match text.lines().next().unwrap_or_default() {
-        "#!/bin/sh" | "#!/bin/busybox sh" => Some("sh"),
+        "#!/bin/sh" | "#!/bin/busybox sh" | "#!/sbin/openrc-run" => Some("sh"),
         line if line.starts_with("#!") && line.contains("sh") => Some("bash"),
         _ if path.ends_with(".sh") || path.ends_with("/scenario") => Some("bash"),
         _ => None,
@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn shell_is_known_by_its_first_line_or_its_name() {
-        assert_eq!(shell("openrc/wisp", "#!/bin/sh\nset -e"), Some("sh"));
+        assert_eq!(shell("openrc/wisp", "#!/sbin/openrc-run\nstart() {"), Some("sh"));
+        assert_eq!(shell("tests/run", "#!/bin/sh\nset -e"), Some("sh"));
         assert_eq!(shell("qemu/run", "#!/usr/bin/env bash"), Some("bash"));
         assert_eq!(shell("qemu/disk.sh", "# Disks."), Some("bash"));
         assert_eq!(shell("README.md", "# wisp"), None);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use wisp::error::Kind;
 use wisp::fetch::{Endpoint, Policy};
 use wisp::metadata::service::{Http, Way};
-use wisp::provider::{CLOUDS, Cloud, Field, Identity, Local, Reader};
+use wisp::provider::{CLOUDS, Cloud, Field, Identity, Local, Reader, Source};
 
 use crate::server::{Options, Server, folder};
 
@@ -78,6 +78,7 @@ fn every_cloud_is_understood_as_recorded() {
         hold("local-hostname", reader.bytes(&cloud.local_hostname));
         hold("ssh-keys", reader.keys_text().map(Some));
         hold("userdata", reader.userdata());
+        hold("admin", reader.admin().map(|name| name.map(String::into_bytes)));
         for (item, place) in [("instance-id", &cloud.id), ("region", &cloud.region), ("zone", &cloud.zone)] {
             hold(item, reader.line(place).map(|line| line.map(|text| text.into_bytes())));
         }
@@ -95,7 +96,7 @@ fn every_cloud_is_understood_as_recorded() {
 fn a_provisioning_disc_fills_what_the_service_has_not() {
     let cloud = CLOUDS.iter().find(|cloud| cloud.name == "azure").unwrap();
     let local = || Local {
-        admin: None,
+        admin: Some("disc".to_owned()),
         hostname: Some("on-disc".to_owned()),
         userdata: Some(b"#!/bin/sh".to_vec()),
         keys: vec!["ssh-rsa AAAA disc".to_owned()],
@@ -108,6 +109,7 @@ fn a_provisioning_disc_fills_what_the_service_has_not() {
         reader.set_local(local());
         assert_eq!(reader.userdata().unwrap().unwrap(), b"#!/bin/sh");
         assert_eq!(reader.hostname().unwrap().unwrap(), b"web-1");
+        assert_eq!(reader.admin().unwrap().unwrap(), "azureuser");
         assert_eq!(reader.keys_text().unwrap() == b"ssh-rsa AAAA disc\n", on_disc, "{recording}");
     }
 }
@@ -139,4 +141,34 @@ fn nothing_that_a_stranger_says_is_believed() {
         }
     }
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// What a service says of the user.
+struct Named(String);
+
+impl Source for Named {
+    fn get(&mut self, _: &str) -> wisp::error::Result<Option<Vec<u8>>> {
+        Ok(Some(format!("{{\"compute\":{{\"osProfile\":{{\"adminUsername\":\"{}\"}}}}}}", self.0).into_bytes()))
+    }
+}
+
+#[test]
+fn nobody_is_called_what_no_user_can_be_called() {
+    let cloud = CLOUDS.iter().find(|cloud| cloud.name == "azure").unwrap();
+    let of = |said: &str, on_disc: Option<&str>| {
+        let mut reader = Reader::new(cloud, Box::new(Named(said.to_owned())), Identity::default());
+        reader.set_local(Local { admin: on_disc.map(str::to_owned), ..Local::default() });
+        reader.admin()
+    };
+    assert_eq!(of("ann-b.2", None).unwrap().as_deref(), Some("ann-b.2"));
+    assert_eq!(of("", Some("disc")).unwrap().as_deref(), Some("disc"));
+    assert_eq!(of("", None).unwrap(), None);
+    let long = "a".repeat(33);
+    for hostile in ["../root", "a:0:0", "a b", "-rf", "1a", "a/b", "ü", "%wheel", long.as_str()] {
+        for found in [of(hostile, None), of(hostile, Some("disc")), of("", Some(hostile))] {
+            let error = found.unwrap_err();
+            assert_eq!(error.kind, Kind::Refused);
+            assert!(!error.to_string().contains(hostile), "{error}");
+        }
+    }
 }

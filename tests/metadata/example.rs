@@ -19,7 +19,7 @@ Plays a cloud's metadata service from tests/metadata/recorded/CLOUD until it is 
   --unix PATH   on a Unix socket instead
   --fault NAME  what goes wrong: one of those below
   --any-port    lets clients from ports above 1023 ask what the cloud gives to low ports only
-  --log FILE    a line for every connection (`connection N`) and request (`N METHOD TARGET STATUS`)
+  --log FILE    a line for every connection (`connection N`), request (`N METHOD TARGET STATUS`) and body (`N sent BODY`)
 Faults:
 ";
 

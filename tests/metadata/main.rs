@@ -3,6 +3,7 @@
 
 mod crawl;
 mod faults;
+mod ready;
 mod recordings;
 mod server;
 mod service;

@@ -73,6 +73,9 @@ pub enum How {
     Status(u16, usize, Option<u32>),
     /// 302 to another path.
     Redirect,
+    /// The wire server takes reports only in XML, and finds the machine changed since it was asked at the first so many
+    /// of them.
+    Xml(usize),
     /// Tokens are good for so many requests.
     Tokens(usize),
     /// Whoever reads a second time reads something else.
@@ -138,6 +141,9 @@ pub static FAULTS: &[Fault] = &[
     fault("expired-token", "tokens are good for two requests", Values, How::Tokens(2)),
     fault("useless-token", "no token is good", Error, How::Tokens(0)),
     fault("changed", "a second read gives another body", Anything, How::Changed),
+    fault("xml", "reports only in XML (Azure)", Values, How::Xml(0)),
+    fault("xml-moved", "the same; two are for an incarnation that is past", Values, How::Xml(FIRST)),
+    fault("xml-moving", "the same; all are for an incarnation that is past", Values, How::Xml(usize::MAX)),
     fault("chunked", "the reply in chunks", Values, How::Chunked),
     fault("until-close", "the body ends with the stream", Values, How::UntilClose),
     fault("close-said", "one reply a connection, announced", Values, How::CloseSaid),
@@ -163,6 +169,11 @@ impl Fault {
         }
     }
 
+    /// Whether the machine is changed just before `request` is answered.
+    pub fn changes_machine(&self, request: &Request, nth: Nth) -> bool {
+        matches!(self.how, How::Xml(first) if nth.read <= first) && request.target.starts_with("/machine?")
+    }
+
     /// The reply as this fault has it, where the fault is in what is said and not in how it is sent.
     pub fn bend(&self, right: Reply, request: &Request, nth: Nth) -> Reply {
         match self.how {
@@ -173,6 +184,9 @@ impl Fault {
             How::Redirect => {
                 let headers = vec![("Location".to_owned(), format!("/elsewhere{}", request.target))];
                 Reply { status: 302, headers, body: Vec::new() }
+            }
+            How::Xml(_) if request.target.starts_with("/provisioning/") => {
+                Reply { status: 404, headers: Vec::new(), body: Vec::new() }
             }
             How::Empty => Reply { status: 200, body: Vec::new(), ..right },
             // Digits for digits: JSON, YAML and base64 stay what they are.

@@ -211,12 +211,17 @@ impl Scene {
                 let reads = memory.reads.entry(format!("{} {}", request.method, request.target)).or_default();
                 *reads += 1;
                 let reads = *reads;
-                let reply = self.recorded.answer(&request, &mut memory.tokens);
                 let nth = fault::Nth { request: memory.asked.len() + 1, read: reads };
+                memory.tokens.incarnation += usize::from(self.options.fault.changes_machine(&request, nth));
+                let reply = self.recorded.answer(&request, &mut memory.tokens);
                 (self.options.fault.bend(reply, &request, nth), nth)
             };
             let status = self.options.fault.shown_status(&reply);
             self.note(&format!("{number} {} {} {status}", request.method, request.target));
+            if !request.body.is_empty() {
+                let body = String::from_utf8_lossy(&request.body).replace(char::is_control, " ");
+                self.note(&format!("{number} sent {body}"));
+            }
             let goes_on = request.keeps_alive;
             self.memory().asked.push(Asked { request, connection: number, status });
             if !matches!(connection.send(&reply, goes_on, nth), Ok(true)) {

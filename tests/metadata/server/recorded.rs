@@ -39,17 +39,22 @@ pub struct Reply {
 /// What every token begins with, so that a test can tell one where none should be.
 pub const TOKEN_PREFIX: &str = "AQAEA-";
 
-/// The tokens that one server has handed out.
+/// Stands in replies and in demands for the number that Azure's wire server counts up when a machine is changed.
+const INCARNATION: &str = "$incarnation";
+
+/// The tokens that one server has handed out, and what else it counts.
 #[derive(Debug, Default)]
 pub struct Tokens {
     issued: Vec<(String, usize)>,
     uses: usize,
+    /// How often the machine was changed.
+    pub incarnation: usize,
 }
 
 impl Tokens {
     /// Tokens that are good for so many requests each.
     pub fn new(uses: usize) -> Self {
-        Self { issued: Vec::new(), uses }
+        Self { issued: Vec::new(), uses, incarnation: 1 }
     }
 
     fn issue(&mut self) -> String {
@@ -80,6 +85,10 @@ pub(super) struct Demand {
 pub(super) enum Wish {
     /// This header with this value; `$token` is any token that is good.
     Header(String, String),
+    /// This header, whatever it says.
+    Has(String),
+    /// This text in the body, where there is a body.
+    Body(String),
     /// No such header.
     Without(String),
     /// This parameter in the query.
@@ -137,6 +146,9 @@ impl Recorded {
                 None => self.find(&request.method, &self.meant(path), &parameters),
             },
         };
+        if let Some(text) = std::str::from_utf8(&reply.body).ok().filter(|text| text.contains(INCARNATION)) {
+            reply.body = text.replace(INCARNATION, &tokens.incarnation.to_string()).into_bytes();
+        }
         reply.headers.extend(self.every.iter().cloned());
         reply
     }
@@ -149,6 +161,11 @@ impl Recorded {
                 !request.header(name).is_some_and(|token| tokens.spend(token))
             }
             Wish::Header(name, value) => request.header(name) != Some(value),
+            Wish::Has(name) => request.header(name).is_none_or(str::is_empty),
+            Wish::Body(text) => {
+                let wanted = text.replace(INCARNATION, &tokens.incarnation.to_string());
+                !request.body.is_empty() && !String::from_utf8_lossy(&request.body).contains(&wanted)
+            }
             Wish::Without(name) => request.header(name).is_some(),
             Wish::Query(name) => !parameters.iter().any(|parameter| parameter.split('=').next() == Some(name)),
             Wish::LowPort => !request.low_port,

@@ -136,6 +136,8 @@ fn wish(text: &str) -> Option<Wish> {
     match text.split_once(' ').unwrap_or((text, "")) {
         ("header", rest) => header(rest).map(|(name, value)| Wish::Header(name, value)),
         ("without", name) => Some(Wish::Without(name.to_owned())),
+        ("has", name) => Some(Wish::Has(name.to_owned())),
+        ("body", text) => Some(Wish::Body(text.to_owned())),
         ("query", name) => Some(Wish::Query(name.to_owned())),
         ("low-port", "") => Some(Wish::LowPort),
         _ => None,

@@ -1,0 +1,150 @@
+//! How far the first boot is, from the facts of this boot and the record of the instance. Never stuck at `running`: a
+//! phase whose process is gone has ended, whatever its file says.
+
+use super::facts::FOLDER;
+use super::{SWITCHES, end};
+use crate::error::{Kind, Result};
+use crate::metadata::Machine;
+use crate::settings::Phase;
+use crate::sys::{file, tree};
+use crate::text::document::Document;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use miniserde::Serialize;
+
+/// Thirty actions of a hundred bytes, with an error each.
+const LIMIT: usize = 64 << 10;
+
+/// What the kernel lets a process be called, and the two names that wisp is started by.
+const NAMES: [&[u8]; 2] = [b"wisp\n", b"tiny-cloud\n"];
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The owner has switched it off.
+    Disabled,
+    /// No phase has begun in this boot.
+    NotStarted,
+    /// A phase runs, or the last one has yet to begin.
+    Running,
+    /// Nothing is to be done any more.
+    Done,
+    /// A phase was cut off, or something is left that the next boot tries again.
+    Error,
+}
+
+impl State {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::NotStarted => "not started",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// How far the bootstrap is.
+#[derive(Debug)]
+pub struct Status {
+    /// In one word.
+    pub state: State,
+    phases: Vec<Document>,
+    errors: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct StatusJson<'a> {
+    status: &'a str,
+    degraded: bool,
+    instance: Option<&'a str>,
+    cloud: Option<&'a str>,
+    errors: &'a [String],
+}
+
+impl Status {
+    /// Reads it, of the system below `root`.
+    ///
+    /// # Errors
+    /// `Os`; `Corrupt` for facts that are no JSON.
+    pub fn read(root: &str) -> Result<Self> {
+        let mut phases = Vec::new();
+        for phase in Phase::ALL {
+            let path = format!("{root}{FOLDER}/{}.json", phase.name());
+            match file::read(&path, LIMIT) {
+                Ok(bytes) => phases.push(Document::parse_json(&bytes).map_err(|error| error.to(path))?),
+                Err(error) if matches!(error.kind, Kind::Os(2 | 20)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut status = Self { state: State::NotStarted, errors: errors(&phases), phases };
+        status.state = status.judge(root);
+        Ok(status)
+    }
+
+    fn judge(&self, root: &str) -> State {
+        if SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}"))) {
+            return State::Disabled;
+        }
+        let Some(last) = self.phases.last() else { return State::NotStarted };
+        let text = |name: &str| last.at(&[name]).and_then(Document::text);
+        match text("state") {
+            Some("running") if text("pid").is_none_or(|pid| !is_alive(root, pid)) => State::Error,
+            Some("running") => State::Running,
+            _ if text("phase") != Some(Phase::Final.name()) => State::Running,
+            _ if end::is_complete(&Machine::look(root).settings.var) => State::Done,
+            _ => State::Error,
+        }
+    }
+
+    /// Whether something failed although nothing is left to be done.
+    #[must_use]
+    pub fn is_degraded(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    fn fact(&self, name: &str) -> Option<&str> {
+        self.phases.iter().rev().find_map(|phase| phase.at(&[name]).and_then(Document::text))
+    }
+
+    /// For people: a line, and one for each error.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = format!("status: {}\n", self.state.name());
+        if let Some(instance) = self.fact("instance") {
+            text.push_str(&format!("instance: {instance}\n"));
+        }
+        self.errors.iter().for_each(|error| text.push_str(&format!("error: {error}\n")));
+        text
+    }
+
+    /// For programs.
+    #[must_use]
+    pub fn json(&self) -> String {
+        let json = miniserde::json::to_string(&StatusJson {
+            status: self.state.name(),
+            degraded: self.is_degraded(),
+            instance: self.fact("instance"),
+            cloud: self.fact("cloud"),
+            errors: &self.errors,
+        });
+        format!("{json}\n")
+    }
+}
+
+/// Whether the process is one of wisp's; another may have its number by now.
+fn is_alive(root: &str, pid: &str) -> bool {
+    file::read(&format!("{root}/proc/{pid}/comm"), LIMIT).is_ok_and(|name| NAMES.contains(&&*name))
+}
+
+/// What failed, each with its action.
+fn errors(phases: &[Document]) -> Vec<String> {
+    let actions = phases.iter().filter_map(|phase| phase.at(&["actions"])).flat_map(Document::list);
+    let error = |action: &Document| {
+        let why = action.at(&["error"]).and_then(Document::text)?;
+        Some(format!("{}: {why}", action.at(&["name"]).and_then(Document::text).unwrap_or_default()))
+    };
+    actions.filter_map(error).collect()
+}

@@ -1,0 +1,60 @@
+//! `wisp bootstrap`: whether the first boot has been completed, and the owner's word on it.
+
+#![forbid(unsafe_code)]
+
+use super::{Command, DOING, Options, Piece, print, unknown};
+use crate::boot;
+use crate::error::{Error, Result};
+use crate::log::{Level, Log};
+use crate::metadata::Machine;
+
+pub(super) const COMMAND: Command = Command {
+    name: "bootstrap",
+    usage: "[--root DIR] complete | incomplete | status",
+    summary: "Say whether the first boot is complete, or that it is to be",
+    help: "\
+  status        print `complete` or `incomplete`
+  complete      nothing is to be done any more for this instance
+  incomplete    everything is to be done again in the next boot; the saved user-data
+                goes. Before an image is made of this disk, run this.
+  --root DIR    of the system below DIR
+
+Another instance is a first boot in any case, without this.
+",
+    takes_any_word: false,
+    run,
+};
+
+fn run(arguments: &[&str]) -> Result<u8> {
+    let (mut root, mut word) = ("", None);
+    let mut options = Options::new(arguments);
+    while let Some(piece) = options.next() {
+        match piece {
+            Piece::Option("--root", value) => root = options.value("--root", value)?,
+            Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand(operand) if word.is_none() => word = Some(operand),
+            Piece::Operand(operand) => return Err(Error::usage(DOING, "one word is enough").to(operand)),
+        }
+    }
+    let word = word.ok_or_else(|| Error::usage(DOING, "say complete, incomplete or status"))?;
+    set(root.trim_end_matches('/'), word)
+}
+
+/// What `word` asks for.
+pub(super) fn set(root: &str, word: &str) -> Result<u8> {
+    let folder = Machine::look(root).settings.var;
+    let log = || Log::phase("bootstrap", root.is_empty());
+    match word {
+        "status" => return print(if boot::is_complete(&folder) { "complete\n" } else { "incomplete\n" }),
+        "complete" => {
+            boot::complete(&folder)?;
+            log().line(Level::Notice, "bootstrap marked complete");
+        }
+        "incomplete" => {
+            boot::incomplete(&folder)?;
+            log().warning("bootstrap marked incomplete");
+        }
+        other => return Err(Error::usage(DOING, "say complete, incomplete or status").to(other)),
+    }
+    Ok(0)
+}

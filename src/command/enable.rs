@@ -1,0 +1,49 @@
+//! `wisp enable`, `wisp disable`: whether the init system starts the four phases.
+
+#![forbid(unsafe_code)]
+
+use super::{Command, phase};
+use crate::error::Result;
+use crate::log::Log;
+use crate::service;
+
+const HELP: &str = "\
+For OpenRC (links in /etc/runlevels) and systemd (links in /etc/systemd/system),
+whichever the root has. The services themselves come with the package, or by
+`make install-openrc`, `make install-systemd`.
+
+  --root DIR    of the system below DIR
+";
+
+pub(super) const ENABLE: Command = Command {
+    name: "enable",
+    usage: "[--root DIR]",
+    summary: "Have the four phases started at boot",
+    help: HELP,
+    takes_any_word: false,
+    run: |arguments| enable(phase::root(arguments)?),
+};
+
+pub(super) const DISABLE: Command = Command {
+    name: "disable",
+    usage: "[--root DIR]",
+    summary: "Have them started no more",
+    help: HELP,
+    takes_any_word: false,
+    run: |arguments| disable(phase::root(arguments)?),
+};
+
+pub(super) fn enable(root: &str) -> Result<u8> {
+    tell(service::enable(root)?)
+}
+
+pub(super) fn disable(root: &str) -> Result<u8> {
+    tell(service::disable(root)?)
+}
+
+/// One line a change, where Tiny Cloud has it.
+fn tell(changes: alloc::vec::Vec<alloc::string::String>) -> Result<u8> {
+    let log = Log::stderr();
+    changes.iter().for_each(|change| log.info(change));
+    Ok(0)
+}

@@ -1,0 +1,58 @@
+//! `wisp boot`, `early`, `main`, `final`: one phase of a first boot, for the init system.
+
+#![forbid(unsafe_code)]
+
+use super::{Command, Options, Piece, unknown};
+use crate::boot;
+use crate::error::{Error, Result};
+use crate::settings::Phase;
+
+const USAGE: &str = "[--root DIR]";
+
+const HELP: &str = "\
+An init system runs the four phases, each once a boot:
+  boot    before the network: grow the root, configure interfaces, enable sshd
+  early   when metadata can be reached: save the user-data
+  main    before anybody may log in: user, hostname, keys, host keys
+  final   after everything else: the user's script, the end of the bootstrap
+
+What was done for this instance is not done again. An action that fails is told
+and keeps no other from running; the phase then ends with 1.
+
+  --root DIR    work on the files below DIR, and on no running system
+";
+
+const fn command(name: &'static str, summary: &'static str, run: fn(&[&str]) -> Result<u8>) -> Command {
+    Command { name, usage: USAGE, summary, help: HELP, takes_any_word: false, run }
+}
+
+pub(super) const BOOT: Command =
+    command(Phase::Boot.name(), "First boot, before the network", |words| run(Phase::Boot, words));
+pub(super) const EARLY: Command =
+    command(Phase::Early.name(), "First boot, when metadata can be reached", |words| run(Phase::Early, words));
+pub(super) const MAIN: Command =
+    command(Phase::Main.name(), "First boot, before anybody may log in", |words| run(Phase::Main, words));
+pub(super) const FINAL: Command =
+    command(Phase::Final.name(), "First boot, after everything else", |words| run(Phase::Final, words));
+
+/// What a phase is answered with in which something failed.
+const FAILED: u8 = 1;
+
+fn run(phase: Phase, arguments: &[&str]) -> Result<u8> {
+    let root = root(arguments)?;
+    Ok(if boot::run(phase, root)? { 0 } else { FAILED })
+}
+
+/// The one option that these commands have: the root, without a slash at its end; of the running system it is empty.
+pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
+    let mut root = "";
+    let mut options = Options::new(arguments);
+    while let Some(piece) = options.next() {
+        match piece {
+            Piece::Option("--root", value) => root = options.value("--root", value)?,
+            Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand(word) => return Err(Error::usage(super::DOING, "no operand is meant here").to(word)),
+        }
+    }
+    Ok(root.trim_end_matches('/'))
+}

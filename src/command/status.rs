@@ -1,0 +1,92 @@
+//! `wisp status`: how far the first boot is.
+//!
+//! JSON, a stable format: `status`, one of `disabled`, `not started`, `running`, `done`, `error`; `degraded`, whether
+//! something failed that nothing will try again; `instance` and `cloud` (text or null); `errors`, each `ACTION: WHY`.
+//! What each action did stands in the files of `/run/wisp` (`crate::boot::facts`).
+
+#![forbid(unsafe_code)]
+
+use super::{Command, DOING, Options, Piece, print, unknown};
+use crate::boot::status::{State, Status};
+use crate::error::{Error, Kind, Result};
+use crate::sys::clock;
+use crate::units::Deadline;
+use core::time::Duration;
+
+pub(super) const COMMAND: Command = Command {
+    name: "status",
+    usage: "[--wait[=SECONDS]] [--json] [--strict] [--root DIR]",
+    summary: "Print how far the first boot is",
+    help: "\
+  --wait        print it when it has ended; with SECONDS at most after these
+  --json        as JSON; also --format json
+  --strict      exit with 2 if something failed that is not tried again
+  --root DIR    of the system below DIR
+
+It is `disabled`, `not started`, `running`, `done` or `error`.
+Exit: 0, 1 for `error`; 8 when SECONDS were not enough.
+",
+    takes_any_word: false,
+    run,
+};
+
+/// The phases tell nobody that they end; a tenth of a second is not noticed by who waits for a boot.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const ERROR: u8 = 1;
+const DEGRADED: u8 = 2;
+
+/// How it is to be told.
+#[derive(Default)]
+struct Asked<'a> {
+    root: &'a str,
+    wait: Option<Deadline>,
+    json: bool,
+    strict: bool,
+}
+
+fn run(arguments: &[&str]) -> Result<u8> {
+    let asked = parse(arguments)?;
+    let mut status = Status::read(asked.root)?;
+    if let Some(deadline) = asked.wait {
+        while matches!(status.state, State::Running | State::NotStarted) {
+            if deadline.has_passed(clock::now()) {
+                return Err(Error::new(Kind::TimedOut, "wait for the end of the bootstrap", "it is still running"));
+            }
+            clock::pause(PAUSE);
+            status = Status::read(asked.root)?;
+        }
+    }
+    print(&if asked.json { status.json() } else { status.text() })?;
+    Ok(match status.state {
+        State::Error => ERROR,
+        _ if asked.strict && status.is_degraded() => DEGRADED,
+        _ => 0,
+    })
+}
+
+fn parse<'a>(arguments: &'a [&'a str]) -> Result<Asked<'a>> {
+    let mut asked = Asked::default();
+    let mut options = Options::new(arguments);
+    while let Some(piece) = options.next() {
+        match piece {
+            Piece::Option("--wait", None) => asked.wait = Some(Deadline::NEVER),
+            Piece::Option("--wait", Some(seconds)) => {
+                let strange = |_| Error::usage("understand the option", "it takes whole seconds").to("--wait");
+                let span = Duration::from_secs(seconds.parse::<u32>().map_err(strange)?.into());
+                asked.wait = Some(Deadline::after(clock::now(), span));
+            }
+            Piece::Option("--json", None) => asked.json = true,
+            Piece::Option("--format", value) => match options.value("--format", value)? {
+                "json" => asked.json = true,
+                "text" | "tabular" => asked.json = false,
+                other => return Err(Error::usage("understand the format", "there are json and text").to(other)),
+            },
+            Piece::Option("--strict", None) => asked.strict = true,
+            Piece::Option("--root", value) => asked.root = options.value("--root", value)?.trim_end_matches('/'),
+            Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand(word) => return Err(Error::usage(DOING, "no operand is meant here").to(word)),
+        }
+    }
+    Ok(asked)
+}
