@@ -139,6 +139,14 @@ pub fn write_atomically(path: &str, content: &[u8], mode: u32) -> Result<()> {
     flush_directory_of(path).map_err(failed)
 }
 
+/// Gives the file at `path` the permission bits `mode`.
+///
+/// # Errors
+/// `Os`.
+pub fn set_mode(path: &str, mode: u32) -> Result<()> {
+    fs::chmod(path, Mode::from_raw_mode(mode)).map_err(|errno| os(errno, "set the mode of", path))
+}
+
 fn write_new(path: &str, content: &[u8], mode: u32) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(mode);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

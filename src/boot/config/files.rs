@@ -1,0 +1,139 @@
+//! `write_files`: each file whole or not at all, with its owner and mode from its first moment on.
+//!
+//! Every path is below the root: symbolic links on the way mean what they mean there, and none leads out of it. A link at the
+//! end is followed, since that is where whoever reads the path looks.
+
+use super::super::context::Context;
+use super::{Outcomes, config};
+use crate::error::{Error, Kind, Result};
+use crate::sys::file;
+use crate::sys::folder::{Folder, Owner, Thing};
+use crate::userdata::{self, File};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+const DOING: &str = "write";
+
+/// What the kernel itself follows.
+const LINKS_LIMIT: usize = 40;
+
+/// /etc/passwd and /etc/group of a machine with ten thousand accounts.
+const ACCOUNTS_LIMIT: usize = 1 << 20;
+
+/// What a file is to others that nobody said more of.
+const USUAL_MODE: u32 = 0o644;
+
+/// What a file shall be besides its content.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    /// Mode and owner; `None` for those that it has, else the usual ones.
+    mode: Option<(u32, Owner)>,
+    /// Whether the content is added.
+    append: bool,
+}
+
+impl Target {
+    /// Another content, and nothing else.
+    pub(super) const KEPT: Self = Self { mode: None, append: false };
+}
+
+pub(in super::super) fn userdata_write_files(context: &mut Context<'_>) -> Result<()> {
+    let context = &*context;
+    let Some(config) = config(context)? else { return Ok(()) };
+    let mut outcomes = Outcomes::new(context);
+    let (files, errors) = config.files()?;
+    for error in errors {
+        outcomes.note(Err(error));
+    }
+    for file in &files {
+        let owner = owner(context.root(), file);
+        let written = owner.and_then(|owner| {
+            let target = Target { mode: Some((file.mode, owner)), append: file.append };
+            write(context.root(), &file.path, &file.content, target)
+        });
+        outcomes.note(written.map_err(|error| {
+            // The kernel's reason is told by the kind.
+            let is_kernels = matches!(error.kind, Kind::Os(_));
+            let why = if is_kernels { format!("{} {}", error.doing, error.to) } else { format!("{error}") };
+            Error::new(error.kind, DOING, why).to(file.called())
+        }));
+    }
+    outcomes.end()
+}
+
+/// Makes `path` below `root` a file with this content. One that has it all is not touched.
+///
+/// # Errors
+/// `Os`; `Refused` for what is there and is no file, and for links without end.
+pub(super) fn write(root: &str, path: &str, content: &[u8], target: Target) -> Result<()> {
+    let mut path = String::from(path);
+    for _ in 0..LINKS_LIMIT {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        let folder = folder(root, parent)?;
+        match folder.look(name)?.map(|facts| facts.thing) {
+            None | Some(Thing::File) => return replace(&folder, name, content, target),
+            Some(Thing::Link) => {
+                let link = folder.link_target(name)?;
+                path = if link.starts_with('/') { link } else { format!("{parent}/{link}") };
+            }
+            Some(_) => return Err(Error::refused(DOING, "it is there and no regular file").to(folder.path(name))),
+        }
+    }
+    Err(Error::refused(DOING, "it is a link without end").to(path))
+}
+
+fn replace(folder: &Folder, name: &str, content: &[u8], target: Target) -> Result<()> {
+    let (old, has) = match folder.read(name, userdata::LIMIT)? {
+        Some((old, facts)) => (old, Some((facts.mode, facts.owner))),
+        None => (Vec::new(), None),
+    };
+    let (mode, owner) = target.mode.or(has).unwrap_or((USUAL_MODE, Owner::ROOT));
+    let wanted = match target.append {
+        // A run before this one added it.
+        true if old.ends_with(content) => old.clone(),
+        true => [&old, content].concat(),
+        false => content.to_vec(),
+    };
+    if has == Some((mode, owner.possible())) && old == wanted {
+        return Ok(());
+    }
+    folder.write(name, &wanted, mode, owner)
+}
+
+/// The folder at `path` below `root`, made with those above it that are missing; these may be read by all.
+fn folder(root: &str, path: &str) -> Result<Folder> {
+    let top = || Error::absent("open the folder", "the root is not there").to(root);
+    let mut found = Folder::open(root, "/")?.ok_or_else(top)?;
+    let ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0).chain([path.len()]);
+    for end in ends {
+        let so_far = path.get(..end).unwrap_or_default();
+        let name = so_far.rsplit_once('/').map_or(so_far, |(_, name)| name);
+        if name.is_empty() {
+            continue;
+        }
+        found = match Folder::open(root, so_far)? {
+            Some(folder) => folder,
+            None => found.make(name, 0o755, Owner::ROOT)?,
+        };
+    }
+    Ok(found)
+}
+
+/// Whose a file shall be, by the accounts below `root`.
+fn owner(root: &str, file: &File<'_>) -> Result<Owner> {
+    let uid = number(&format!("{root}/etc/passwd"), file.user)?;
+    let gid = number(&format!("{root}/etc/group"), file.group.unwrap_or("root"))?;
+    Ok(Owner { uid, gid })
+}
+
+/// The number of `name` in a file of accounts. Names come before numbers, as with chown; root needs no file.
+fn number(path: &str, name: &str) -> Result<u32> {
+    let text = if file::exists(path) { file::read(path, ACCOUNTS_LIMIT)? } else { Vec::new() };
+    let text = String::from_utf8_lossy(&text);
+    let entry = text.lines().map(|line| line.split(':')).find_map(|mut fields| {
+        (fields.next() == Some(name)).then(|| fields.nth(1).and_then(|number| number.parse().ok())).flatten()
+    });
+    let own = if name == "root" { Some(0) } else { name.parse().ok() };
+    entry.or(own).ok_or_else(|| Error::absent("find the owner", format!("there is no {name}")).to(path))
+}
