@@ -5,6 +5,7 @@ use crate::error::{Kind, Result};
 use crate::provider::Reader;
 use crate::sys::{file, tree};
 use crate::userdata::{self, Userdata};
+use alloc::borrow::Cow;
 use alloc::format;
 
 const NAME: &str = "user-data";
@@ -36,16 +37,17 @@ pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
     let packed = reader.userdata()?.unwrap_or_default();
     tree::make_directories(folder, FOLDER_MODE)?;
     let path = format!("{folder}/{NAME}");
-    match userdata::decode(packed.clone()) {
-        Ok(bytes) => {
-            file::write_atomically(&path, &bytes, MODE)?;
-            Ok(Userdata::parse(Some(bytes)))
-        }
+    let unpacked = match userdata::decode(&packed) {
+        Ok(Cow::Owned(unpacked)) => Some(unpacked),
+        Ok(Cow::Borrowed(_)) => None,
         Err(error) => {
             file::write_atomically(&format!("{path}.raw"), &packed, MODE)?;
-            Err(error)
+            return Err(error);
         }
-    }
+    };
+    let bytes = unpacked.unwrap_or(packed);
+    file::write_atomically(&path, &bytes, MODE)?;
+    Ok(Userdata::parse(Some(bytes)))
 }
 
 pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {

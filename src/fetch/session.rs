@@ -22,6 +22,10 @@ const TOKEN_LIMIT: usize = 4096;
 /// way does not go away by waiting.
 const SILENT_TOKENS: u32 = 3;
 
+/// Where the kernel knows no way, no packet was sent and no server is spared by a longer pause; what waits for it is a
+/// boot.
+const ROUTE_PAUSE: Duration = Duration::from_millis(100);
+
 /// A service that wants to be asked again in 0 seconds is given this long: it may want that a thousand times.
 const LEAST_WAIT: Duration = Duration::from_millis(50);
 
@@ -174,6 +178,7 @@ impl<'a> Session<'a> {
             }
             let now = clock::now();
             let own = pauses.next(random::number());
+            let own = if verdict::is_unsent(fault.error.kind) { own.min(ROUTE_PAUSE) } else { own };
             let pause = fault.wait.map_or(own, |wait| wait.max(LEAST_WAIT));
             if end.remaining(now).is_some_and(|left| left <= pause) {
                 // Whoever could not be reached is not waited for by the next request again.

@@ -73,6 +73,11 @@ pub(super) const fn is_transient(kind: Kind) -> bool {
     }
 }
 
+/// Whether the kernel itself said no: EADDRNOTAVAIL, ENETUNREACH.
+pub(super) const fn is_unsent(kind: Kind) -> bool {
+    matches!(kind, Kind::Os(99 | 101))
+}
+
 /// Pauses between tries: each half as long again as the one before, none longer than the longest, and each up to a
 /// quarter shorter or longer, so that machines which started together do not ask together for ever.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ pub use config::{Account, Command, Config, Repository};
 pub use file::File;
 pub use form::{Form, Userdata};
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -46,18 +47,20 @@ const RATIO_FLOOR: usize = 1 << 20;
 /// `Refused` for more than 16 MiB of `bytes`, more than 32 MiB or a hundred times as many of what they decode to, more
 /// than eight layers of compression, or a layer that takes too much memory; `Corrupt` when a layer is damaged,
 /// `Unsupported` for a part of a format that is left out.
-pub fn decode(bytes: Vec<u8>) -> Result<Vec<u8>> {
+pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     if bytes.len() > RAW_LIMIT {
         return Err(Error::refused(DOING, format!("it is longer than {RAW_LIMIT} bytes")));
     }
     let raw_length = bytes.len();
-    let bytes = base64::decode(&bytes).ok().filter(|decoded| is_known(decoded)).unwrap_or(bytes);
+    let unwrapped = base64::decode(bytes).ok().filter(|decoded| is_known(decoded));
+    let bytes = unwrapped.map_or(Cow::Borrowed(bytes), Cow::Owned);
     if Format::sniff(&bytes).is_none() {
         return Ok(bytes);
     }
     let limit = raw_length.saturating_mul(RATIO).clamp(RATIO_FLOOR, LIMIT);
-    let plain = codec::unpack(Input::new(bytes.as_slice()), limit as u64);
-    plain.and_then(|mut plain| codec::read_all(&mut plain, limit)).map_err(|error| error.to("the user-data"))
+    let plain = codec::unpack(Input::new(&*bytes), limit as u64);
+    let plain = plain.and_then(|mut plain| codec::read_all(&mut plain, limit));
+    plain.map(Cow::Owned).map_err(|error| error.to("the user-data"))
 }
 
 /// Whether `bytes` are what user-data is.

@@ -10,7 +10,7 @@ const PACKED: &str = "H4sIAAAAAAACA1NW1E/KzNMvzuBKTc7IV8hIzcnJ5wIAedQ/FxUAAAA=";
 const SCRIPT: &[u8] = b"#!/bin/sh\necho hello\n";
 
 fn decoded(bytes: &[u8]) -> Vec<u8> {
-    decode(bytes.to_vec()).unwrap()
+    decode(bytes).unwrap().into_owned()
 }
 
 fn base64(bytes: &[u8]) -> Vec<u8> {
@@ -47,7 +47,7 @@ fn compression_is_undone_under_base64_and_without() {
     assert_eq!(decoded(&packed), SCRIPT);
     let mut damaged = packed;
     damaged[35] ^= 1;
-    let error = decode(damaged).unwrap_err();
+    let error = decode(&damaged).unwrap_err();
     assert_eq!(error.to_string(), "unpack the gzip data of the user-data: checksum does not match");
 }
 
@@ -55,19 +55,19 @@ fn compression_is_undone_under_base64_and_without() {
 #[test]
 fn layers_have_limits() {
     let pack = |bytes: &[u8]| Format::Gzip.encode(bytes).unwrap();
-    assert_eq!(decode(pack(&Format::Xz.encode(SCRIPT).unwrap())), Ok(SCRIPT.to_vec()));
+    assert_eq!(decode(&pack(&Format::Xz.encode(SCRIPT).unwrap())), Ok(SCRIPT.into()));
     // Whatever the ratio, up to the floor.
-    assert_eq!(decode(pack(&vec![b' '; RATIO_FLOOR])).map(|bytes| bytes.len()), Ok(RATIO_FLOOR));
-    assert_eq!(decode(pack(&vec![b' '; RATIO_FLOOR + 1])).unwrap_err().kind, Kind::Refused);
+    assert_eq!(decode(&pack(&vec![b' '; RATIO_FLOOR])).map(|bytes| bytes.len()), Ok(RATIO_FLOOR));
+    assert_eq!(decode(&pack(&vec![b' '; RATIO_FLOOR + 1])).unwrap_err().kind, Kind::Refused);
     // A layer that nobody would see is limited too.
     let bomb = pack(&pack(&vec![0; 64 << 20]));
-    assert_eq!(decode(bomb).unwrap_err().kind, Kind::Refused);
+    assert_eq!(decode(&bomb).unwrap_err().kind, Kind::Refused);
     let mut nested = SCRIPT.to_vec();
     for _ in 0..8 {
         nested = pack(&nested);
     }
-    assert_eq!(decode(nested.clone()), Ok(SCRIPT.to_vec()));
-    assert_eq!(decode(pack(&nested)).unwrap_err().kind, Kind::Refused);
-    assert_eq!(decode(vec![b'#'; RAW_LIMIT]).map(|bytes| bytes.len()), Ok(RAW_LIMIT));
-    assert_eq!(decode(vec![b'#'; RAW_LIMIT + 1]).unwrap_err().kind, Kind::Refused);
+    assert_eq!(decode(&nested), Ok(SCRIPT.into()));
+    assert_eq!(decode(&pack(&nested)).unwrap_err().kind, Kind::Refused);
+    assert_eq!(decode(&vec![b'#'; RAW_LIMIT]).map(|bytes| bytes.len()), Ok(RAW_LIMIT));
+    assert_eq!(decode(&vec![b'#'; RAW_LIMIT + 1]).unwrap_err().kind, Kind::Refused);
 }
