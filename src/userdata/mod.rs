@@ -14,7 +14,6 @@ pub use form::{Form, Userdata};
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::vec::Vec;
 
 use crate::codec::{self, Format, Input};
 use crate::error::{Error, Result};
