@@ -253,6 +253,30 @@ fn a_config_that_cannot_be_understood_is_told_once() {
 }
 
 #[test]
+fn the_account_is_as_it_is_described() {
+    let place = Place::tree("account");
+    place.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+    place.write("etc/group", "root:x:0:\nwheel:x:10:root\n");
+    place.write("etc/shadow", "root:*:19000::::::\n");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJgTvVVjHVkMVOJjjKXkXyW2eIuPXHtZaDPyzpcXWhV ann@desk";
+    let text = format!(
+        "#alpine-config\nuser: {{name: ann, gecos: Ann B, homedir: /srv/ann, shell: /bin/ash, groups: [wheel, audio]}}\n\
+         ssh_authorized_keys:\n- {key}\n"
+    );
+    let outcomes = place.acts(&["userdata_user", "create_default_user", "ssh_authorized_keys"], &text);
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let passwd = place.read("etc/passwd");
+    let line = passwd.lines().find(|line| line.starts_with("ann:")).unwrap();
+    assert!(line.ends_with(":Ann B:/srv/ann:/bin/ash"), "{line}");
+    let group = place.read("etc/group");
+    assert!(
+        group.contains("wheel:x:10:root,ann\n")
+            && group.lines().any(|line| line.starts_with("audio:") && line.ends_with(":ann"))
+    );
+    assert_eq!(place.read("srv/ann/.ssh/authorized_keys").trim_end(), key);
+}
+
+#[test]
 fn files_are_written_below_the_root() {
     let place = Place::tree("files");
     place.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nann:x:1234:1234::/home/ann:/bin/sh\n");

@@ -302,6 +302,12 @@ mod tests {
     }
 
     #[test]
+    fn much_is_said_and_shown() {
+        let (ended, said) = shell("head -c 1048576 /dev/zero | tr '\\0' x; echo end", &[]);
+        assert_eq!((ended, said.len(), said.ends_with("xend\n")), (Ended::Code(0), (1 << 20) + 4, true));
+    }
+
+    #[test]
     fn a_child_in_the_background_is_not_waited_for() {
         let begin = super::super::clock::now();
         assert_eq!(shell("sleep 60 & echo begun", &[]), (Ended::Code(0), "begun\n".into()));
