@@ -30,6 +30,7 @@ pub(super) fn run(context: &Context<'_>, what: &str, program: &Program<'_>) -> R
         context.say(&format!("{what}: not run, since this is not the running system"));
         return Ok(());
     }
+    context.say(what);
     let outcome = follow(context, Before::Stays, |start| start(program)).and_then(|ended| ended.success(DOING));
     outcome.map_err(|error| Error::new(error.kind, DOING, error.why.clone()).to(what))
 }

@@ -103,16 +103,16 @@ impl Userdata {
         self.config().ok().flatten()
     }
 
-    /// The account that it names as the one that is made and given the keys. One whose name cannot be one is as none.
+    /// The name of the account that is made and given the keys. One that cannot be a name is as none.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.sound_config()?.user().ok().flatten()
+    }
+
+    /// That account as it is described, if it can be understood.
     #[must_use]
     pub fn account(&self) -> Option<Account<'_>> {
         self.sound_config()?.account().ok().flatten()
-    }
-
-    /// The name of that account.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.account().map(|account| account.name)
     }
 
     /// The keys that it gives that account, each as it is written.

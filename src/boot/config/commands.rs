@@ -21,13 +21,10 @@ fn run(context: &Context<'_>, key: &'static str) -> Result<()> {
     let mut outcomes = Outcomes::new(context);
     for (index, command) in config.commands(key)? {
         let what = format!("{key}[{index}]");
-        outcomes.note(command.and_then(|command| {
-            context.say(&what);
-            match command {
-                Command::Line(line) => shell(context, &what, line),
-                Command::Program(path, arguments) => {
-                    program::run(context, &what, &Program { path, arguments: &arguments, environment: &[] })
-                }
+        outcomes.note(command.and_then(|command| match command {
+            Command::Line(line) => shell(context, &what, line),
+            Command::Program(path, arguments) => {
+                program::run(context, &what, &Program { path, arguments: &arguments, environment: &[] })
             }
         }));
     }

@@ -20,23 +20,6 @@ const LINKS_LIMIT: usize = 40;
 /// passwd and group; of a machine with a hundred thousand accounts they have some 6 MiB.
 const ACCOUNTS_LIMIT: usize = 16 << 20;
 
-/// What a file is to others that nobody said more of.
-const USUAL_MODE: u32 = 0o644;
-
-/// What a file shall be besides its content.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Target {
-    /// Mode and owner; `None` for those that it has, else the usual ones.
-    mode: Option<(u32, Owner)>,
-    /// Whether the content is added.
-    append: bool,
-}
-
-impl Target {
-    /// Another content, and nothing else.
-    pub(super) const KEPT: Self = Self { mode: None, append: false };
-}
-
 pub(in super::super) fn userdata_write_files(context: &mut Context<'_>) -> Result<()> {
     let context = &*context;
     let Some(config) = config(context)? else { return Ok(()) };
@@ -46,11 +29,7 @@ pub(in super::super) fn userdata_write_files(context: &mut Context<'_>) -> Resul
         outcomes.note(Err(error));
     }
     for file in &files {
-        let owner = owner(context.root(), file);
-        let written = owner.and_then(|owner| {
-            let target = Target { mode: Some((file.mode, owner)), append: file.append };
-            write(context.root(), &file.path, &file.content, target)
-        });
+        let written = owner(context.root(), file).and_then(|owner| write(context.root(), file, owner));
         outcomes.note(written.map_err(|error| {
             // The kernel's reason is told by the kind.
             let is_kernels = matches!(error.kind, Kind::Os(_));
@@ -61,17 +40,14 @@ pub(in super::super) fn userdata_write_files(context: &mut Context<'_>) -> Resul
     outcomes.end()
 }
 
-/// Makes `path` below `root` a file with this content. One that has it all is not touched.
-///
-/// # Errors
-/// `Os`; `Refused` for what is there and is no file, and for links without end.
-pub(super) fn write(root: &str, path: &str, content: &[u8], target: Target) -> Result<()> {
-    let mut path = String::from(path);
+/// Makes a file below `root` what it shall be. One that is so is not touched.
+fn write(root: &str, file: &File<'_>, owner: Owner) -> Result<()> {
+    let mut path = file.path.clone();
     for _ in 0..LINKS_LIMIT {
         let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
         let folder = folder(root, parent)?;
         match folder.look(name)?.map(|facts| facts.thing) {
-            None | Some(Thing::File) => return replace(&folder, name, content, target),
+            None | Some(Thing::File) => return replace(&folder, name, file, owner),
             Some(Thing::Link) => {
                 let link = folder.link_target(name)?;
                 path = if link.starts_with('/') { link } else { format!("{parent}/{link}") };
@@ -82,26 +58,25 @@ pub(super) fn write(root: &str, path: &str, content: &[u8], target: Target) -> R
     Err(Error::refused(DOING, "it is a link without end").to(path))
 }
 
-fn replace(folder: &Folder, name: &str, content: &[u8], target: Target) -> Result<()> {
+fn replace(folder: &Folder, name: &str, file: &File<'_>, owner: Owner) -> Result<()> {
     let (old, has) = match folder.read(name, userdata::LIMIT)? {
         Some((old, facts)) => (old, Some((facts.mode, facts.owner))),
         None => (Vec::new(), None),
     };
-    let (mode, owner) = target.mode.or(has).unwrap_or((USUAL_MODE, Owner::ROOT));
-    let wanted = match target.append {
-        // A run before this one added it.
-        true if old.ends_with(content) => old.clone(),
-        true => [&old, content].concat(),
-        false => content.to_vec(),
-    };
-    if has == Some((mode, owner.possible())) && old == wanted {
+    // What a run before this one added is not added again.
+    let added = if old.ends_with(&file.content) { &[][..] } else { &file.content };
+    let wanted = if file.append { [&old, added].concat() } else { file.content.clone() };
+    if has == Some((file.mode, owner.possible())) && old == wanted {
         return Ok(());
     }
-    folder.write(name, &wanted, mode, owner)
+    folder.write(name, &wanted, file.mode, owner)
 }
 
 /// The folder at `path` below `root`, made with those above it that are missing; these may be read by all.
-fn folder(root: &str, path: &str) -> Result<Folder> {
+///
+/// # Errors
+/// `Os`; `Absent` without the root.
+pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
     let top = || Error::absent("open the folder", "the root is not there").to(root);
     let mut found = Folder::open(root, "/")?.ok_or_else(top)?;
     let ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0).chain([path.len()]);

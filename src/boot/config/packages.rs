@@ -2,11 +2,12 @@
 
 use super::super::context::Context;
 use super::super::program;
-use super::files::{Target, write};
+use super::files::folder;
 use super::{Outcomes, config};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::sys::file;
+use crate::sys::folder::{Owner, Thing};
 use crate::sys::program::Program;
-use crate::sys::{file, node, tree};
 use crate::text::conf::Conf;
 use crate::userdata::Repository;
 use alloc::format;
@@ -15,6 +16,9 @@ use alloc::vec::Vec;
 
 /// A list of repositories has a few lines, os-release a few more.
 const TEXT_LIMIT: usize = 64 << 10;
+
+/// The link to where apk keeps what it fetched.
+const CACHE: &str = "cache";
 
 const REPOSITORIES: &str = "/etc/apk/repositories";
 
@@ -42,15 +46,17 @@ pub(in super::super) fn userdata_ntp(context: &mut Context<'_>) -> Result<()> {
 pub(in super::super) fn userdata_apk_cache(context: &mut Context<'_>) -> Result<()> {
     let Some(path) = config(context)?.map(|config| config.apk_cache()).transpose()?.flatten() else { return Ok(()) };
     let root = context.root();
-    tree::make_directories(&format!("{root}/{}", path.trim_start_matches('/')), 0o755)?;
+    folder(root, &format!("/{path}"))?;
     // From /etc/apk, so that it leads to the same place when the system is mounted elsewhere.
     let target = if path.starts_with('/') { format!("../..{path}") } else { path.into() };
-    let link = format!("{root}/etc/apk/cache");
-    tree::make_directories(&format!("{root}/etc/apk"), 0o755)?;
-    if node::link_target(&link).is_ok_and(|old| old != target) {
-        tree::remove_file(&link)?;
+    let apk = folder(root, "/etc/apk")?;
+    if apk.look(CACHE)?.is_some_and(|facts| facts.thing == Thing::Link) {
+        if apk.link_target(CACHE)? == target {
+            return Ok(());
+        }
+        apk.remove(CACHE)?;
     }
-    tree::make_link(&target, &link)
+    apk.make_link(CACHE, &target, Owner::ROOT)
 }
 
 pub(in super::super) fn userdata_apk_repositories(context: &mut Context<'_>) -> Result<()> {
@@ -62,18 +68,22 @@ pub(in super::super) fn userdata_apk_repositories(context: &mut Context<'_>) -> 
         let wants = file::is_directory(&format!("{root}/etc/apk")) && !file::exists(&path);
         return if wants { run(context, &["setup-apkrepos", "-1", "-c"]) } else { Ok(()) };
     };
-    let release = text(&format!("{root}/etc/os-release"))?;
-    let conf = Conf::parse(&release);
+    if entries.is_empty() {
+        return Ok(());
+    }
+    folder(root, "/etc/apk")?;
+    let release = file::read(&format!("{root}/etc/os-release"), TEXT_LIMIT).unwrap_or_default();
+    let conf = Conf::parse(&String::from_utf8_lossy(&release));
     let own = own_version(conf.value("VERSION_ID").unwrap_or_default());
-    let before = text(&path)?;
-    let mut after = before.clone();
     let mut outcomes = Outcomes::new(context);
-    for entry in entries {
-        outcomes.note(entry.map(|entry| add(&mut after, &entry, own.as_deref())));
-    }
-    if after != before {
-        outcomes.note(write(root, REPOSITORIES, after.as_bytes(), Target::KEPT));
-    }
+    let amended = file::amend(&path, TEXT_LIMIT, 0o644, |before| {
+        let mut text = String::from(before);
+        for entry in entries {
+            outcomes.note(entry.map(|entry| add(&mut text, &entry, own.as_deref())));
+        }
+        text
+    });
+    outcomes.note(amended.map(|_| ()));
     outcomes.end()
 }
 
@@ -104,15 +114,6 @@ fn switched(context: &Context<'_>, key: &str, verb: &str) -> Result<()> {
 fn run(context: &Context<'_>, words: &[&str]) -> Result<()> {
     let Some((path, arguments)) = words.split_first() else { return Ok(()) };
     program::run(context, &words.join(" "), &Program { path, arguments, environment: &[] })
-}
-
-/// The text of a file; none is an empty one.
-fn text(path: &str) -> Result<String> {
-    if !file::exists(path) {
-        return Ok(String::new());
-    }
-    let bytes = file::read(path, TEXT_LIMIT)?;
-    String::from_utf8(bytes).map_err(|_| Error::unsupported("read", "it is no UTF-8").to(path))
 }
 
 /// Adds the lines of `entry` that are not there yet.
