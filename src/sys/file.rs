@@ -143,6 +143,14 @@ fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result
     flush_directory_of(path).map_err(failed)
 }
 
+/// Gives the file at `path` the permission bits `mode`.
+///
+/// # Errors
+/// `Os`.
+pub fn set_mode(path: &str, mode: u32) -> Result<()> {
+    fs::chmod(path, Mode::from_raw_mode(mode)).map_err(|errno| os(errno, "set the mode of", path))
+}
+
 /// Makes the text file at `path` what `change` makes of it, with the mode and the owner it has; returns whether anything was
 /// changed. One that is not there is an empty one, and gets the permission bits `mode`.
 ///
