@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::journal::State;
 use crate::error::{Error, Result};
-use crate::hotplug::INTERFACES;
+use crate::hotplug::{INTERFACES, TEXT_LIMIT, find_ifup};
 use crate::link::{self, Interface};
 use crate::metadata::Access;
 use crate::provider::nocloud;
@@ -20,9 +20,6 @@ use core::time::Duration;
 
 /// Its own folder tells ifupdown-ng from the others.
 const IFUPDOWN_NG: &str = "/usr/libexec/ifupdown-ng";
-
-/// Programs that take up `interfaces`.
-const IFUP: [&str; 4] = ["/sbin/ifup", "/usr/sbin/ifup", "/bin/ifup", "/usr/bin/ifup"];
 
 /// Programs that configure a network by other files.
 const OTHERS: [&str; 5] = [
@@ -43,9 +40,6 @@ const INTERFACES_ACTION: &str = "set_network_interfaces";
 
 /// How long drivers may take until there is an interface; it is worth a wait, since what is written now stays.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Bytes of `interfaces` and `resolv.conf`, which people write by hand.
-const TEXT_LIMIT: usize = 64 << 10;
 
 /// The C library heeds three; more are a mistake, and this many a hostile one.
 const SERVERS_LIMIT: usize = 16;
@@ -153,7 +147,7 @@ fn servers(context: &mut Context<'_>) -> Result<Vec<IpAddr>> {
 /// those with it, packages bring that folder along for their own hooks.
 fn reads_interfaces(root: &str) -> bool {
     let has = |path: &str| tree::is_there(&format!("{root}{path}"));
-    IFUP.iter().any(|path| has(path)) || has("/etc/network") && !has("/lib/systemd/systemd") && !has(OTHERS[0])
+    find_ifup(root).is_some() || has("/etc/network") && !has("/lib/systemd/systemd") && !has(OTHERS[0])
 }
 
 /// Whether somebody has configured it: an address of the link's own is there as soon as it is up.
