@@ -25,11 +25,8 @@ pub struct Module {
 
 /// Tiny Cloud's other module, `nvme_ebs_links`, gave each disk two names of which one is wrong, and fought for them with
 /// the distribution's own rules, which give the right one.
-const MODULES: [Module; 1] = [Module {
-    name: "vnic_eth_hotplug",
-    devices: "eth",
-    predecessor: "/lib/mdev/vnic-eth-hotplug",
-}];
+const MODULES: [Module; 1] =
+    [Module { name: "vnic_eth_hotplug", devices: "eth", predecessor: "/lib/mdev/vnic-eth-hotplug" }];
 
 /// The module of this name.
 #[must_use]
