@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub machine: &'a Machine,
     /// The ways to its metadata; `None` where no cloud shows itself.
     pub access: Option<&'a Access<'a>>,
+    /// Why the cloud cannot be told although the user says that there is one.
+    pub lost: Option<Error>,
     /// What hears of second tries.
     pub tell: &'a dyn Fn(&str),
     /// Where lines go.
@@ -52,6 +54,7 @@ impl<'a> Context<'a> {
             phase,
             machine,
             access,
+            lost: None,
             tell,
             log,
             userdata,
@@ -81,6 +84,12 @@ impl<'a> Context<'a> {
         self.machine.root.is_empty()
     }
 
+    /// Whether there is a cloud to be asked.
+    #[must_use]
+    pub const fn has_cloud(&self) -> bool {
+        self.access.is_some() || self.lost.is_some()
+    }
+
     /// One line of what an action does.
     pub fn say(&self, line: &str) {
         self.log.info(&format!("      {line}"));
@@ -100,7 +109,7 @@ impl<'a> Context<'a> {
         if let Some(error) = &self.silent {
             return Err(error.clone());
         }
-        let access = self.access.ok_or_else(|| self.machine.unknown())?;
+        let access = self.access.ok_or_else(|| self.lost.clone().unwrap_or_else(|| self.machine.unknown()))?;
         let tell = self.tell;
         let reader = self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone());
         let answer = reader.and_then(look);

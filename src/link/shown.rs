@@ -1,6 +1,7 @@
 //! Network interfaces as sysfs shows them below a root: of a tree of files, where there is no kernel to ask.
 
 use super::{Interface, driver};
+use crate::packet::rtnetlink::Link;
 use crate::sys::{file, node, tree};
 use alloc::format;
 use alloc::string::String;
@@ -29,16 +30,16 @@ fn interface(root: &str, name: String) -> Interface {
     let is_card = is_there("device") || name.starts_with(CARD);
     let state = attribute("operstate");
     let has_carrier = state.as_deref() == Some("up");
-    Interface {
+    let link = Link {
         index: attribute("ifindex").and_then(|index| index.parse().ok()).unwrap_or(u32::MAX),
         mac: Some([0; 6]).filter(|_| is_ethernet),
-        driver: driver(root, &name),
         kind: Some("virtual".into()).filter(|_| !is_card),
         master: Some(0).filter(|_| is_there("master")),
         is_loopback: name == "lo",
         is_up: has_carrier,
         has_carrier,
+        mtu: 0,
         name,
-        ..Interface::default()
-    }
+    };
+    Interface { driver: driver(root, &link.name), addresses: Vec::new(), link }
 }
