@@ -44,6 +44,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The C library heeds three; more are a mistake, and this many a hostile one.
 const SERVERS_LIMIT: usize = 16;
 
+/// How lines of [`INTERFACES`] begin that are not part of others: a text without one is something else.
+const WORDS: [&str; 4] = ["auto ", "iface ", "allow-", "source"];
+
 /// Who says what of the network in the meta-data of a seed.
 const TEXT_KEY: &str = "meta-data/network-interfaces";
 const SERVERS_KEY: &str = "meta-data/resolv_conf/nameservers";
@@ -166,6 +169,8 @@ fn first_interface(context: &Context<'_>) -> Result<Option<String>> {
         return Ok(Some(held.interface.clone()));
     }
     let all = match context.is_live() {
+        // Of a container they are there from its beginning.
+        true if context.machine.evidence.container => link::interfaces()?,
         true => link::wait_for_interfaces(Deadline::after(clock::now(), PATIENCE))?,
         false => link::shown(context.root()),
     };
@@ -204,6 +209,9 @@ fn checked(bytes: &[u8]) -> Result<String> {
     let text = text.trim_end().replace('\r', "");
     if text.contains(|letter: char| letter.is_control() && !matches!(letter, '\n' | '\t')) {
         return Err(Error::corrupt(DOING, "it has control characters"));
+    }
+    if !text.is_empty() && !text.lines().any(|line| WORDS.iter().any(|word| line.starts_with(word))) {
+        return Err(Error::corrupt(DOING, "it is no text that ifupdown would read"));
     }
     Ok(text)
 }
@@ -251,6 +259,7 @@ mod tests {
             (&b"auto lo\0"[..], Kind::Corrupt),
             (b"auto \x1b[2J", Kind::Corrupt),
             (b"\xff", Kind::Corrupt),
+            (b"version\nethernets", Kind::Corrupt),
             (&[b'a'; TEXT_LIMIT + 1], Kind::Refused),
         ] {
             assert_eq!(checked(bytes).unwrap_err().kind, kind);
