@@ -18,7 +18,8 @@ use crate::fetch::Policy;
 use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
-use crate::probe::{machine, media};
+use crate::probe::machine;
+use crate::probe::media::{self, Medium};
 use crate::provider::{self, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
@@ -27,7 +28,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 use core::net::{IpAddr, Ipv4Addr};
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
@@ -43,6 +44,8 @@ pub struct Machine {
     pub settings: Agent,
     /// The seconds a token is to live, as text.
     lifetime: String,
+    /// Its volumes with a label by which a cloud is told; looked for when the first one is asked for.
+    media: OnceCell<Vec<Medium>>,
 }
 
 /// Which cloud this is, and the ways to what it says.
@@ -72,7 +75,7 @@ impl Machine {
         let evidence = machine::evidence(root);
         let settings = machine::settings(root, &evidence.cmdline);
         let lifetime = format!("{}", settings.token_ttl.as_secs());
-        Self { root: root.into(), evidence, settings, lifetime }
+        Self { root: root.into(), evidence, settings, lifetime, media: OnceCell::new() }
     }
 
     /// Which cloud it is in; `None` if nothing tells of any.
@@ -101,7 +104,13 @@ impl Machine {
         if self.evidence.container || !self.root.is_empty() {
             return Vec::new();
         }
-        media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
+        let media = self.media.get_or_init(|| {
+            let marks = provider::CLOUDS.iter().flat_map(|cloud| cloud.marks);
+            let labels: Vec<&str> =
+                marks.filter_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None }).collect();
+            media::labelled(SYSFS, "", &labels)
+        });
+        media.iter().filter(|medium| medium.has_label(label)).map(|medium| medium.path.clone()).collect()
     }
 
     /// The ways to its metadata.

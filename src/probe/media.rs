@@ -31,8 +31,8 @@ const ENOMEDIUM: i32 = 123;
 pub struct Medium {
     /// Its device node, such as `/dev/sr0`.
     pub path: String,
-    /// Its label, as it is written there.
-    pub label: String,
+    /// Its labels, as they are written there: a disc can have one for each way of reading it.
+    pub labels: Vec<String>,
     /// What it is: FAT, ISO 9660 or UDF.
     pub kind: filesystem::Kind,
     /// Whether it is a disc in a drive for discs, which the platform provides: anybody may plug in anything else.
@@ -41,15 +41,23 @@ pub struct Medium {
     pub is_removable: bool,
 }
 
+impl Medium {
+    /// Whether any of its labels is `label`, in capitals or small letters.
+    #[must_use]
+    pub fn has_label(&self, label: &str) -> bool {
+        self.labels.iter().any(|own| own.eq_ignore_ascii_case(label))
+    }
+}
+
 /// The volumes with one of `labels`, in capitals or small letters, of all disks, partitions and discs. In the order in
 /// which cloud-init tries them, the last name first: `/dev/vdb` before `/dev/vda1` before `/dev/sr0`.
 ///
 /// `root` is the folder that holds `/dev`: empty, but for tests.
 #[must_use]
 pub fn labelled(sysfs: Sysfs<'_>, root: &str, labels: &[&str]) -> Vec<Medium> {
-    // They come sorted by name.
-    let blocks = sysfs.all();
-    blocks.iter().rev().filter_map(|block| look_at(sysfs, root, block, labels).ok().flatten()).collect()
+    let names = sysfs.names();
+    let real = names.iter().rev().filter(|name| !MADE_UP.iter().any(|prefix| name.starts_with(prefix)));
+    real.filter_map(|name| look_at(sysfs, root, &sysfs.named(name).ok()?, labels).ok().flatten()).collect()
 }
 
 /// The drives for discs, those whose medium the platform puts in.
@@ -88,7 +96,7 @@ fn attribute_is(sysfs: Sysfs<'_>, disk: &str, what: &str, yes: &str) -> bool {
 }
 
 fn look_at(sysfs: Sysfs<'_>, root: &str, block: &Block, labels: &[&str]) -> Result<Option<Medium>> {
-    if block.size.0 == 0 || MADE_UP.iter().any(|prefix| block.name.starts_with(prefix)) {
+    if block.size.0 == 0 {
         return Ok(None);
     }
     let path = format!("{root}{}", block.node());
@@ -100,7 +108,7 @@ fn look_at(sysfs: Sysfs<'_>, root: &str, block: &Block, labels: &[&str]) -> Resu
     let says = |what, yes| attribute_is(sysfs, disk, what, yes);
     Ok(Some(Medium {
         path,
-        label: volume.label().into(),
+        labels: volume.labels().into(),
         kind: volume.kind(),
         is_disc: says("device/type", TYPE_ROM),
         is_removable: says("removable", "1"),

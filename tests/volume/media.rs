@@ -59,7 +59,7 @@ fn volumes_are_found_on_discs_disks_and_partitions_the_last_name_first() {
         .iter()
         .map(|medium| {
             let name = medium.path.rsplit('/').next().unwrap();
-            (name, medium.label.as_str(), medium.kind, medium.is_disc, medium.is_removable)
+            (name, medium.labels[0].as_str(), medium.kind, medium.is_disc, medium.is_removable)
         })
         .collect();
     let wanted = [
