@@ -1,23 +1,232 @@
 //! The default user, who may log in, and by which keys the machine is known.
 
 use super::context::Context;
-use crate::error::Result;
+use crate::account::key::Key;
+use crate::account::{self, Account, Wanted};
+use crate::error::{Error, Result};
+use crate::provider::{self, Reader};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 /// The action that renews the keys by which the machine is known.
 pub(super) const HOST_KEYS: &str = "set_host_keys";
 
-pub(super) fn create_default_user(_context: &mut Context<'_>) -> Result<()> {
+/// Makes the account, who may become root without a password; one that is there is adopted as it is.
+pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
+    let name = context.user();
+    let account = match account::find(context.root(), &name)? {
+        None => create_admin(context, &name)?,
+        Some(account) => {
+            context.say(&format!("{name} is there already"));
+            account
+        }
+    };
+    account::make_home(context.root(), &account)
+}
+
+/// The keys that the cloud has. One that names an account is that account's, which is made if it is not there, as
+/// Google's own agent does.
+pub(super) fn set_ssh_keys(context: &mut Context<'_>) -> Result<()> {
+    let keys = context.ask(Reader::keys)?;
+    install_all(context, &keys)
+}
+
+fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> {
+    if keys.is_empty() {
+        context.say("the cloud has no keys");
+        return Ok(());
+    }
+    let default = context.user();
+    let user = |key: &provider::Key| key.user.clone().unwrap_or_else(|| default.clone());
+    let mut names: Vec<String> = Vec::new();
+    for name in keys.iter().map(user) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let mut failure = None;
+    for name in names {
+        let own = keys.iter().filter(|key| user(key) == name).map(|key| &*key.line);
+        let outcome = match owner(context, &name, name != default) {
+            Ok(Some(account)) => install(context, &account, own, false),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = outcome {
+            context.warn(&format!("{error}"));
+            failure = failure.or(Some(error));
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// The keys that the user-data lists.
+pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
+    let keys = listed(context);
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let name = context.user();
+    let Some(account) = owner(context, &name, false)? else { return Ok(()) };
+    install(context, &account, keys.iter().flat_map(|text| text.lines()), true)
+}
+
+/// Keys that no other machine has. The journal sees to it that this happens once for an instance.
+#[cfg(feature = "full")]
+pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
+    let Some(renewed) = account::host::renew(context.root())? else {
+        context.say("there is no sshd");
+        return Ok(());
+    };
+    for error in &renewed.missing {
+        context.warn(&format!("{error}"));
+    }
+    if let Some(line) = &renewed.public {
+        context.say(&format!("the machine's key is {line}"));
+    }
     Ok(())
 }
 
-pub(super) fn set_ssh_keys(_context: &mut Context<'_>) -> Result<()> {
-    Ok(())
-}
-
-pub(super) fn ssh_authorized_keys(_context: &mut Context<'_>) -> Result<()> {
-    Ok(())
-}
-
+/// The initramfs has no agent.
+#[cfg(not(feature = "full"))]
 pub(super) fn set_host_keys(_context: &mut Context<'_>) -> Result<()> {
+    Err(Error::unsupported("renew the host keys", "this program cannot"))
+}
+
+fn listed(_context: &Context<'_>) -> Vec<String> {
+    Vec::new()
+}
+
+/// A new account of somebody who administers the machine.
+fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
+    let root = context.root();
+    let group = account::admin_group(root)?;
+    // First, since whoever finds the account finds everything of it.
+    account::permit(root, group)?;
+    let account = account::create(root, &Wanted { name, groups: &[group], ..Wanted::default() })?;
+    context.say(&format!("made {name}, in the group {group}"));
+    Ok(account)
+}
+
+/// Whose keys are installed. Who is named by a key and not by the configuration is not root, and made if need be; `None`
+/// if that cannot be.
+fn owner(context: &Context<'_>, name: &str, is_named: bool) -> Result<Option<Account>> {
+    if is_named && account::check_name(name).is_err() {
+        context.warn("a key is for an account that cannot be: its name is none");
+        return Ok(None);
+    }
+    match account::find(context.root(), name)? {
+        Some(account) if is_named && account.owner.uid == 0 => {
+            context.warn(&format!("the keys for {name} are left out: they would be root's"));
+            Ok(None)
+        }
+        Some(account) => Ok(Some(account)),
+        None if is_named => create_admin(context, name).map(Some),
+        None => Err(Error::absent("install keys for", "there is no such account").to(name)),
+    }
+}
+
+/// Lets keys log in as `account`; those that are none are told, and the others are installed.
+fn install<'a>(
+    context: &Context<'_>,
+    account: &Account,
+    lines: impl Iterator<Item = &'a str>,
+    has_options: bool,
+) -> Result<()> {
+    let mut keys = Vec::new();
+    for (number, line) in lines.filter(|line| !line.trim().is_empty()).enumerate() {
+        match Key::parse(line, has_options) {
+            Ok(key) => keys.push(key),
+            Err(error) => {
+                context.warn(&format!(
+                    "key {} for {} is left out: {}",
+                    number.saturating_add(1),
+                    account.name,
+                    error.why
+                ));
+            }
+        }
+    }
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let added = account::install_keys(context.root(), account, &keys)?;
+    context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::journal::Journal;
+    use crate::log::Log;
+    use crate::metadata::Machine;
+    use crate::settings::Phase;
+    use crate::userdata::Userdata;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
+
+    /// What `act` leaves of a root with two accounts, the superuser and `alpine`, which has a home.
+    fn after(name: &str, act: impl FnOnce(&mut Context<'_>)) -> impl Fn(&str) -> Option<String> {
+        let root = std::env::temp_dir().join(format!("wisp-account-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        for folder in ["etc", "home/alpine", "root"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let accounts = "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\n";
+        std::fs::write(root.join("etc/passwd"), accounts).unwrap();
+        std::fs::write(root.join("etc/group"), "root:x:0:\nwheel:x:10:\n").unwrap();
+        let machine = Machine::look(root.to_str().unwrap());
+        let journal = Journal::read(&machine.settings.var).unwrap();
+        let (log, userdata) = (Log::stderr(), Userdata::parse(None));
+        act(&mut Context::new(Phase::Main, &machine, None, (&log, &|_| ()), userdata, journal));
+        move |path| std::fs::read_to_string(root.join(path)).ok()
+    }
+
+    fn key(user: Option<&str>, comment: &str) -> provider::Key {
+        provider::Key { line: format!("{KEY} {comment}"), user: user.map(String::from) }
+    }
+
+    #[test]
+    fn keys_go_to_whom_they_name_and_who_is_not_there_is_made() {
+        let keys = [
+            key(None, "default"),
+            key(Some("ann"), "hers"),
+            key(Some("root"), "all"),
+            key(Some("../etc"), "odd"),
+            key(Some("-x"), "odd"),
+            provider::Key { line: "ssh-rsa AAAA broken".into(), user: Some("ann".into()) },
+        ];
+        let file = after("named", |context| {
+            install_all(context, &keys).unwrap();
+            install_all(context, &keys).unwrap();
+        });
+        assert_eq!(file("home/alpine/.ssh/authorized_keys"), Some(format!("{KEY} default\n")));
+        assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
+        assert_eq!(file("root/.ssh/authorized_keys"), None);
+        assert!(file("etc/passwd").unwrap().ends_with("\nann:*:1001:1001::/home/ann:/bin/sh\n"));
+        assert_eq!(file("etc/group").unwrap(), "root:x:0:\nwheel:x:10:ann\nann:x:1001:\n");
+    }
+
+    #[test]
+    fn a_user_without_an_account_fails_and_the_others_have_their_keys() {
+        let keys = [key(None, "default"), key(Some("ann"), "hers")];
+        let file = after("absent", |context| {
+            std::fs::write(format!("{}/etc/passwd", context.root()), "root:x:0:0::/root:/bin/sh\n").unwrap();
+            let error = install_all(context, &keys).unwrap_err();
+            assert_eq!((error.kind, error.to.as_str()), (crate::error::Kind::Absent, "alpine"));
+        });
+        assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
+    }
+
+    #[test]
+    fn the_default_user_is_made_once_and_one_that_is_there_gets_its_home() {
+        let file = after("default", |context| {
+            std::fs::remove_dir(format!("{}/home/alpine", context.root())).unwrap();
+            create_default_user(context).unwrap();
+            assert!(std::fs::metadata(format!("{}/home/alpine", context.root())).unwrap().is_dir());
+        });
+        assert_eq!(file("etc/group").unwrap(), "root:x:0:\nwheel:x:10:\n", "it is adopted as it is");
+    }
 }

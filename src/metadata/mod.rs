@@ -18,9 +18,8 @@ use crate::fetch::Policy;
 use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
-use crate::probe::machine;
-use crate::probe::media::{self, Medium};
-use crate::provider::{self, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::probe::{machine, media};
+use crate::provider::{self, CLOUDS, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -44,8 +43,9 @@ pub struct Machine {
     pub settings: Agent,
     /// The seconds a token is to live, as text.
     lifetime: String,
-    /// Its volumes with a label by which a cloud is told; looked for when the first one is asked for.
-    media: OnceCell<Vec<Medium>>,
+    /// The devices of volumes whose label is a mark of some cloud, each with the label, once they were looked for: that
+    /// reads every disk.
+    labelled: OnceCell<Vec<(String, &'static str)>>,
 }
 
 /// Which cloud this is, and the ways to what it says.
@@ -75,7 +75,7 @@ impl Machine {
         let evidence = machine::evidence(root);
         let settings = machine::settings(root, &evidence.cmdline);
         let lifetime = format!("{}", settings.token_ttl.as_secs());
-        Self { root: root.into(), evidence, settings, lifetime, media: OnceCell::new() }
+        Self { root: root.into(), evidence, settings, lifetime, labelled: OnceCell::new() }
     }
 
     /// Which cloud it is in; `None` if nothing tells of any.
@@ -104,13 +104,10 @@ impl Machine {
         if self.evidence.container || !self.root.is_empty() {
             return Vec::new();
         }
-        let media = self.media.get_or_init(|| {
-            let marks = provider::CLOUDS.iter().flat_map(|cloud| cloud.marks);
-            let labels: Vec<&str> =
-                marks.filter_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None }).collect();
-            media::labelled(SYSFS, "", &labels)
-        });
-        media.iter().filter(|medium| medium.has_label(label)).map(|medium| medium.path.clone()).collect()
+        let marks = CLOUDS.iter().flat_map(|cloud| cloud.marks);
+        let labels = || marks.filter_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None });
+        let all = self.labelled.get_or_init(|| media::labelled(SYSFS, "", &labels().collect::<Vec<_>>()));
+        all.iter().filter(|(_, own)| *own == label).map(|(path, _)| path.clone()).collect()
     }
 
     /// The ways to its metadata.
@@ -253,7 +250,8 @@ impl<'a> Access<'a> {
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
-            now: clock::wall().as_secs(),
+            // By a clock that is not set no key would ever have ended.
+            now: clock::wall().max(clock::EARLIEST).as_secs(),
             interfaces: self.network.borrow().interfaces.iter().map(name_and_mac).collect(),
         }
     }

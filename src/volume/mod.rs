@@ -127,12 +127,6 @@ impl Volume<'_> {
         self.labels.first().map_or("", String::as_str)
     }
 
-    /// All its names, that of [`Self::label`] first.
-    #[must_use]
-    pub fn labels(&self) -> &[String] {
-        &self.labels
-    }
-
     /// Whether any of its names is `label`, in capitals or small letters.
     #[must_use]
     pub fn has_label(&self, label: &str) -> bool {
