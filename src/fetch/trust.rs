@@ -26,13 +26,11 @@ use webpki::ring as signature;
 
 use super::tls::DOING;
 use crate::error::{Error, Result};
-use crate::sys::{clock, environment, file, random};
+use crate::sys::clock::{self, EARLIEST};
+use crate::sys::{environment, file, random};
 
 /// Bytes of a file of authorities: Debian's has 220 KiB.
 const AUTHORITIES_LIMIT: usize = 4 << 20;
-
-/// 2026-01-01, before which wisp was not there: a clock that says less is not set.
-const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
 
 static AES_128: Tls13CipherSuite = without_quic(cipher_suite::TLS13_AES_128_GCM_SHA256);
 static AES_256: Tls13CipherSuite = without_quic(cipher_suite::TLS13_AES_256_GCM_SHA384);

@@ -250,7 +250,8 @@ impl<'a> Access<'a> {
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
-            now: clock::wall().as_secs(),
+            // By a clock that is not set no key would ever have ended.
+            now: clock::wall().max(clock::EARLIEST).as_secs(),
             interfaces: self.network.borrow().interfaces.iter().map(name_and_mac).collect(),
         }
     }

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 pub struct Identity {
     /// The strings of the firmware that may be read, if it is the cloud's.
     pub firmware: Vec<(Field, String)>,
-    /// Seconds since 1970, UTC; 0 where no clock was set, and then nothing has expired.
+    /// Seconds since 1970, UTC; at least a time that has certainly passed, where no clock was set.
     pub now: u64,
     /// The interfaces of this machine: name and MAC address in small letters with colons.
     pub interfaces: Vec<(String, String)>,

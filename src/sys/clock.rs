@@ -10,6 +10,16 @@ pub fn now() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// Time since the kernel started, sleep counted (`CLOCK_BOOTTIME`), as it tells when processes began.
+#[must_use]
+pub fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// 2026-01-01, before which wisp was not there: a clock of the day that says less is not set.
+pub const EARLIEST: Duration = Duration::from_secs(1_767_225_600);
+
 /// The time of day as this machine knows it: since 1970, which is also what a machine without a clock thinks it is.
 #[must_use]
 pub fn wall() -> Duration {

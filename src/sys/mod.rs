@@ -17,6 +17,7 @@ mod digest;
 mod entry;
 pub mod environment;
 pub mod file;
+pub mod folder;
 #[cfg(any(freestanding, test))]
 mod heap;
 mod ioctl;
@@ -26,6 +27,7 @@ pub mod kmsg;
 mod memory;
 pub mod module;
 pub mod mount;
+pub mod neighbour;
 pub mod netlink;
 pub mod node;
 pub mod power;

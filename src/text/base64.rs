@@ -1,6 +1,7 @@
 //! base64 (RFC 4648, section 4), with the white space that mail and XML put inside, and otherwise strict.
 
 use crate::error::{Error, Result};
+use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding as _};
 
@@ -13,6 +14,12 @@ pub fn decode(text: &[u8]) -> Result<Vec<u8>> {
     let packed: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let plain = core::str::from_utf8(&packed).ok().and_then(|packed| Base64::decode_vec(packed).ok());
     plain.ok_or_else(|| Error::corrupt(DOING, "it is no base64"))
+}
+
+/// The text that stands for `bytes`, in a time that does not tell them.
+#[must_use]
+pub fn encode(bytes: &[u8]) -> String {
+    Base64::encode_string(bytes)
 }
 
 #[cfg(test)]
@@ -30,6 +37,7 @@ mod tests {
             ("Zm9v\r\n YmFy\n", "foobar"),
         ] {
             assert_eq!(decode(text.as_bytes()).unwrap(), plain.as_bytes(), "{text}");
+            assert_eq!(encode(plain.as_bytes()), text.replace([' ', '\r', '\n'], ""));
         }
     }
 

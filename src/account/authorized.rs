@@ -1,0 +1,105 @@
+//! The keys by which somebody may log in (`authorized_keys`).
+//!
+//! Keys are added, and told apart by their bodies; what is there stays, in its order. Below a home, which its owner may
+//! change at any moment, no symbolic link is followed. Modes and owners are made what sshd's `StrictModes` wants.
+
+use super::Account;
+use super::home::folder;
+use super::key::{self, Key};
+use super::sshd::Config;
+use crate::error::{Error, Result};
+use crate::sys::folder::{Facts, Folder, Owner};
+use alloc::vec::Vec;
+
+/// Bytes of a file of keys: some thousand of them.
+const FILE_LIMIT: usize = 4 << 20;
+
+/// What others may not have of the way to keys: `StrictModes` of sshd.
+const WRITABLE: u32 = 0o022;
+
+/// What they need not have of keys, or of the folder that these are in.
+const ANYTHING: u32 = 0o077;
+
+/// Lets `keys` log in as `account`, which has a home; how many of them are new.
+///
+/// # Errors
+/// `Refused` when sshd takes no keys from files, or the file is none that may be changed; `Os`: ELOOP and ENOTDIR for
+/// symbolic links.
+pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize> {
+    const DOING: &str = "install keys for";
+    let path = Config::read(root).keys_path(account)?;
+    let user = account.owner.possible();
+    if let Some((above, name)) = path.rsplit_once('/').filter(|_| path.starts_with('/')) {
+        // sshd reads it as the user.
+        return merge(&folder(root, above)?, name, keys, user, (0o644, WRITABLE, Owner::ROOT.possible()));
+    }
+    let absent = || Error::absent(DOING, "it has no home").to(&*account.name);
+    let mut place = Folder::open(root, &account.home)?.ok_or_else(absent)?;
+    let home = place.facts()?;
+    if home.owner.uid == user.uid {
+        tighten(&place, home, user, WRITABLE)?;
+    } else if home.owner.uid != Owner::ROOT.uid {
+        return Err(Error::refused(DOING, "its home is somebody else's").to(&*account.name));
+    }
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    let mut parts = folders.split('/').filter(|part| !matches!(*part, "" | ".")).peekable();
+    while let Some(part) = parts.next() {
+        place = place.make(part, 0o700, user)?;
+        let now = place.facts()?;
+        if is_secret(now, user, 0o005) && place.names(0).is_err() {
+            return Err(Error::refused("keep keys in", "it is somebody else's").to(place.path("")));
+        }
+        tighten(&place, now, user, if parts.peek().is_some() { WRITABLE } else { ANYTHING })?;
+    }
+    merge(&place, name, keys, user, (0o600, ANYTHING, user))
+}
+
+/// Takes the bits in `mask` from a folder, and gives it to the user if it is not his.
+fn tighten(folder: &Folder, now: Facts, user: Owner, mask: u32) -> Result<()> {
+    folder.set(now.mode & !mask, if now.owner.uid == user.uid { now.owner } else { user })
+}
+
+/// Whether something is not the user's and he may not read it. He can have moved it where his own should be, to be given
+/// it.
+const fn is_secret(facts: Facts, user: Owner, readable: u32) -> bool {
+    facts.owner.uid != user.uid && facts.mode & readable != readable
+}
+
+/// Adds what is missing to the file `name` of a user, which shall have this mode, nothing of this mask, and this owner.
+fn merge(
+    folder: &Folder,
+    name: &str,
+    keys: &[Key],
+    user: Owner,
+    (mode, mask, owner): (u32, u32, Owner),
+) -> Result<usize> {
+    let found = folder.read(name, FILE_LIMIT)?;
+    if found.as_ref().is_some_and(|(_, facts)| is_secret(*facts, user, 0o004)) {
+        return Err(Error::refused("add keys to", "it is somebody else's").to(folder.path(name)));
+    }
+    let is_sound = found.as_ref().is_none_or(|(_, facts)| facts.mode & mask == 0 && facts.owner.uid == owner.uid);
+    let mut content = found.map_or_else(Vec::new, |(content, _)| content);
+    let added = add(&mut content, keys);
+    if added > 0 || !is_sound {
+        folder.write(name, &content, mode, owner)?;
+    }
+    Ok(added)
+}
+
+/// Adds the keys whose bodies are not there; how many.
+fn add(content: &mut Vec<u8>, keys: &[Key]) -> usize {
+    let mut added = 0_usize;
+    for key in keys {
+        let lines = content.split(|byte| *byte == b'\n').filter_map(|line| core::str::from_utf8(line).ok());
+        if lines.filter_map(key::body).any(|body| body == key.body()) {
+            continue;
+        }
+        if !content.is_empty() && !content.ends_with(b"\n") {
+            content.push(b'\n');
+        }
+        content.extend_from_slice(key.line.as_bytes());
+        content.push(b'\n');
+        added = added.saturating_add(1);
+    }
+    added
+}

@@ -1,0 +1,209 @@
+//! Makes an account, as `useradd` does.
+//!
+//! The new contents of all files are made first, then written: group, gshadow, shadow, the home, and passwd last. Whoever
+//! is not in passwd does not exist, so a power cut at any point leaves a login that works or none, and what it left is
+//! taken up by the next run: the group of its name, and with it the number.
+
+use super::table::{add_member, field, find, has_number, lines, number, put};
+use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock};
+use crate::error::{Error, Result};
+use crate::sys::clock;
+use crate::sys::folder::{Facts, Folder, Owner};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+const DOING: &str = "create the account";
+
+/// How many numbers are looked through for a free one: all those that 16 bits have.
+const NUMBERS_LIMIT: usize = 1 << 16;
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
+/// An account that shall be there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Who it is, in words.
+    pub gecos: &'a str,
+    /// What it is greeted by; empty: `/bin/sh`.
+    pub shell: &'a str,
+    /// Its home; empty: `/home/NAME`.
+    pub home: &'a str,
+    /// Its own group; empty: one of its name.
+    pub group: &'a str,
+    /// Other groups that it shall be in; made if they are not there.
+    pub groups: &'a [&'a str],
+    /// Whether its number is one of those for services.
+    pub is_system: bool,
+    /// Whether no home is made.
+    pub is_homeless: bool,
+}
+
+/// The files that know accounts, in the order in which they are written.
+const TABLES: [&str; 4] = ["group", "gshadow", "shadow", "passwd"];
+const GROUP: usize = 0;
+const GSHADOW: usize = 1;
+const PASSWD: usize = 3;
+
+/// What the files hold; `None` for one that is not there.
+type Tables = [Option<Vec<u8>>; 4];
+
+/// Makes an account that nobody can log in to with a password: without a key, nobody can at all. One that is there
+/// already is returned as it is.
+///
+/// # Errors
+/// `Usage` for a name or a word that cannot stand in the files; `Absent` without `ROOT/etc/passwd`; `Refused` when no
+/// number is free; `TimedOut` when another program keeps the files locked; `Os`.
+pub fn create(root: &str, wanted: &Wanted<'_>) -> Result<Account> {
+    let named = |error: Error| error.to(wanted.name);
+    check(wanted)?;
+    let absent = || Error::absent(DOING, "there is no passwd").to(wanted.name);
+    let etc = Folder::open(root, "/etc")?.ok_or_else(absent)?;
+    let _guard = lock::take(&etc)?;
+    let mut tables = Tables::default();
+    let mut facts: [Option<Facts>; 4] = [None; 4];
+    for ((name, table), facts) in TABLES.iter().zip(&mut tables).zip(&mut facts) {
+        if let Some((content, found)) = etc.read(name, TABLE_LIMIT)? {
+            (*table, *facts) = (Some(content), Some(found));
+        }
+    }
+    let [_, _, _, Some(passwd)] = &tables else { return Err(absent()) };
+    if let Some(line) = find(passwd, wanted.name) {
+        return Account::parse(line)
+            .ok_or_else(|| Error::corrupt(DOING, "its line in passwd is broken"))
+            .map_err(named);
+    }
+    let defaults = etc.read("login.defs", DEFAULTS_LIMIT)?.map_or_else(Vec::new, |(content, _)| content);
+    let old = tables.clone();
+    let account = add(&mut tables, wanted, &defaults, clock::wall().as_secs()).map_err(named)?;
+    for (place, name) in TABLES.iter().enumerate() {
+        if place == PASSWD && !wanted.is_homeless {
+            home::make(root, &account, home_mode(&defaults))?;
+        }
+        let (Some(Some(new)), Some(Some(was))) = (tables.get(place), facts.get(place)) else { continue };
+        if old.get(place).is_some_and(|old| old.as_ref() != Some(new)) {
+            etc.write(name, new, was.mode, was.owner)?;
+        }
+    }
+    Ok(account)
+}
+
+/// Refuses what cannot stand between colons.
+fn check(wanted: &Wanted<'_>) -> Result<()> {
+    let names = wanted.groups.iter().chain([&wanted.group].into_iter().filter(|name| !name.is_empty()));
+    names.chain([&wanted.name]).try_for_each(|name| check_name(name))?;
+    let is_sound = |word: &&str| !word.contains(|letter: char| letter == ':' || letter.is_control());
+    let is_path = |path: &&str| path.is_empty() || path.starts_with('/') && !path.contains("/../");
+    let (words, paths) = ([wanted.gecos, wanted.shell, wanted.home], [wanted.shell, wanted.home]);
+    if words.iter().all(is_sound) && paths.iter().all(is_path) {
+        return Ok(());
+    }
+    Err(Error::usage(DOING, "a word of it cannot stand in passwd").to(wanted.name))
+}
+
+/// Adds the account to the files. Pure; `now` is in seconds since 1970.
+fn add(tables: &mut Tables, wanted: &Wanted<'_>, defaults: &[u8], now: u64) -> Result<Account> {
+    let own_group = if wanted.group.is_empty() { wanted.name } else { wanted.group };
+    let gid = add_group(tables, own_group, wanted.is_system, defaults)?;
+    for group in wanted.groups {
+        add_group(tables, group, true, defaults)?;
+        for place in [GROUP, GSHADOW] {
+            if let Some(Some(table)) = tables.get_mut(place) {
+                add_member(table, group, wanted.name);
+            }
+        }
+    }
+    let [_, _, shadow, Some(passwd)] = tables else { return Err(Error::absent(DOING, "there is no passwd")) };
+    let range = Range::of(defaults, "UID", wanted.is_system);
+    let is_own = range.has(gid) && !has_number(passwd, 2, gid);
+    let uid = if is_own { gid } else { range.free(&[(passwd, 2)])? };
+    // sshd takes an account with `!` for locked, even for keys, where it has no PAM; no password is `*` when hashed.
+    let mut password = '*';
+    if let Some(shadow) = shadow {
+        // Day 0 would mean that the password must be changed now.
+        let day = now.checked_div(DAY).filter(|_| now >= clock::EARLIEST.as_secs());
+        let day = day.map_or_else(String::new, |day| format!("{day}"));
+        put(shadow, wanted.name, &format!("{}:*:{day}:0:99999:7:::", wanted.name));
+        password = 'x';
+    }
+    let home = if wanted.home.is_empty() { format!("/home/{}", wanted.name) } else { wanted.home.into() };
+    let shell = if wanted.shell.is_empty() { "/bin/sh" } else { wanted.shell };
+    put(passwd, wanted.name, &format!("{}:{password}:{uid}:{gid}:{}:{home}:{shell}", wanted.name, wanted.gecos));
+    Ok(Account { name: wanted.name.into(), owner: Owner { uid, gid }, home })
+}
+
+/// The number of the group called `name`, which is made if it is not there.
+fn add_group(tables: &mut Tables, name: &str, is_system: bool, defaults: &[u8]) -> Result<u32> {
+    let [Some(group), gshadow, _, Some(passwd)] = tables else {
+        return Err(Error::absent(DOING, "there is no group"));
+    };
+    let known = find(group, name).map(|line| number(line, 2));
+    let gid = match known {
+        Some(gid) => gid.ok_or_else(|| Error::corrupt("understand the group", "its line is broken").to(name))?,
+        // One that is free for a user too, who then has the same.
+        None => Range::of(defaults, "GID", is_system).free(&[(group, 2), (passwd, 2)])?,
+    };
+    if known.is_none() {
+        put(group, name, &format!("{name}:x:{gid}:"));
+    }
+    if let Some(gshadow) = gshadow
+        && find(gshadow, name).is_none()
+    {
+        let members = find(group, name).map_or(&[][..], |line| field(line, 3));
+        put(gshadow, name, &format!("{name}:!::{}", String::from_utf8_lossy(members)));
+    }
+    Ok(gid)
+}
+
+/// Numbers that may be given.
+struct Range {
+    first: u32,
+    last: u32,
+}
+
+impl Range {
+    /// What login.defs says, else what shadow has built in; `kind` is `UID` or `GID`.
+    fn of(defaults: &[u8], kind: &str, is_system: bool) -> Self {
+        let (prefix, first, last) = if is_system { ("SYS_", 101, 999) } else { ("", 1000, 60_000) };
+        let said = |end: &str| setting(defaults, &format!("{prefix}{kind}_{end}")).and_then(|value| value.parse().ok());
+        Self { first: said("MIN").unwrap_or(first), last: said("MAX").unwrap_or(last) }
+    }
+
+    fn has(&self, number: u32) -> bool {
+        (self.first..=self.last).contains(&number)
+    }
+
+    /// The first number that is in none of these fields of these tables.
+    fn free(&self, used: &[(&Vec<u8>, usize)]) -> Result<u32> {
+        let mut taken = vec![false; NUMBERS_LIMIT];
+        for (table, place) in used {
+            for number in lines(table).filter_map(|line| number(line, *place)) {
+                let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+                if let Some(mark) = at.and_then(|at| taken.get_mut(at)) {
+                    *mark = true;
+                }
+            }
+        }
+        let free = taken.iter().position(|taken| !taken).and_then(|at| self.first.checked_add(u32::try_from(at).ok()?));
+        free.filter(|number| *number <= self.last).ok_or_else(|| Error::refused(DOING, "no number is free"))
+    }
+}
+
+/// What login.defs says of `name` (login.defs(5)).
+fn setting<'a>(defaults: &'a [u8], name: &str) -> Option<&'a str> {
+    lines(defaults).filter_map(|line| core::str::from_utf8(line).ok()).find_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.next().filter(|word| *word == name).and_then(|_| words.next())
+    })
+}
+
+/// The permission bits of a new home, as `useradd` chooses them.
+pub(super) fn home_mode(defaults: &[u8]) -> u32 {
+    let octal = |name| setting(defaults, name).and_then(|value| u32::from_str_radix(value, 8).ok());
+    let mode = octal("HOME_MODE").or_else(|| octal("UMASK").map(|mask| 0o777 & !mask));
+    mode.map_or(0o755, |mode| mode & 0o777)
+}

@@ -1,0 +1,87 @@
+//! The home of an account, made from `ROOT/etc/skel`.
+//!
+//! While it is filled it is the superuser's and nobody else's; it gets its owner last. One that a power cut left like
+//! that is filled on.
+
+use super::create::home_mode;
+use super::{Account, DEFAULTS_LIMIT, read};
+use crate::error::{Error, Result};
+use crate::sys::folder::{Folder, Owner, Thing};
+
+/// How deep a skeleton is; Debian's has one level, desktops have four.
+const DEPTH_LIMIT: usize = 16;
+
+/// Names in one folder of a skeleton.
+const NAMES_LIMIT: usize = 4096;
+
+/// Bytes of one file of a skeleton.
+const FILE_LIMIT: usize = 16 << 20;
+
+/// A home that is being filled.
+const CLOSED: u32 = 0o700;
+
+/// Makes the home of an account that has none.
+///
+/// # Errors
+/// `Os`; `Refused` for a skeleton that is too large.
+pub fn make_home(root: &str, account: &Account) -> Result<()> {
+    make(root, account, home_mode(&read(root, "login.defs", DEFAULTS_LIMIT)?))
+}
+
+/// The same with this mode.
+pub(super) fn make(root: &str, account: &Account, mode: u32) -> Result<()> {
+    let Some((above, name)) = account.home.trim_end_matches('/').rsplit_once('/') else { return Ok(()) };
+    let parent = folder(root, above)?;
+    let home = match parent.look(name)? {
+        None => parent.make(name, CLOSED, Owner::ROOT)?,
+        Some(found)
+            if found.thing == Thing::Folder && found.mode == CLOSED && found.owner == Owner::ROOT.possible() =>
+        {
+            let gone = || Error::absent("fill the home", "it is gone").to(&*account.home);
+            parent.enter(name)?.ok_or_else(gone)?
+        }
+        Some(_) => return Ok(()),
+    };
+    if account.owner == Owner::ROOT {
+        return Ok(());
+    }
+    if let Some(skeleton) = Folder::open(root, "/etc/skel")? {
+        copy(&skeleton, &home, account.owner, DEPTH_LIMIT)?;
+    }
+    home.flush()?;
+    home.set(mode, account.owner)?;
+    parent.flush()
+}
+
+/// The folder at `path` below `root`, made with those above it if they are not there.
+pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
+    if let Some(found) = Folder::open(root, if path.is_empty() { "/" } else { path })? {
+        return Ok(found);
+    }
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    folder(root, above)?.make(name, 0o755, Owner::ROOT)
+}
+
+/// Copies what `to` has not yet, for `owner`; links as links.
+fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
+    const DOING: &str = "copy";
+    let depth = depth.checked_sub(1).ok_or_else(|| Error::refused(DOING, "it is too deep").to(from.path("")))?;
+    for name in from.names(NAMES_LIMIT)? {
+        let Some(facts) = from.look(&name)? else { continue };
+        let is_there = to.look(&name)?.is_some();
+        match facts.thing {
+            Thing::Folder => {
+                let Some(inner) = from.enter(&name)? else { continue };
+                let copied = to.make(&name, facts.mode, owner)?;
+                copy(&inner, &copied, owner, depth)?;
+            }
+            Thing::File if !is_there => {
+                let Some((content, _)) = from.read(&name, FILE_LIMIT)? else { continue };
+                to.write(&name, &content, facts.mode & 0o777, owner)?;
+            }
+            Thing::Link if !is_there => to.make_link(&name, &from.link_target(&name)?, owner)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Keeps everybody else's hands off passwd and its kin while they are changed.
+//!
+//! Two locks are taken, since programs differ in which they heed: the one of glibc's `lckpwdf(3)`, a record lock on
+//! `/etc/.pwd.lock`, and those of shadow, files `/etc/passwd.lock` that hold the number of a process. All are let go when
+//! the guard is dropped. busybox heeds neither.
+
+use crate::error::{Error, Kind, Result};
+use crate::sys::folder::{Folder, Lock};
+use crate::sys::{clock, neighbour};
+use crate::units::Deadline;
+use alloc::format;
+use alloc::string::String;
+use core::time::Duration;
+
+/// How long `lckpwdf` waits.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// There is no event for the end of a lock that is a file; useradd holds one for some milliseconds.
+const NAP: Duration = Duration::from_millis(20);
+
+/// How far the time of a file and that of a process may be apart by rounding.
+const SLACK: u64 = 2;
+
+/// What shadow calls its locks.
+const NAMES: [&str; 4] = ["passwd.lock", "group.lock", "gshadow.lock", "shadow.lock"];
+
+/// Bytes of a lock: a number.
+const LOCK_LIMIT: usize = 32;
+
+/// While it lives, nobody else changes accounts.
+pub(super) struct Guard<'a> {
+    etc: &'a Folder,
+    taken: usize,
+    _record: Lock,
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        for name in NAMES.iter().take(self.taken) {
+            // One that stays names a process that is gone, and nobody heeds it.
+            let _ = self.etc.remove(name);
+        }
+    }
+}
+
+/// Takes all locks in `etc`.
+///
+/// # Errors
+/// `Os`; `TimedOut` when somebody holds one for 15 seconds.
+pub(super) fn take(etc: &Folder) -> Result<Guard<'_>> {
+    let deadline = Deadline::after(clock::now(), PATIENCE);
+    let record = wait(deadline, || etc.lock(".pwd.lock"), || etc.path(".pwd.lock"))?;
+    let mut guard = Guard { etc, taken: 0, _record: record };
+    // Made whole under another name, so that nobody finds a lock without a number.
+    let own = format!(".pwd.{}", neighbour::own_number());
+    etc.remove(&own)?;
+    etc.create(&own, format!("{}\0", neighbour::own_number()).as_bytes())?;
+    let taken = NAMES.iter().try_for_each(|name| {
+        let attempt = || Ok((etc.link(&own, name)? || sweep(etc, name)? && etc.link(&own, name)?).then_some(()));
+        wait(deadline, attempt, || etc.path(name))?;
+        guard.taken = guard.taken.saturating_add(1);
+        Ok(())
+    });
+    etc.remove(&own)?;
+    taken.map(|()| guard)
+}
+
+fn wait<T>(deadline: Deadline, attempt: impl Fn() -> Result<Option<T>>, path: impl Fn() -> String) -> Result<T> {
+    loop {
+        if let Some(found) = attempt()? {
+            return Ok(found);
+        }
+        if deadline.has_passed(clock::now()) {
+            let why = "another program holds it";
+            return Err(Error::new(Kind::TimedOut, "take the lock", why).to(path()));
+        }
+        clock::pause(NAP);
+    }
+}
+
+/// Removes the lock `name` if whoever took it is gone; whether it is.
+fn sweep(etc: &Folder, name: &str) -> Result<bool> {
+    let Some((content, facts)) = etc.read(name, LOCK_LIMIT)? else { return Ok(true) };
+    let text = core::str::from_utf8(&content).unwrap_or_default();
+    let holder: Option<u32> = text.trim_end_matches(['\0', '\n']).parse().ok();
+    // shadow, too, lets a lock without a number be.
+    let Some(holder) = holder else { return Ok(false) };
+    if holder != neighbour::own_number() && neighbour::age(holder).is_some_and(|age| held_by(age, facts.changed)) {
+        return Ok(false);
+    }
+    etc.remove(name)?;
+    Ok(true)
+}
+
+/// Whether a process that has been running for `age` can have made a file at `made`, in seconds since 1970. A lock that
+/// a power cut left is often as old as the last boot, and its number somebody else's in this one.
+fn held_by(age: Duration, made: i64) -> bool {
+    let since = i64::try_from(clock::wall().as_secs()).unwrap_or(i64::MAX).saturating_sub(made);
+    u64::try_from(since).is_ok_and(|since| since <= age.as_secs().saturating_add(SLACK))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process;
+
+    fn etc(name: &str) -> (String, Folder) {
+        let path = std::env::temp_dir().join(format!("wisp-lock-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        let path = String::from(path.to_str().unwrap());
+        let folder = Folder::open("", &path).unwrap().unwrap();
+        (path, folder)
+    }
+
+    #[test]
+    fn locks_are_those_of_shadow_and_go_with_the_guard() {
+        let (path, etc) = etc("names");
+        let guard = take(&etc).unwrap();
+        for name in NAMES {
+            assert_eq!(
+                std::fs::read(format!("{path}/{name}")).unwrap(),
+                format!("{}\0", std::process::id()).as_bytes()
+            );
+        }
+        drop(guard);
+        assert_eq!(etc.names(9).unwrap(), [".pwd.lock"]);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_of_a_dead_process_is_swept_and_one_of_a_live_one_stays() {
+        let (path, etc) = etc("stale");
+        for (holder, is_stale) in [("1\0", false), ("", false), ("soon", false), ("4194305", true), ("4194305\0", true)]
+        {
+            std::fs::write(format!("{path}/group.lock"), holder).unwrap();
+            assert_eq!(sweep(&etc, "group.lock").unwrap(), is_stale, "{holder}");
+        }
+        assert!(sweep(&etc, "group.lock").unwrap(), "one that is not there is swept");
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_older_than_the_process_of_its_number_is_another_boots() {
+        let now = i64::try_from(clock::wall().as_secs()).unwrap();
+        let minute = Duration::from_secs(60);
+        assert!(held_by(minute, now) && held_by(minute, now - 61));
+        assert!(!held_by(minute, now - 70) && !held_by(minute, now + 60));
+    }
+
+    #[test]
+    fn a_record_lock_of_another_process_is_waited_for() {
+        let (path, etc) = etc("record");
+        let mut child = process::spawn(|teller| {
+            let lock = etc.lock(".pwd.lock");
+            teller.tell(if matches!(lock, Ok(Some(_))) { "taken" } else { "failed" });
+            clock::pause(Duration::from_secs(3600));
+            0
+        })
+        .unwrap();
+        let soon = Deadline::after(clock::now(), Duration::from_secs(20));
+        assert_eq!(child.listen(soon), process::News::Line("taken".into()));
+        let once = Deadline::after(clock::now(), Duration::ZERO);
+        let error = wait(once, || etc.lock(".pwd.lock"), || etc.path(".pwd.lock")).unwrap_err();
+        assert_eq!(error.kind, Kind::TimedOut);
+        child.kill();
+        assert!(wait(soon, || etc.lock(".pwd.lock"), String::new).is_ok());
+        std::fs::remove_dir_all(path).unwrap();
+    }
+}

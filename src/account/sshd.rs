@@ -1,0 +1,257 @@
+//! What sshd is told (sshd_config(5)): where it looks for the keys of a user, and what it shows as its own.
+//!
+//! Of each option the first value counts; what stands under `Match` is for some users only and is passed over, as is
+//! what cannot be read: sshd says that itself.
+
+use super::{Account, DEFAULTS_LIMIT};
+use crate::error::{Error, Result};
+use crate::sys::folder::Folder;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Where sshd is told everything, and what relative paths start from.
+pub const FOLDER: &str = "/etc/ssh";
+
+/// How many files are one within another; sshd's own limit.
+const DEPTH_LIMIT: usize = 16;
+
+/// Files in a folder that are looked through.
+const FILES_LIMIT: usize = 4096;
+
+/// Files that are read in all: with 16 levels, a pattern that fits its own file would take for ever.
+const READ_LIMIT: usize = 256;
+
+/// What sshd is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// The value of `AuthorizedKeysFile`, its first word.
+    keys_file: Option<String>,
+    /// Each value of `HostKey`, in order; empty: those that sshd has built in.
+    pub host_keys: Vec<String>,
+    files: usize,
+}
+
+impl Config {
+    /// Reads `ROOT/etc/ssh/sshd_config` and what it includes.
+    #[must_use]
+    pub fn read(root: &str) -> Self {
+        let mut config = Self::default();
+        config.include(root, "sshd_config", DEPTH_LIMIT);
+        config
+    }
+
+    /// Where the keys of `account` are; below its home unless it begins with `/`.
+    ///
+    /// # Errors
+    /// `Refused` when sshd takes no keys from files, or the path leads upwards.
+    pub fn keys_path(&self, account: &Account) -> Result<String> {
+        const DOING: &str = "find the file for the keys of";
+        let pattern = self.keys_file.as_deref().unwrap_or(".ssh/authorized_keys");
+        if pattern.eq_ignore_ascii_case("none") {
+            return Err(Error::refused(DOING, "sshd is told to have none").to(&*account.name));
+        }
+        let path = expand(pattern, account);
+        let home = format!("{}/", account.home.trim_end_matches('/'));
+        let path = path.strip_prefix(&home).unwrap_or(&path);
+        if path.split('/').any(|part| part == "..") || path.ends_with('/') {
+            return Err(Error::refused(DOING, "sshd is told a path that is none").to(&*account.name));
+        }
+        Ok(path.into())
+    }
+
+    /// Reads the files that `pattern` fits, in the order of their names.
+    fn include(&mut self, root: &str, pattern: &str, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        let whole = if pattern.starts_with('/') { pattern.into() } else { format!("{FOLDER}/{pattern}") };
+        let Some((folder, pattern)) = whole.rsplit_once('/') else { return };
+        let Ok(Some(folder)) = Folder::open(root, folder) else { return };
+        let Ok(mut names) = folder.names(FILES_LIMIT) else { return };
+        names.retain(|name| fits(name, pattern));
+        let mut last = String::new();
+        // By selection: these are a handful.
+        while let Some(name) = names.iter().filter(|name| **name > last).min() {
+            if self.files >= READ_LIMIT {
+                return;
+            }
+            self.files = self.files.saturating_add(1);
+            if let Ok(Some((content, _))) = folder.read(name, DEFAULTS_LIMIT) {
+                self.parse(root, &String::from_utf8_lossy(&content), depth);
+            }
+            last = name.clone();
+        }
+    }
+
+    fn parse(&mut self, root: &str, text: &str, depth: usize) {
+        for line in text.lines() {
+            let (name, rest) = option(line);
+            let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+            if is("Match") {
+                return;
+            } else if is("Include") {
+                words(rest).for_each(|pattern| self.include(root, pattern, depth));
+            } else if is("HostKey") {
+                self.host_keys.extend(words(rest).next().map(String::from));
+            } else if is("AuthorizedKeysFile") && self.keys_file.is_none() {
+                self.keys_file = words(rest).next().map(String::from);
+            }
+        }
+    }
+}
+
+/// The name of the option in a line, and what is behind it.
+fn option(line: &str) -> (&str, &str) {
+    let is_end = |letter: char| letter.is_ascii_whitespace() || letter == '=';
+    let line = line.trim();
+    let (name, rest) = line.split_at(line.find(is_end).unwrap_or(line.len()));
+    (name, rest.trim_start_matches(is_end))
+}
+
+/// The words of a value, without the quotes around one, up to a comment.
+fn words(mut rest: &str) -> impl Iterator<Item = &str> {
+    core::iter::from_fn(move || {
+        rest = rest.trim_start();
+        let quoted = rest.strip_prefix('"').and_then(|inner| inner.split_once('"'));
+        let (word, left) =
+            quoted.unwrap_or_else(|| rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())));
+        rest = left;
+        (!word.is_empty() && !word.starts_with('#')).then_some(word)
+    })
+}
+
+/// Whether `pattern` stands for `name`, with `*` and `?` as a shell has them: neither stands for a dot in front.
+fn fits(name: &str, pattern: &str) -> bool {
+    if name.starts_with('.') && !pattern.starts_with('.') {
+        return false;
+    }
+    let (name, pattern) = (name.as_bytes(), pattern.as_bytes());
+    let (mut at, mut in_pattern) = (0_usize, 0_usize);
+    // Where to go on when what follows the last star does not fit.
+    let mut again: Option<(usize, usize)> = None;
+    while at < name.len() {
+        match pattern.get(in_pattern) {
+            Some(b'*') => {
+                again = Some((at, in_pattern));
+                in_pattern = in_pattern.saturating_add(1);
+            }
+            Some(sign) if *sign == b'?' || name.get(at) == Some(sign) => {
+                at = at.saturating_add(1);
+                in_pattern = in_pattern.saturating_add(1);
+            }
+            _ => {
+                let Some((start, star)) = again else { return false };
+                at = start.saturating_add(1);
+                in_pattern = star.saturating_add(1);
+                again = Some((at, star));
+            }
+        }
+    }
+    pattern.iter().skip(in_pattern).all(|sign| *sign == b'*')
+}
+
+/// A path with what its tokens stand for.
+fn expand(pattern: &str, account: &Account) -> String {
+    let mut path = String::new();
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            path.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('h') => path.push_str(&account.home),
+            Some('u') => path.push_str(&account.name),
+            Some('U') => path.push_str(&format!("{}", account.owner.uid)),
+            other => path.extend(other),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::sys::folder::Owner;
+
+    fn ann() -> Account {
+        Account { name: "ann".into(), owner: Owner { uid: 1000, gid: 1000 }, home: "/home/ann".into() }
+    }
+
+    fn read(files: &[(&str, &str)]) -> Config {
+        let root =
+            std::env::temp_dir().join(format!("wisp-sshd-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let _ = std::fs::remove_dir_all(&root);
+        for (name, text) in files {
+            let path = root.join("etc/ssh").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        let config = Config::read(root.to_str().unwrap());
+        let _ = std::fs::remove_dir_all(&root);
+        config
+    }
+
+    fn keys_path(value: &str) -> Result<String> {
+        read(&[("sshd_config", &format!("AuthorizedKeysFile {value}\n"))]).keys_path(&ann())
+    }
+
+    #[test]
+    fn keys_are_where_sshd_looks_first() {
+        assert_eq!(read(&[]).keys_path(&ann()).unwrap(), ".ssh/authorized_keys");
+        for (value, path) in [
+            (".ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys"),
+            ("%h/.ssh/mine", ".ssh/mine"),
+            ("/home/%u/.keys", ".keys"),
+            ("/etc/ssh/keys/%u", "/etc/ssh/keys/ann"),
+            ("\"/etc/my keys/%U-%%\" x", "/etc/my keys/1000-%"),
+            ("/home/annabel/keys", "/home/annabel/keys"),
+            ("none/x", "none/x"),
+        ] {
+            assert_eq!(keys_path(value).unwrap(), path, "{value}");
+        }
+        for value in ["none", "NONE", "../%u", "/etc/../x", "%h/", "a/../../b"] {
+            assert_eq!(keys_path(value).unwrap_err().kind, Kind::Refused, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_first_value_counts_and_that_of_a_match_does_not() {
+        let main = "# AuthorizedKeysFile no\n\nInclude /etc/ssh/sshd_config.d/*.conf\nauthorizedkeysfile=main\n\
+                    HostKey /etc/ssh/ssh_host_rsa_key # old\nMatch User bob\nAuthorizedKeysFile bobs\nHostKey no\n";
+        let config = read(&[("sshd_config", main)]);
+        assert_eq!(
+            (config.keys_file.as_deref(), &*config.host_keys.concat()),
+            (Some("main"), "/etc/ssh/ssh_host_rsa_key")
+        );
+        let config = read(&[
+            ("sshd_config", main),
+            ("sshd_config.d/20-b.conf", "AuthorizedKeysFile second\nHostKey b\n"),
+            ("sshd_config.d/10-a.conf", "Match all\nAuthorizedKeysFile never\n"),
+            ("sshd_config.d/10-b.conf", "\tAuthorizedKeysFile\tfirst\r\nHostKey a\n"),
+            ("sshd_config.d/.hidden.conf", "AuthorizedKeysFile hidden\n"),
+            ("sshd_config.d/00-a.conf~", "AuthorizedKeysFile backup\n"),
+        ]);
+        assert_eq!(config.keys_file.as_deref(), Some("first"));
+        assert_eq!(config.host_keys, ["a", "b", "/etc/ssh/ssh_host_rsa_key"]);
+    }
+
+    #[test]
+    fn files_that_include_themselves_end() {
+        let config = read(&[("sshd_config", "Include sshd_config\nInclude *\nHostKey a\n"), ("x", "Include *\n")]);
+        assert!(config.files <= READ_LIMIT && config.host_keys.len() <= READ_LIMIT);
+    }
+
+    #[test]
+    fn patterns_fit_as_in_a_shell() {
+        for (name, pattern) in [("a.conf", "*.conf"), ("a.conf", "?.c*f"), ("abcabd", "*abd"), ("a", "a"), (".a", ".*")]
+        {
+            assert!(fits(name, pattern), "{name} {pattern}");
+        }
+        for (name, pattern) in
+            [("a.conf~", "*.conf"), (".a", "*"), ("ab", "?"), ("a", "a?"), ("", "?"), ("abcab", "*abd")]
+        {
+            assert!(!fits(name, pattern), "{name} {pattern}");
+        }
+    }
+}
