@@ -103,3 +103,41 @@ fn add(content: &mut Vec<u8>, keys: &[Key]) -> usize {
     }
     added
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
+
+    #[test]
+    fn keys_are_added_once_behind_those_that_are_there() {
+        let key = Key::parse(&alloc::format!("{KEY} new"), false).unwrap();
+        let new = &key.line;
+        let after = |content: &str| {
+            let mut content = content.as_bytes().to_vec();
+            let added = add(&mut content, &[key.clone(), key.clone()]);
+            (added, String::from_utf8_lossy(&content).into_owned())
+        };
+        assert_eq!(after(""), (1, alloc::format!("{new}\n")));
+        assert_eq!(after("# mine\n\nodd"), (1, alloc::format!("# mine\n\nodd\n{new}\n")));
+        assert_eq!(after(&alloc::format!("#{KEY}\n")), (1, alloc::format!("#{KEY}\n{new}\n")));
+        for there in [KEY.into(), alloc::format!("no-pty {KEY} old\nodd"), alloc::format!(" {KEY} other name\r\n")] {
+            assert_eq!(after(&there), (0, there));
+        }
+    }
+
+    #[test]
+    fn what_the_user_may_not_read_is_secret() {
+        let user = Owner { uid: 1000, gid: 1000 };
+        let facts = |uid, mode| Facts {
+            thing: crate::sys::folder::Thing::File,
+            mode,
+            owner: Owner { uid, gid: 0 },
+            changed: 0,
+        };
+        assert!(is_secret(facts(0, 0o640), user, 0o004) && is_secret(facts(1001, 0o700), user, 0o005));
+        assert!(!is_secret(facts(0, 0o644), user, 0o004) && !is_secret(facts(1000, 0o600), user, 0o004));
+    }
+}

@@ -207,3 +207,6 @@ pub(super) fn home_mode(defaults: &[u8]) -> u32 {
     let mode = octal("HOME_MODE").or_else(|| octal("UMASK").map(|mask| 0o777 & !mask));
     mode.map_or(0o755, |mode| mode & 0o777)
 }
+
+#[cfg(test)]
+mod tests;

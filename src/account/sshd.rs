@@ -54,7 +54,7 @@ impl Config {
         let path = expand(pattern, account);
         let home = format!("{}/", account.home.trim_end_matches('/'));
         let path = path.strip_prefix(&home).unwrap_or(&path);
-        if path.split('/').any(|part| part == "..") || path.ends_with('/') {
+        if path.split('/').any(|part| part == "..") || path.is_empty() || path.ends_with('/') {
             return Err(Error::refused(DOING, "sshd is told a path that is none").to(&*account.name));
         }
         Ok(path.into())

@@ -4,6 +4,7 @@ use super::context::Context;
 use crate::account::key::Key;
 use crate::account::{self, Account, Wanted};
 use crate::error::{Error, Result};
+use crate::provider::{self, Reader};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,25 +28,28 @@ pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
 /// The keys that the cloud has. One that names an account is that account's, which is made if it is not there, as
 /// Google's own agent does.
 pub(super) fn set_ssh_keys(context: &mut Context<'_>) -> Result<()> {
-    let keys = context.ask(crate::provider::Reader::keys)?;
+    let keys = context.ask(Reader::keys)?;
+    install_all(context, &keys)
+}
+
+fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> {
     if keys.is_empty() {
         context.say("the cloud has no keys");
         return Ok(());
     }
     let default = context.user();
-    let mut names: Vec<&str> = Vec::new();
-    for key in &keys {
-        let name = key.user.as_deref().unwrap_or(&default);
+    let user = |key: &provider::Key| key.user.clone().unwrap_or_else(|| default.clone());
+    let mut names: Vec<String> = Vec::new();
+    for name in keys.iter().map(user) {
         if !names.contains(&name) {
             names.push(name);
         }
     }
     let mut failure = None;
     for name in names {
-        let own: Vec<_> = keys.iter().filter(|key| key.user.as_deref().unwrap_or(&default) == name).collect();
-        let is_named = own.iter().all(|key| key.user.is_some()) && name != default;
-        let outcome = match owner(context, name, is_named) {
-            Ok(Some(account)) => install(context, &account, own.iter().map(|key| &*key.line), false),
+        let own = keys.iter().filter(|key| user(key) == name).map(|key| &*key.line);
+        let outcome = match owner(context, &name, name != default) {
+            Ok(Some(account)) => install(context, &account, own, false),
             Ok(None) => Ok(()),
             Err(error) => Err(error),
         };
@@ -150,4 +154,79 @@ fn install<'a>(
     let added = account::install_keys(context.root(), account, &keys)?;
     context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::journal::Journal;
+    use crate::log::Log;
+    use crate::metadata::Machine;
+    use crate::settings::Phase;
+    use crate::userdata::Userdata;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
+
+    /// What `act` leaves of a root with two accounts, the superuser and `alpine`, which has a home.
+    fn after(name: &str, act: impl FnOnce(&mut Context<'_>)) -> impl Fn(&str) -> Option<String> {
+        let root = std::env::temp_dir().join(format!("wisp-account-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        for folder in ["etc", "home/alpine", "root"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let accounts = "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\n";
+        std::fs::write(root.join("etc/passwd"), accounts).unwrap();
+        std::fs::write(root.join("etc/group"), "root:x:0:\nwheel:x:10:\n").unwrap();
+        let machine = Machine::look(root.to_str().unwrap());
+        let journal = Journal::read(&machine.settings.var).unwrap();
+        let (log, userdata) = (Log::stderr(), Userdata::parse(None));
+        act(&mut Context::new(Phase::Main, &machine, None, (&log, &|_| ()), userdata, journal));
+        move |path| std::fs::read_to_string(root.join(path)).ok()
+    }
+
+    fn key(user: Option<&str>, comment: &str) -> provider::Key {
+        provider::Key { line: format!("{KEY} {comment}"), user: user.map(String::from) }
+    }
+
+    #[test]
+    fn keys_go_to_whom_they_name_and_who_is_not_there_is_made() {
+        let keys = [
+            key(None, "default"),
+            key(Some("ann"), "hers"),
+            key(Some("root"), "all"),
+            key(Some("../etc"), "odd"),
+            key(Some("-x"), "odd"),
+            provider::Key { line: "ssh-rsa AAAA broken".into(), user: Some("ann".into()) },
+        ];
+        let file = after("named", |context| {
+            install_all(context, &keys).unwrap();
+            install_all(context, &keys).unwrap();
+        });
+        assert_eq!(file("home/alpine/.ssh/authorized_keys"), Some(format!("{KEY} default\n")));
+        assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
+        assert_eq!(file("root/.ssh/authorized_keys"), None);
+        assert!(file("etc/passwd").unwrap().ends_with("\nann:*:1001:1001::/home/ann:/bin/sh\n"));
+        assert_eq!(file("etc/group").unwrap(), "root:x:0:\nwheel:x:10:ann\nann:x:1001:\n");
+    }
+
+    #[test]
+    fn a_user_without_an_account_fails_and_the_others_have_their_keys() {
+        let keys = [key(None, "default"), key(Some("ann"), "hers")];
+        let file = after("absent", |context| {
+            std::fs::write(format!("{}/etc/passwd", context.root()), "root:x:0:0::/root:/bin/sh\n").unwrap();
+            let error = install_all(context, &keys).unwrap_err();
+            assert_eq!((error.kind, error.to.as_str()), (crate::error::Kind::Absent, "alpine"));
+        });
+        assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
+    }
+
+    #[test]
+    fn the_default_user_is_made_once_and_one_that_is_there_gets_its_home() {
+        let file = after("default", |context| {
+            std::fs::remove_dir(format!("{}/home/alpine", context.root())).unwrap();
+            create_default_user(context).unwrap();
+            assert!(std::fs::metadata(format!("{}/home/alpine", context.root())).unwrap().is_dir());
+        });
+        assert_eq!(file("etc/group").unwrap(), "root:x:0:\nwheel:x:10:\n", "it is adopted as it is");
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use crate::error::{Error, Kind, Result};
+use crate::link::Held;
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::Reader;
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     pub journal: Journal,
     /// What went wrong in this phase so far, each with its action.
     pub failures: Vec<(&'static str, Error)>,
+    /// The network that was made for this phase alone.
+    pub held: Option<Held>,
     opened: Option<Result<Reader<'a>>>,
     /// A service that did not answer is not waited for again by the next action.
     silent: Option<Error>,
@@ -57,6 +60,7 @@ impl<'a> Context<'a> {
             userdata,
             journal,
             failures: Vec::new(),
+            held: None,
             opened: None,
             silent: None,
         }
@@ -115,6 +119,14 @@ impl<'a> Context<'a> {
             self.silent = Some(error.clone());
         }
         answer
+    }
+
+    /// Undoes what was made for this phase alone, so that the system configures a network nobody has touched. What cannot
+    /// be undone is told, and stops nothing.
+    pub fn release(&mut self) {
+        if let Some(Err(error)) = self.held.take().map(Held::release) {
+            self.warn(&format!("{error}"));
+        }
     }
 
     /// The name of the account that is made and given the keys: as the user-data says, else the configuration, else the

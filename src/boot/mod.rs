@@ -272,6 +272,7 @@ impl Run<'_> {
     }
 
     fn end(mut self) -> Result<bool> {
+        self.context.release();
         self.context.journal.flush()?;
         let worked = self.context.failures.is_empty();
         self.facts.end(&self.context, if worked { Outcome::Done } else { Outcome::Failed })?;

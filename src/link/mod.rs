@@ -9,19 +9,22 @@ pub mod dhcp;
 mod kernel;
 mod made;
 mod reach;
+mod shown;
 
 pub use choice::{candidates, mac_text};
 pub use reach::{Held, Want, reach};
+pub use shown::shown;
 
 use crate::error::Result;
 use crate::packet::rtnetlink::Link;
 use crate::sys::node;
+use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::Deref;
-use kernel::Kernel;
+use kernel::{Kernel, Watch};
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +53,20 @@ pub fn interfaces() -> Result<Vec<Interface>> {
     list(&mut Kernel::open()?)
 }
 
+/// All network interfaces, as soon as one of them is worth a try, or when `deadline` has passed.
+///
+/// # Errors
+/// As [`interfaces`].
+pub fn wait_for_interfaces(deadline: Deadline) -> Result<Vec<Interface>> {
+    let mut watch = Watch::open()?;
+    loop {
+        let all = interfaces()?;
+        if !candidates(&all, None).is_empty() || !watch.wait(deadline)? {
+            return Ok(all);
+        }
+    }
+}
+
 fn list(kernel: &mut Kernel) -> Result<Vec<Interface>> {
     let links = kernel.links()?;
     let addresses = kernel.addresses()?;
@@ -57,12 +74,12 @@ fn list(kernel: &mut Kernel) -> Result<Vec<Interface>> {
         let usable = addresses.iter().filter(move |address| address.index == index && address.is_usable);
         usable.map(|address| (address.address, address.prefix)).collect()
     };
-    let interface = |link: Link| Interface { driver: driver(&link.name), addresses: of(link.index), link };
+    let interface = |link: Link| Interface { driver: driver("", &link.name), addresses: of(link.index), link };
     Ok(links.into_iter().map(interface).collect())
 }
 
 /// The driver, by the last part of the link that sysfs has for it.
-fn driver(name: &str) -> Option<String> {
-    let target = node::link_target(&format!("/sys/class/net/{name}/device/driver")).ok()?;
+fn driver(root: &str, name: &str) -> Option<String> {
+    let target = node::link_target(&format!("{root}/sys/class/net/{name}/device/driver")).ok()?;
     target.rsplit('/').next().map(Into::into)
 }
