@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use wisp::account::key::Key;
 use wisp::account::{self, Account, Wanted, host};
@@ -157,8 +157,7 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     root.expect("home/ann/.config/tool", 0o755, owner);
     root.expect("home/ann/.config/tool/settings", 0o644, owner);
     assert_eq!(root.read("home/ann/.profile"), "# hello\n");
-    assert_eq!(fs::read_link(root.0.join("home/ann/.login")).unwrap(), Path::new(".profile"));
-    root.expect("home/ann/.login", 0o777, owner);
+    assert!(!root.0.join("home/ann/.login").exists(), "links are left out");
     assert!(!root.names("etc").iter().any(|name| name.ends_with(".lock") && name != ".pwd.lock"));
 
     let state = root.state();
@@ -177,7 +176,14 @@ fn pwck_and_grpck_find_nothing_to_say_of_an_account() {
     account::create(root.path(), &Wanted { is_homeless: true, ..wanted }).unwrap();
     let path = |name: &str| format!("{}/etc/{name}", root.path());
     judge("pwck", &["-r", &path("passwd"), &path("shadow")]);
-    judge("grpck", &["-r", &path("group"), &path("gshadow")]);
+    // grpck looks for members in the system that it runs on.
+    let output =
+        Command::new("grpck").args(["-r", &path("group"), &path("gshadow")]).env("LC_ALL", "C").output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let is_known = |line: &&str| {
+        line.ends_with("no user ann") || line.starts_with("delete member 'ann'") || *line == "grpck: no changes"
+    };
+    assert_eq!(said.lines().find(|line| !is_known(line)), None);
     assert!(!root.0.join("home").exists());
 }
 
@@ -360,8 +366,7 @@ fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
     let root = with_sshd("told-host", both);
     let renewed = host::renew(root.path()).unwrap().unwrap();
     assert_eq!(root.names("srv/keys"), ["my_ed25519", "my_ed25519.pub"]);
-    assert_eq!(renewed.missing.len(), 1, "no program of this root is run");
-    assert_eq!((renewed.missing[0].kind, &*renewed.missing[0].to), (Kind::Absent, "/etc/ssh/ssh_host_rsa_key"));
+    assert_eq!(renewed.missing, ["/etc/ssh/ssh_host_rsa_key"], "no program of this root is run");
     assert_eq!(root.names("etc/ssh"), ["moduli", "sshd_config"]);
 
     let root = with_sshd("told-rsa", "HostKey /etc/ssh/ssh_host_rsa_key\n");

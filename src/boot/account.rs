@@ -18,7 +18,7 @@ pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
     let account = match account::find(context.root(), &name)? {
         None => create_admin(context, &name)?,
         Some(account) => {
-            context.say(&format!("{name} is there already"));
+            context.say(&[&*name, " is there already"].concat());
             account
         }
     };
@@ -74,12 +74,10 @@ pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
         context.say("there is no sshd");
         return Ok(());
     };
-    for error in &renewed.missing {
-        context.warn(&format!("{error}"));
+    for path in &renewed.missing {
+        context.warn(&["sshd is told to show a key that nobody made: ", path].concat());
     }
-    if let Some(line) = &renewed.public {
-        context.say(&format!("the machine's key is {line}"));
-    }
+    context.say(&["the machine's key is ", renewed.public.as_deref().unwrap_or("of another type")].concat());
     Ok(())
 }
 
@@ -100,7 +98,7 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     // First, since whoever finds the account finds everything of it.
     account::permit(root, group)?;
     let account = account::create(root, &Wanted { name, groups: &[group], ..Wanted::default() })?;
-    context.say(&format!("made {name}, in the group {group}"));
+    context.say(&["made ", name, ", in the group ", group].concat());
     Ok(account)
 }
 
@@ -112,7 +110,7 @@ fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&str]) -> Res
     }
     let account = match account::find(context.root(), name)? {
         Some(account) if is_named && account.owner.uid == 0 => {
-            context.warn(&format!("keys for {name} are left out: they would be root's"));
+            context.warn(&["keys are left out that would be root's, for ", name].concat());
             return Ok(());
         }
         Some(account) => account,
@@ -132,7 +130,7 @@ fn install(context: &Context<'_>, account: &Account, lines: &[&str], has_options
     for line in lines.iter().filter(|line| !line.trim().is_empty()) {
         match Key::parse(line, has_options) {
             Ok(key) => keys.push(key),
-            Err(error) => context.warn(&format!("a key for {} is left out: {}", account.name, error.why)),
+            Err(error) => context.warn(&["a key is left out for ", &account.name, ": ", &error.why].concat()),
         }
     }
     if !keys.is_empty() {
