@@ -1,16 +1,5 @@
 # Turns `counts` (CLOUD METHOD requests connections) and the lines of benches/stopwatch.c into one row per cloud and
-# method. Times are medians, memory is the largest. Portable awk: insertion sort, no asort.
-
-function median(key, column,    count, i, j, value, sorted) {
-    count = runs[key]
-    for (i = 1; i <= count; i++) {
-        value = figure[key, i, column]
-        for (j = i - 1; j >= 1 && sorted[j] > value; j--)
-            sorted[j + 1] = sorted[j]
-        sorted[j + 1] = value
-    }
-    return count % 2 ? sorted[(count + 1) / 2] : (sorted[count / 2] + sorted[count / 2 + 1]) / 2
-}
+# method. Times are medians, memory is the largest.
 
 NF == 4 {
     keys[++rows] = $1 " " $2

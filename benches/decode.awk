@@ -1,22 +1,11 @@
 # Turns the lines of benches/decode, FORMAT PROGRAM wall_us cpu_us peak_kib, into one row per format, in the order first
-# seen. Times are medians, memory is the largest; speeds are in bytes of content. Portable awk: insertion sort, no asort.
-
-function median(format, program, column,    count, i, j, value, sorted) {
-    count = runs[format, program]
-    for (i = 1; i <= count; i++) {
-        value = figure[format, program, i, column]
-        for (j = i - 1; j >= 1 && sorted[j] > value; j--)
-            sorted[j + 1] = sorted[j]
-        sorted[j + 1] = value
-    }
-    return count % 2 ? sorted[(count + 1) / 2] : (sorted[count / 2] + sorted[count / 2 + 1]) / 2
-}
+# seen. Times are medians, memory is the largest; speeds are in bytes of content.
 
 function row(format,    tool, wisp, cpu_tool, cpu_wisp) {
-    tool = median(format, "tool", "wall")
-    wisp = median(format, "wisp", "wall")
-    cpu_tool = median(format, "tool", "cpu")
-    cpu_wisp = median(format, "wisp", "cpu")
+    tool = median(format SUBSEP "tool", "wall")
+    wisp = median(format SUBSEP "wisp", "wall")
+    cpu_tool = median(format SUBSEP "tool", "cpu")
+    cpu_wisp = median(format SUBSEP "wisp", "cpu")
     printf "| %s | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f | %d | %d |\n", format, length_mb * 1e6 / tool,
         length_mb * 1e6 / wisp, tool / wisp, cpu_tool / 1000, cpu_wisp / 1000, cpu_tool / cpu_wisp,
         peak[format, "tool"], peak[format, "wisp"]

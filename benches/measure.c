@@ -27,8 +27,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clocks.h"
 
 #define SECTOR 512LL /* the unit of the stat file, whatever the disk's own is */
 
@@ -78,18 +79,6 @@ static long long processes_started(void)
     if (!line)
         fail("no line `processes` in /proc/stat");
     return atoll(line + sizeof "\nprocesses " - 1);
-}
-
-static long long microseconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-static long long microseconds(struct timeval time)
-{
-    return time.tv_sec * 1000000LL + time.tv_usec;
 }
 
 /* Writes everything out, then waits until the disk has been quiet for a quarter of a second. */

@@ -1,4 +1,4 @@
-/* Runs a command with its output thrown away, and prints what it cost, as one line for benches/decode.
+/* Runs a command with its output thrown away, and prints what it cost, as one line for the benchmarks' tables.
  *
  * usage: stopwatch NAME COMMAND [ARGUMENT...]
  *
@@ -13,21 +13,10 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
+
+#include "clocks.h"
 
 extern char **environ;
-
-static long long microseconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
-}
-
-static long long microseconds(struct timeval time)
-{
-    return time.tv_sec * 1000000LL + time.tv_usec;
-}
 
 int main(int argc, char **argv)
 {

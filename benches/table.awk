@@ -1,26 +1,5 @@
 # Turns the guest's `run` lines (benches/measure.c) into one row of medians per method, in the order first seen.
-# The ratios are to the method named `floor`. Portable awk: insertion sort, no asort.
-
-function median(method, column,    count, i, j, value, sorted) {
-    count = runs[method]
-    for (i = 1; i <= count; i++) {
-        value = figure[method, i, column]
-        for (j = i - 1; j >= 1 && sorted[j] > value; j--)
-            sorted[j + 1] = sorted[j]
-        sorted[j + 1] = value
-    }
-    return count % 2 ? sorted[(count + 1) / 2] : (sorted[count / 2] + sorted[count / 2 + 1]) / 2
-}
-
-function spread(method, column,    i, low, high, value) {
-    low = high = figure[method, 1, column]
-    for (i = 2; i <= runs[method]; i++) {
-        value = figure[method, i, column]
-        if (value < low) low = value
-        if (value > high) high = value
-    }
-    return sprintf("%.0f..%.0f", low / 1000, high / 1000)
-}
+# The ratios are to the method named `floor`.
 
 $1 == "run" && $5 == 0 {
     method = $2
@@ -47,8 +26,8 @@ END {
         wall = median(method, "wall")
         cpu = median(method, "cpu")
         printf "| %s | %d | %.0f (%s) | %.2f | %.0f (%s) | %.2f | %d | %d | %d | %.0f | %d | %.0f |\n", \
-            method, runs[method], wall / 1000, spread(method, "wall"), wall / wall_floor, \
-            cpu / 1000, spread(method, "cpu"), cpu / cpu_floor, median(method, "memory"), \
+            method, runs[method], wall / 1000, spread(method, "wall", 0), wall / wall_floor, \
+            cpu / 1000, spread(method, "cpu", 0), cpu / cpu_floor, median(method, "memory"), \
             median(method, "processes"), median(method, "writes"), median(method, "bytes") / 1024, \
             median(method, "flushes"), median(method, "later") / 1024
     }

@@ -3,10 +3,13 @@
 
 RECORDED=$QEMU_DIR/../tests/metadata/recorded
 METADATA_PORT=80
+NETWORK= # what else QEMU's network is told, such as a port to forward
 
-# metadata_address CLOUD: where its service is. Networks of our own making have it behind the address QEMU would take.
-metadata_address() {
+# addresses_of CLOUD: where its service is, and the server that reports go to where that is another one. Networks of our
+# own making have it behind the address QEMU would take.
+addresses_of() {
     case $1 in
+        azure*) echo 169.254.169.254 168.63.129.16 ;;
         scaleway*) echo 169.254.42.42 ;;
         alibaba*) echo 100.100.100.200 ;;
         nocloud* | incus*) echo 10.0.2.100 ;;
@@ -40,30 +43,41 @@ firmware_of() {
     for type in "${!tables[@]}"; do DEVICES+=(-smbios "type=$type${tables[$type]}"); done
 }
 
-# service_of CLOUD [FAULT]: a NIC behind which the cloud's metadata service answers, and nothing else does: the network
-# has no way out. What passes the NIC is kept in packets.pcap, what the service is asked in service.log.
+# service_of CLOUD [FAULT [FOLDER]]: a NIC behind which the cloud's servers answer, and nothing else does: the network has
+# no way out. What the replies in FOLDER say replaces the cloud's own. What passes the NIC is kept in packets.pcap, what the
+# service is asked in service.log.
 service_of() {
-    local cloud=$1 address
-    address=$(metadata_address "$cloud")
+    local cloud=$1 address forwards=() over=()
     stop_service
     [ -x "$BUILD/metadata-server" ] || fail 'build/metadata-server is missing: run make build/metadata-server'
-    rm -f service.log service.output packets.pcap
+    rm -f service.log service.output
+    [ -z "${3:-}" ] || over=(--over "$3")
     setpriv --pdeathsig KILL "$BUILD/metadata-server" "$cloud" --unix "$PWD/service.sock" --any-port \
-        --log service.log --fault "${2:-none}" >service.output 2>&1 &
+        "${over[@]}" --log service.log --fault "${2:-none}" >service.output 2>&1 &
     SERVICE=$!
     until [ -s service.output ]; do
         kill -0 "$SERVICE" 2>/dev/null || fail "the metadata service of $cloud did not start"
         sleep 0.05
     done
     touch service.log
-    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$address"),guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock"
-        -device "virtio-net-pci,netdev=metadata,romfile=,mac=$(machine_of "$cloud" mac)"
+    for address in $(addresses_of "$cloud"); do
+        forwards+=("guestfwd=tcp:$address:$METADATA_PORT-cmd:socat STDIO UNIX-CONNECT:${PWD//,/,,}/service.sock")
+    done
+    network_of "$cloud" "${forwards[@]}"
+}
+
+# network_of CLOUD [OPTION...]: a NIC of this cloud's, and DHCP; nobody else is there unless an OPTION of QEMU's says so.
+network_of() {
+    rm -f packets.pcap
+    DEVICES+=(-netdev "user,id=metadata,restrict=on,net=$(network_around "$(addresses_of "$1")")$(printf ',%s' "${@:2}" "$NETWORK" | sed 's/,$//')"
+        -device "virtio-net-pci,netdev=metadata,romfile=,mac=$(machine_of "$1" mac)"
         -object "filter-dump,id=packets,netdev=metadata,file=packets.pcap")
 }
 
-# network_around ADDRESS: QEMU forwards only what lies in its own network. Its DHCP begins at the fifteenth address.
+# network_around ADDRESSES: QEMU forwards only what lies in its own network. Its DHCP begins at the fifteenth address.
 network_around() {
     case $1 in
+        *168.63.*) echo 168.0.0.0/7,host=169.254.0.2,dhcpstart=169.254.10.15,dns=169.254.0.3 ;; # the smallest with both
         169.254.*) echo 169.254.0.0/16,host=169.254.0.2,dhcpstart=169.254.10.15 ;;
         *) echo "${1%.*}.0/24" ;;
     esac
@@ -144,6 +158,9 @@ expect_connections() { expect_same "the number of connections to the service" "$
 
 # asked REGEX: how many requests or connections of the service's log match.
 asked() { grep -cE -- "$1" service.log || true; }
+
+# reports: what the service was told about the machine, one report a line: METHOD TARGET STATUS sent BODY.
+reports() { sed -nE '/^[0-9]+ (POST|PATCH) /{N;s/\n[0-9]+//;s/^[0-9]+ //;p}' service.log; }
 
 # packets FILTER: those that match, one a line, in tcpdump's words.
 packets() { tcpdump -nr packets.pcap "$1" 2>/dev/null; }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use wisp::account::key::Key;
 use wisp::account::{self, Account, Wanted, host};
@@ -157,7 +157,8 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     root.expect("home/ann/.config/tool", 0o755, owner);
     root.expect("home/ann/.config/tool/settings", 0o644, owner);
     assert_eq!(root.read("home/ann/.profile"), "# hello\n");
-    assert!(!root.0.join("home/ann/.login").exists(), "links are left out");
+    assert_eq!(fs::read_link(root.0.join("home/ann/.login")).unwrap(), Path::new(".profile"));
+    root.expect("home/ann/.login", 0o777, owner);
     assert!(!root.names("etc").iter().any(|name| name.ends_with(".lock") && name != ".pwd.lock"));
 
     let state = root.state();

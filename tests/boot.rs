@@ -326,6 +326,21 @@ fn a_first_boot_without_an_answer_is_finished_by_the_next_one() {
 }
 
 #[test]
+fn a_cloud_that_is_none_is_no_reason_to_call_it_complete() {
+    let machine = Machine::bare("lost");
+    machine.write("etc/wisp.conf", "CLOUD=clowd\n");
+    let outcomes: Vec<_> = PHASES.iter().map(|phase| machine.wisp(&[phase])).collect();
+    assert_eq!(outcomes.iter().map(|outcome| outcome.code.unwrap()).collect::<Vec<_>>(), [0, 1, 1, 1]);
+    assert!(
+        outcomes[2].err.contains("clowd") && outcomes[2].marks().contains(&"++ create_default_user: done"),
+        "{outcomes:?}"
+    );
+    machine.write("etc/wisp.conf", "");
+    machine.boot();
+    assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n");
+}
+
+#[test]
 fn the_users_own_work_is_not_done_a_second_time_after_a_power_cut() {
     let machine = Machine::seeded("cut", "i-1");
     for phase in &PHASES[..3] {

@@ -54,7 +54,7 @@ pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
     folder(root, above)?.make(name, 0o755, Owner::ROOT)
 }
 
-/// Copies the files and folders that `to` has not yet, for `owner`.
+/// Copies what `to` has not yet, for `owner`; links as links.
 fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
     const DOING: &str = "copy";
     let depth = depth.checked_sub(1).ok_or_else(|| Error::refused(DOING, "it is too deep").to(from.path("")))?;
@@ -72,6 +72,7 @@ fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
                 let Some((content, _)) = from.read(&name, FILE_LIMIT)? else { continue };
                 to.write(&name, &content, facts.mode & 0o777, owner)?;
             }
+            Thing::Link if !is_there => to.make_link(&name, &from.link_target(&name)?, owner)?,
             _ => {}
         }
     }

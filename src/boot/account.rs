@@ -57,13 +57,13 @@ fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> 
 
 /// The keys that the user-data lists.
 pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
-    let keys = listed(context);
+    let keys = context.userdata.authorized_keys();
     if keys.is_empty() {
         return Ok(());
     }
     let name = context.user();
     let account = account::find(context.root(), &name)?.ok_or_else(|| absent(&name))?;
-    let lines: Vec<&str> = keys.iter().flat_map(|text| text.lines()).collect();
+    let lines: Vec<&str> = keys.iter().map(String::as_str).collect();
     install(context, &account, &lines, true)
 }
 
@@ -87,17 +87,23 @@ pub(super) fn set_host_keys(_context: &mut Context<'_>) -> Result<()> {
     Err(Error::unsupported("renew the host keys", "this program cannot"))
 }
 
-fn listed(_context: &Context<'_>) -> Vec<String> {
-    Vec::new()
-}
-
-/// A new account of somebody who administers the machine.
+/// A new account of somebody who administers the machine; of the one that the user-data describes, as it says.
 fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     let root = context.root();
     let group = account::admin_group(root)?;
     // First, since whoever finds the account finds everything of it.
     account::permit(root, group)?;
-    let account = account::create(root, &Wanted { name, groups: &[group], ..Wanted::default() })?;
+    let described = context.userdata.account().filter(|described| described.name == name);
+    let mut groups = Vec::from([group]);
+    let mut wanted = Wanted { name, ..Wanted::default() };
+    if let Some(described) = &described {
+        groups.extend(described.groups.iter().filter(|other| **other != group));
+        wanted.gecos = described.gecos.unwrap_or_default();
+        wanted.shell = described.shell.unwrap_or_default();
+        wanted.home = described.home.unwrap_or_default();
+        wanted.group = described.primary_group.unwrap_or_default();
+    }
+    let account = account::create(root, &Wanted { groups: &groups, ..wanted })?;
     context.say(&["made ", name, ", in the group ", group].concat());
     Ok(account)
 }

@@ -2,6 +2,7 @@
 
 use super::journal::Journal;
 use crate::error::{Error, Kind, Result};
+use crate::link::Held;
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::Reader;
@@ -19,6 +20,8 @@ pub struct Context<'a> {
     pub machine: &'a Machine,
     /// The ways to its metadata; `None` where no cloud shows itself.
     pub access: Option<&'a Access<'a>>,
+    /// Why the cloud cannot be told although the user says that there is one.
+    pub lost: Option<Error>,
     /// What hears of second tries.
     pub tell: &'a dyn Fn(&str),
     /// Where lines go.
@@ -29,6 +32,8 @@ pub struct Context<'a> {
     pub journal: Journal,
     /// What went wrong in this phase so far, each with its action.
     pub failures: Vec<(&'static str, Error)>,
+    /// The network that was made for this phase alone.
+    pub held: Option<Held>,
     opened: Option<Result<Reader<'a>>>,
     /// A service that did not answer is not waited for again by the next action.
     silent: Option<Error>,
@@ -45,7 +50,20 @@ impl<'a> Context<'a> {
         userdata: Userdata,
         journal: Journal,
     ) -> Self {
-        Self { phase, machine, access, tell, log, userdata, journal, failures: Vec::new(), opened: None, silent: None }
+        Self {
+            phase,
+            machine,
+            access,
+            lost: None,
+            tell,
+            log,
+            userdata,
+            journal,
+            failures: Vec::new(),
+            held: None,
+            opened: None,
+            silent: None,
+        }
     }
 
     /// In front of every path; empty on a real system.
@@ -64,6 +82,12 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.machine.root.is_empty()
+    }
+
+    /// Whether there is a cloud to be asked.
+    #[must_use]
+    pub const fn has_cloud(&self) -> bool {
+        self.access.is_some() || self.lost.is_some()
     }
 
     /// One line of what an action does.
@@ -85,7 +109,7 @@ impl<'a> Context<'a> {
         if let Some(error) = &self.silent {
             return Err(error.clone());
         }
-        let access = self.access.ok_or_else(|| self.machine.unknown())?;
+        let access = self.access.ok_or_else(|| self.lost.clone().unwrap_or_else(|| self.machine.unknown()))?;
         let tell = self.tell;
         let reader = self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone());
         let answer = reader.and_then(look);
@@ -95,6 +119,14 @@ impl<'a> Context<'a> {
             self.silent = Some(error.clone());
         }
         answer
+    }
+
+    /// Undoes what was made for this phase alone, so that the system configures a network nobody has touched. What cannot
+    /// be undone is told, and stops nothing.
+    pub fn release(&mut self) {
+        if let Some(Err(error)) = self.held.take().map(Held::release) {
+            self.warn(&format!("{error}"));
+        }
     }
 
     /// The name of the account that is made and given the keys: as the user-data says, else the configuration, else the

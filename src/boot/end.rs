@@ -67,7 +67,7 @@ fn open(context: &Context<'_>) -> Option<String> {
     let lists = Phase::ALL.into_iter().flat_map(|phase| names(phase, context));
     lists.into_iter().find(|name| {
         let Some(action) = actions::find(name) else { return false };
-        let is_wanted = !context.settings().skip.contains(name) && (context.access.is_some() || !action.asks);
+        let is_wanted = !context.settings().skip.contains(name) && (context.has_cloud() || !action.asks);
         let is_done = context.journal.state(name) == Some(State::Done);
         is_wanted && action.again == Again::UntilDone && !is_done
     })

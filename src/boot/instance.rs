@@ -78,7 +78,7 @@ pub fn machine(context: &Context<'_>) -> String {
 
 /// The name of this instance, `CLOUD/ID`; `None` where the cloud has none for it, or there is no cloud.
 fn name(context: &mut Context<'_>) -> Result<Option<String>> {
-    let Some(access) = context.access else { return Ok(None) };
+    let Some(access) = context.access else { return context.lost.clone().map_or(Ok(None), Err) };
     let cloud = access.verdict.cloud;
     if let Some(known) = access.stated_id() {
         return Ok(Some(format!("{}/{known}", cloud.name)));

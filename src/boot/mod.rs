@@ -26,13 +26,14 @@ mod hotplugs;
 pub mod instance;
 pub mod journal;
 mod network;
+mod program;
 mod report;
 mod script;
 pub mod seed;
 mod sshd;
 pub mod status;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::log::{Level, Log};
 use crate::metadata::{Access, Machine};
 use crate::plan::phases;
@@ -101,22 +102,16 @@ pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let machine = Machine::look(root);
     let complaints = &machine.settings.complaints;
     complaints.iter().for_each(|complaint| log.warning(complaint));
-    let mut is_sound = true;
-    let access = match machine.verdict() {
-        Ok(Some(_)) => machine.access().ok(),
-        Ok(None) => None,
-        Err(error) => {
-            log.error(&format!("{error}"));
-            is_sound = false;
-            None
-        }
+    let (access, lost) = match machine.access() {
+        Ok(access) => (Some(access), None),
+        Err(error) if error.kind == Kind::Absent => (None, None),
+        Err(error) => (None, Some(error)),
     };
     for folder in [&machine.settings.var, &machine.settings.logs, &format!("{root}{}", facts::FOLDER)] {
         tree::make_directories(folder, 0o755)?;
     }
     let _lock = lock(root)?;
-    let worked = bootstrap(phase, &machine, access.as_ref(), &log)?;
-    Ok(worked && is_sound)
+    bootstrap(phase, &machine, (access.as_ref(), lost), &log)
 }
 
 /// Waits until no other phase runs.
@@ -134,11 +129,17 @@ fn lock(root: &str) -> Result<Lock> {
     }
 }
 
-fn bootstrap<'a>(phase: Phase, machine: &'a Machine, access: Option<&'a Access<'a>>, log: &'a Log) -> Result<bool> {
+fn bootstrap<'a>(
+    phase: Phase,
+    machine: &'a Machine,
+    (access, lost): (Option<&'a Access<'a>>, Option<Error>),
+    log: &'a Log,
+) -> Result<bool> {
     let tell = |line: &str| log.info(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
     let userdata = seed::read(&machine.settings.var)?;
     let mut context = Context::new(phase, machine, access, (log, &tell), userdata, journal);
+    context.lost = lost;
     let is_complete = end::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
     let is_new = matches!(standing, Standing::New(_));
@@ -210,7 +211,7 @@ impl Run<'_> {
             self.facts.add(name, "unknown", Duration::ZERO, None);
             return;
         };
-        if skips || action.asks && self.context.access.is_none() {
+        if skips || action.asks && !self.context.has_cloud() {
             self.mark(Level::Notice, "--", name, "skipped");
             self.facts.add(name, "skipped", Duration::ZERO, None);
             return;
@@ -272,6 +273,7 @@ impl Run<'_> {
     }
 
     fn end(mut self) -> Result<bool> {
+        self.context.release();
         self.context.journal.flush()?;
         let worked = self.context.failures.is_empty();
         self.facts.end(&self.context, if worked { Outcome::Done } else { Outcome::Failed })?;

@@ -18,7 +18,8 @@ const READERS: [&str; 3] = ["save_userdata", "create_default_user", "set_ssh_key
 pub(super) fn eject_media(context: &mut Context<'_>) -> Result<()> {
     // In a tree of files, the drives are another machine's.
     let Some(access) = context.access.filter(|_| context.is_live()) else { return Ok(()) };
-    if let Some(reader) = READERS.iter().find(|name| context.journal.state(name) == Some(State::Failed)) {
+    let is_open = |name: &&&str| matches!(context.journal.state(name), Some(State::Started | State::Failed));
+    if let Some(reader) = READERS.iter().find(is_open) {
         return Err(Error::refused("eject the provisioning disc", format!("{reader} failed and will read it again")));
     }
     if access.eject()? {

@@ -102,15 +102,17 @@ fn first_run(text: &[u8]) -> (&[u8], &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::packet::rtnetlink::Link;
 
     fn interface(name: &str, driver: Option<&str>, kind: Option<&str>) -> Interface {
-        Interface {
-            name: name.into(),
-            mac: Some([0xf2, 0x3c, 0x91, 0, 0, name.len() as u8]),
-            driver: driver.map(Into::into),
-            kind: kind.map(Into::into),
-            ..Interface::default()
-        }
+        let mac = Some([0xf2, 0x3c, 0x91, 0, 0, name.len() as u8]);
+        let link = Link { name: name.into(), mac, kind: kind.map(Into::into), ..Link::default() };
+        Interface { link, driver: driver.map(Into::into), addresses: Vec::new() }
+    }
+
+    fn with(mut interface: Interface, change: impl Fn(&mut Link)) -> Interface {
+        change(&mut interface.link);
+        interface
     }
 
     fn names<'a>(all: &'a [Interface], prefer: Option<&str>) -> Vec<&'a str> {
@@ -132,12 +134,12 @@ mod tests {
             interface("eth2", Some("ena"), None),
         ];
         assert_eq!(names(&all, Some("ena")), ["eth1", "eth2", "eth0"]);
-        all[2].has_carrier = true;
+        all[2].link.has_carrier = true;
         assert_eq!(names(&all, Some("ena")), ["eth2", "eth1", "eth0"]);
-        all[2].has_carrier = false;
+        all[2].link.has_carrier = false;
         assert_eq!(names(&all, Some("eth2")), ["eth2", "eth0", "eth1"]);
-        all[1].mac = Some([0xf0, 0x3c, 0, 0, 0, 1]);
-        all[2].mac = Some([0x02, 0x3c, 0, 0, 0, 1]);
+        all[1].link.mac = Some([0xf0, 0x3c, 0, 0, 0, 1]);
+        all[2].link.mac = Some([0x02, 0x3c, 0, 0, 0, 1]);
         assert_eq!(names(&all, Some("f0:3")), ["eth1", "eth0", "eth2"]);
     }
 
@@ -149,9 +151,9 @@ mod tests {
             .collect();
         assert_eq!(names(&all, None), ["veth"], "it may be all that a container has");
         all.push(interface("eth0", Some("virtio_net"), None));
-        let slave = Interface { master: Some(4), ..interface("eth1", Some("virtio_net"), None) };
-        let loopback = Interface { is_loopback: true, ..interface("lo", None, None) };
-        let infiniband = Interface { mac: None, ..interface("ib0", Some("mlx5_core"), None) };
+        let slave = with(interface("eth1", Some("virtio_net"), None), |link| link.master = Some(4));
+        let loopback = with(interface("lo", None, None), |link| link.is_loopback = true);
+        let infiniband = with(interface("ib0", Some("mlx5_core"), None), |link| link.mac = None);
         all.extend([slave, loopback, infiniband, interface("failover", None, None)]);
         assert_eq!(names(&all, None), ["eth0", "failover"]);
         assert!(names(&[], None).is_empty());
@@ -160,10 +162,10 @@ mod tests {
     #[test]
     fn the_faster_twin_is_left_alone() {
         let all = [
-            Interface { mac: Some([1; 6]), ..interface("enP1s1", Some("mlx5_core"), None) },
-            Interface { mac: Some([1; 6]), ..interface("eth0", Some("hv_netvsc"), Some("hv_netvsc")) },
-            Interface { mac: Some([2; 6]), ..interface("eth1", Some("hv_netvsc"), Some("hv_netvsc")) },
-            Interface { mac: Some([3; 6]), ..interface("ib", Some("mlx5_core"), None) },
+            with(interface("enP1s1", Some("mlx5_core"), None), |link| link.mac = Some([1; 6])),
+            with(interface("eth0", Some("hv_netvsc"), Some("hv_netvsc")), |link| link.mac = Some([1; 6])),
+            with(interface("eth1", Some("hv_netvsc"), Some("hv_netvsc")), |link| link.mac = Some([2; 6])),
+            with(interface("ib", Some("mlx5_core"), None), |link| link.mac = Some([3; 6])),
         ];
         assert_eq!(names(&all, Some("hv_netvsc")), ["eth0", "eth1", "ib"]);
     }

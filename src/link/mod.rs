@@ -9,43 +9,40 @@ pub mod dhcp;
 mod kernel;
 mod made;
 mod reach;
+mod shown;
 
 pub use choice::{candidates, mac_text};
-pub use reach::{Held, Want, is_reachable, reach};
+pub use reach::{Held, Want, reach};
+pub use shown::shown;
 
 use crate::error::Result;
+use crate::packet::rtnetlink::Link;
 use crate::sys::node;
+use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use kernel::Kernel;
+use core::ops::Deref;
+use kernel::{Kernel, Watch};
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
-    /// Its name.
-    pub name: String,
-    /// Its number.
-    pub index: u32,
-    /// Its Ethernet address; `None` where it is no Ethernet interface.
-    pub mac: Option<[u8; 6]>,
+    /// What the kernel says of it.
+    pub link: Link,
     /// The driver of the hardware, or of what the hypervisor shows as hardware: `virtio_net`, `ena`, `hv_netvsc`.
     pub driver: Option<String>,
-    /// What made it, for those that no hardware driver did: `veth`, `bridge`, `vlan`, ...
-    pub kind: Option<String>,
-    /// The number of the bridge, bond or failover pair it is part of.
-    pub master: Option<u32>,
-    /// Whether it is `lo`.
-    pub is_loopback: bool,
-    /// Whether it was set up.
-    pub is_up: bool,
-    /// Whether it is up and has a partner at the other end.
-    pub has_carrier: bool,
-    /// The largest packet it takes, in bytes.
-    pub mtu: u32,
     /// The addresses that may be used, and how many bits of each name its network.
     pub addresses: Vec<(IpAddr, u8)>,
+}
+
+impl Deref for Interface {
+    type Target = Link;
+
+    fn deref(&self) -> &Link {
+        &self.link
+    }
 }
 
 /// All network interfaces that this process sees, in the kernel's order.
@@ -56,6 +53,20 @@ pub fn interfaces() -> Result<Vec<Interface>> {
     list(&mut Kernel::open()?)
 }
 
+/// All network interfaces, as soon as one of them is worth a try, or when `deadline` has passed.
+///
+/// # Errors
+/// As [`interfaces`].
+pub fn wait_for_interfaces(deadline: Deadline) -> Result<Vec<Interface>> {
+    let mut watch = Watch::open()?;
+    loop {
+        let all = interfaces()?;
+        if !candidates(&all, None).is_empty() || !watch.wait(deadline)? {
+            return Ok(all);
+        }
+    }
+}
+
 fn list(kernel: &mut Kernel) -> Result<Vec<Interface>> {
     let links = kernel.links()?;
     let addresses = kernel.addresses()?;
@@ -63,24 +74,12 @@ fn list(kernel: &mut Kernel) -> Result<Vec<Interface>> {
         let usable = addresses.iter().filter(move |address| address.index == index && address.is_usable);
         usable.map(|address| (address.address, address.prefix)).collect()
     };
-    let interface = |link: crate::packet::rtnetlink::Link| Interface {
-        driver: driver(&link.name),
-        addresses: of(link.index),
-        name: link.name,
-        index: link.index,
-        mac: link.mac,
-        kind: link.kind,
-        master: link.master,
-        is_loopback: link.is_loopback,
-        is_up: link.is_up,
-        has_carrier: link.has_carrier,
-        mtu: link.mtu,
-    };
+    let interface = |link: Link| Interface { driver: driver("", &link.name), addresses: of(link.index), link };
     Ok(links.into_iter().map(interface).collect())
 }
 
 /// The driver, by the last part of the link that sysfs has for it.
-fn driver(name: &str) -> Option<String> {
-    let target = node::link_target(&format!("/sys/class/net/{name}/device/driver")).ok()?;
+fn driver(root: &str, name: &str) -> Option<String> {
+    let target = node::link_target(&format!("{root}/sys/class/net/{name}/device/driver")).ok()?;
     target.rsplit('/').next().map(Into::into)
 }

@@ -64,14 +64,6 @@ pub struct Held {
     made: Made,
 }
 
-/// Whether the kernel can send packets to `server` as things are.
-///
-/// # Errors
-/// `Os`, `TimedOut`: the kernel does not answer.
-pub fn is_reachable(server: IpAddr) -> Result<bool> {
-    find(&mut Kernel::open()?, server, None).map(|found| found.is_some())
-}
-
 /// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed. The other
 /// address will do where IPv6 is configured and IPv4 is not, and where no lease comes.
 ///
@@ -85,7 +77,7 @@ pub fn reach(want: &Want, deadline: Deadline, log: &Log) -> Result<Held> {
         None => Seeker { kernel: &mut kernel, made: &mut made, want, deadline, log }.run(),
     };
     match found {
-        Ok((interface, lease)) => Ok(Held { interface: interface.name, index: interface.index, lease, made }),
+        Ok((interface, lease)) => Ok(Held { index: interface.index, interface: interface.link.name, lease, made }),
         Err(error) => {
             // The error that stopped the search is the one to tell.
             let _ = made.undo(&mut kernel);

@@ -19,7 +19,7 @@ use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::{machine, media};
-use crate::provider::{self, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::provider::{self, CLOUDS, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -27,7 +27,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 use core::net::{IpAddr, Ipv4Addr};
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
@@ -43,6 +43,9 @@ pub struct Machine {
     pub settings: Agent,
     /// The seconds a token is to live, as text.
     lifetime: String,
+    /// The devices of volumes whose label is a mark of some cloud, each with the label, once they were looked for: that
+    /// reads every disk.
+    labelled: OnceCell<Vec<(String, &'static str)>>,
 }
 
 /// Which cloud this is, and the ways to what it says.
@@ -72,7 +75,7 @@ impl Machine {
         let evidence = machine::evidence(root);
         let settings = machine::settings(root, &evidence.cmdline);
         let lifetime = format!("{}", settings.token_ttl.as_secs());
-        Self { root: root.into(), evidence, settings, lifetime }
+        Self { root: root.into(), evidence, settings, lifetime, labelled: OnceCell::new() }
     }
 
     /// Which cloud it is in; `None` if nothing tells of any.
@@ -101,7 +104,10 @@ impl Machine {
         if self.evidence.container || !self.root.is_empty() {
             return Vec::new();
         }
-        media::labelled(SYSFS, "", &[label]).into_iter().map(|medium| medium.path).collect()
+        let marks = CLOUDS.iter().flat_map(|cloud| cloud.marks);
+        let labels = || marks.filter_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None });
+        let all = self.labelled.get_or_init(|| media::labelled(SYSFS, "", &labels().collect::<Vec<_>>()));
+        all.iter().filter(|(_, own)| *own == label).map(|(path, _)| path.clone()).collect()
     }
 
     /// The ways to its metadata.

@@ -53,12 +53,13 @@ const OF_USERDATA: &[(Form, Phase, Change)] = &[
             &[
                 "userdata_bootcmd",
                 "userdata_write_files",
-                "userdata_ntp",
                 "userdata_apk_cache",
                 "userdata_apk_repositories",
                 "userdata_package_update",
                 "userdata_package_upgrade",
                 "userdata_packages",
+                // Tiny Cloud has it in front of these, where its package cannot be found yet.
+                "userdata_ntp",
             ],
         ),
     ),
@@ -149,9 +150,9 @@ mod tests {
                 Main,
                 "aws",
                 Form::AlpineConfig,
-                "userdata_user create_default_user set_hostname userdata_bootcmd userdata_write_files userdata_ntp \
+                "userdata_user create_default_user set_hostname userdata_bootcmd userdata_write_files \
                  userdata_apk_cache userdata_apk_repositories userdata_package_update userdata_package_upgrade \
-                 userdata_packages set_ssh_keys ssh_authorized_keys set_host_keys",
+                 userdata_packages userdata_ntp set_ssh_keys ssh_authorized_keys set_host_keys",
             ),
             (Final, "aws", Form::Missing, "bootstrap_complete"),
             (Final, "incus", Form::Script, "run_userdata report_ready bootstrap_complete"),

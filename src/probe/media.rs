@@ -7,7 +7,6 @@
 
 use super::block::{Block, Sysfs};
 use crate::error::{Kind, Result};
-use crate::filesystem;
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
 use crate::volume::{self, Volume};
@@ -26,36 +25,23 @@ const TYPE_ROM: &str = "5";
 /// What the kernel says of a drive without a disc.
 const ENOMEDIUM: i32 = 123;
 
-/// A labelled volume.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Medium {
-    /// Its device node, such as `/dev/sr0`.
-    pub path: String,
-    /// Its label, as it is written there.
-    pub label: String,
-    /// What it is: FAT, ISO 9660 or UDF.
-    pub kind: filesystem::Kind,
-    /// Whether it is a disc in a drive for discs, which the platform provides: anybody may plug in anything else.
-    pub is_disc: bool,
-    /// Whether the medium can be taken out.
-    pub is_removable: bool,
-}
-
-/// The volumes with one of `labels`, in capitals or small letters, of all disks, partitions and discs. In the order in
-/// which cloud-init tries them, the last name first: `/dev/vdb` before `/dev/vda1` before `/dev/sr0`.
+/// The device nodes of all disks, partitions and discs whose volume has one of `labels`, in capitals or small letters,
+/// each with the first that it has. In the order in which cloud-init tries them, the last name first: `/dev/vdb` before
+/// `/dev/vda1` before `/dev/sr0`.
 ///
 /// `root` is the folder that holds `/dev`: empty, but for tests.
 #[must_use]
-pub fn labelled(sysfs: Sysfs<'_>, root: &str, labels: &[&str]) -> Vec<Medium> {
+pub fn labelled<'a>(sysfs: Sysfs<'_>, root: &str, labels: &[&'a str]) -> Vec<(String, &'a str)> {
     // They come sorted by name.
     let blocks = sysfs.all();
-    blocks.iter().rev().filter_map(|block| look_at(sysfs, root, block, labels).ok().flatten()).collect()
+    blocks.iter().rev().filter_map(|block| look_at(root, block, labels).ok().flatten()).collect()
 }
 
 /// The drives for discs, those whose medium the platform puts in.
 #[must_use]
 pub fn discs(sysfs: Sysfs<'_>, root: &str) -> Vec<String> {
-    let is_drive = |block: &&Block| block.slice.is_none() && attribute_is(sysfs, &block.name, "device/type", TYPE_ROM);
+    let kind = |block: &Block| node::attribute(&sysfs.path(&block.name, "device/type"));
+    let is_drive = |block: &&Block| block.slice.is_none() && kind(block).is_ok_and(|kind| kind == TYPE_ROM);
     sysfs.all().iter().filter(is_drive).map(|block| format!("{root}{}", block.node())).collect()
 }
 
@@ -83,26 +69,12 @@ pub fn eject(path: &str) -> Result<()> {
     Device::open(path, Access::ReadRemovable)?.eject()
 }
 
-fn attribute_is(sysfs: Sysfs<'_>, disk: &str, what: &str, yes: &str) -> bool {
-    node::attribute(&sysfs.path(disk, what)).is_ok_and(|text| text == yes)
-}
-
-fn look_at(sysfs: Sysfs<'_>, root: &str, block: &Block, labels: &[&str]) -> Result<Option<Medium>> {
+fn look_at<'a>(root: &str, block: &Block, labels: &[&'a str]) -> Result<Option<(String, &'a str)>> {
     if block.size.0 == 0 || MADE_UP.iter().any(|prefix| block.name.starts_with(prefix)) {
         return Ok(None);
     }
     let path = format!("{root}{}", block.node());
-    let volume = open_volume(&path)?;
-    let Some(volume) = volume.filter(|volume| labels.iter().any(|label| volume.has_label(label))) else {
-        return Ok(None);
-    };
-    let disk = block.slice.as_ref().map_or(&block.name, |slice| &slice.disk);
-    let says = |what, yes| attribute_is(sysfs, disk, what, yes);
-    Ok(Some(Medium {
-        path,
-        label: volume.label().into(),
-        kind: volume.kind(),
-        is_disc: says("device/type", TYPE_ROM),
-        is_removable: says("removable", "1"),
-    }))
+    let Some(volume) = open_volume(&path)? else { return Ok(None) };
+    let label = labels.iter().find(|label| volume.has_label(label));
+    Ok(label.map(|label| (path, *label)))
 }

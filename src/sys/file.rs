@@ -11,7 +11,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{self, FileType, Mode, OFlags};
+use rustix::fs::{self, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::codec::Source;
@@ -118,6 +118,10 @@ pub fn list(path: &str) -> Result<Vec<String>> {
 /// `Os` from the kernel; `Refused` when `path` is there and no regular file: renaming over a device node or a
 /// symbolic link would replace it, which nobody means.
 pub fn write_atomically(path: &str, content: &[u8], mode: u32) -> Result<()> {
+    replace(path, content, mode, None)
+}
+
+fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result<()> {
     const DOING: &str = "write";
     let failed = |errno| os(errno, DOING, path);
     match fs::lstat(path) {
@@ -130,7 +134,7 @@ pub fn write_atomically(path: &str, content: &[u8], mode: u32) -> Result<()> {
     let temporary = format!("{path}.new");
     // A left-over of a run that was cut off; if it cannot be removed, creating it afresh says why.
     let _ = fs::unlink(&temporary);
-    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(&temporary, content, mode, owner).and_then(|()| fs::rename(&temporary, path));
     if let Err(errno) = written {
         // The write has failed already, and its reason is the one to tell.
         let _ = fs::unlink(&temporary);
@@ -139,10 +143,43 @@ pub fn write_atomically(path: &str, content: &[u8], mode: u32) -> Result<()> {
     flush_directory_of(path).map_err(failed)
 }
 
-fn write_new(path: &str, content: &[u8], mode: u32) -> rustix::io::Result<()> {
+/// Gives the file at `path` the permission bits `mode`.
+///
+/// # Errors
+/// `Os`.
+pub fn set_mode(path: &str, mode: u32) -> Result<()> {
+    fs::chmod(path, Mode::from_raw_mode(mode)).map_err(|errno| os(errno, "set the mode of", path))
+}
+
+/// Makes the text file at `path` what `change` makes of it, with the mode and the owner it has; returns whether anything was
+/// changed. One that is not there is an empty one, and gets the permission bits `mode`.
+///
+/// # Errors
+/// As [`read`] and [`write_atomically`]; `Corrupt` when it is no UTF-8.
+pub fn amend(path: &str, limit: usize, mode: u32, change: impl FnOnce(&str) -> String) -> Result<bool> {
+    const DOING: &str = "change";
+    let (old, keep) = match fs::lstat(path) {
+        Ok(facts) => (read(path, limit)?, Some(facts)),
+        Err(Errno::NOENT) => (Vec::new(), None),
+        Err(errno) => return Err(os(errno, DOING, path)),
+    };
+    let text = core::str::from_utf8(&old).map_err(|_| Error::corrupt(DOING, "it is no UTF-8").to(path))?;
+    let new = change(text);
+    if new == text && keep.is_some() {
+        return Ok(false);
+    }
+    replace(path, new.as_bytes(), keep.map_or(mode, |facts| facts.st_mode & 0o7777), keep)?;
+    Ok(true)
+}
+
+fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(mode);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = retry_on_intr(|| fs::open(path, flags, mode))?;
+    // Only root can give a file away, and an owner who is not root has the file already.
+    if let Some(facts) = owner.filter(|_| rustix::process::geteuid().is_root()) {
+        fs::fchown(&file, Some(Uid::from_raw(facts.st_uid)), Some(Gid::from_raw(facts.st_gid)))?;
+    }
     // The process's umask cut `mode` at creation.
     fs::fchmod(&file, mode)?;
     let mut left = content;
@@ -197,6 +234,24 @@ mod tests {
         }
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(list(&folder).unwrap(), ["file"], "no temporary file stays behind");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_text_is_changed_with_its_mode_and_left_alone_where_nothing_changes() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let folder = folder("amend");
+        let path = format!("{folder}/file");
+        assert!(amend(&path, 100, 0o600, |old| format!("{old}a")).unwrap(), "absent is empty");
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        assert!(amend(&path, 100, 0o600, |old| format!("{old}b")).unwrap());
+        let before = std::fs::metadata(&path).unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), before.mode() & 0o7777), (b"ab".to_vec(), 0o640));
+        assert!(!amend(&path, 100, 0o600, |old| old.into()).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().ino(), before.ino());
+        assert_eq!(amend(&path, 1, 0o600, |old| old.into()).unwrap_err().kind, Kind::Refused);
+        std::fs::write(&path, b"\xff").unwrap();
+        assert_eq!(amend(&path, 100, 0o600, |old| old.into()).unwrap_err().kind, Kind::Corrupt);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -244,6 +244,29 @@ impl Folder {
         Ok(file)
     }
 
+    /// Makes the symbolic link `name`.
+    ///
+    /// # Errors
+    /// `Os`: EEXIST.
+    pub fn make_link(&self, name: &str, target: &str, owner: Owner) -> Result<()> {
+        let (link, owner) = (named(name), owner.possible());
+        let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+        let made = fs::symlinkat(&*named(target), &self.descriptor, &*link)
+            .and_then(|()| fs::chownat(&self.descriptor, &*link, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
+        made.map_err(|errno| self.failed(errno, "make the symbolic link", name))
+    }
+
+    /// Where the symbolic link `name` points to.
+    ///
+    /// # Errors
+    /// `Os`; `Unsupported` when it is no UTF-8.
+    pub fn link_target(&self, name: &str) -> Result<String> {
+        const DOING: &str = "read the link";
+        let target = fs::readlinkat(&self.descriptor, &*named(name), Vec::new());
+        let target = target.map_err(|errno| self.failed(errno, DOING, name))?;
+        target.into_string().map_err(|_| Error::unsupported(DOING, "it is no UTF-8").to(self.path(name)))
+    }
+
     /// Calls the file `name` also `other`; whether there was none of that name before.
     ///
     /// # Errors
@@ -425,7 +448,10 @@ mod tests {
         let owner = folder.facts().unwrap().owner;
         folder.set(0o700, owner).unwrap();
         assert_eq!(std::fs::metadata(format!("{root}/a")).unwrap().permissions().mode() & 0o777, 0o700);
-        std::fs::write(format!("{root}/a/l"), "").unwrap();
+        folder.make_link("l", "to/where", owner).unwrap();
+        assert_eq!(folder.link_target("l").unwrap(), "to/where");
+        assert_eq!(folder.make_link("l", "to/where", owner).unwrap_err().kind, Kind::Os(17));
+        assert_eq!(folder.link_target("m").unwrap_err().kind, Kind::Os(2));
         let top = Folder::open(&root, "/").unwrap().unwrap();
         assert!(folder.link("l", "m").unwrap() && !folder.link("l", "m").unwrap());
         assert_eq!(top.remove_folder("a").unwrap_err().kind, Kind::Os(39));

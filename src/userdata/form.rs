@@ -1,5 +1,11 @@
-//! What kind of thing the user sent, by its first line, as Tiny Cloud tells it.
+//! What kind of thing the user sent, by its first word, as Tiny Cloud tells it.
+//!
+//! A byte order mark and blanks in front are what editors leave there and nobody means; they are passed over. Kinds that are
+//! known and not processed have a name, so that the warning can say which it is.
 
+use super::config::{Account, Config};
+use crate::error::Result;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A kind of user-data.
@@ -17,6 +23,24 @@ pub enum Form {
     Unknown,
 }
 
+/// How the kinds begin that others process, whatever the case of the letters, and what they are called. The first that
+/// fits counts.
+const OTHERS: &[(&str, &str)] = &[
+    ("#cloud-config-archive", "a #cloud-config-archive"),
+    ("#cloud-config-jsonp", "a #cloud-config-jsonp patch"),
+    ("#cloud-config", "a #cloud-config"),
+    ("#cloud-boothook", "a #cloud-boothook"),
+    ("#part-handler", "a #part-handler"),
+    ("#include", "a list of addresses to #include"),
+    ("## template:", "a template"),
+    ("content-type:", "a MIME message"),
+    ("mime-version:", "a MIME message"),
+    ("from ", "a MIME message"),
+    ("{", "JSON, as Ignition has it"),
+    ("<powershell>", "a script for Windows"),
+    ("<script>", "a script for Windows"),
+];
+
 /// What the user sent, as it was saved.
 #[derive(Clone, Debug)]
 pub struct Userdata {
@@ -24,6 +48,8 @@ pub struct Userdata {
     pub form: Form,
     /// Its bytes, unpacked.
     pub bytes: Vec<u8>,
+    /// What an `#alpine-config` says, or why it is none.
+    config: Option<Result<Config>>,
 }
 
 impl Userdata {
@@ -31,20 +57,137 @@ impl Userdata {
     #[must_use]
     pub fn parse(bytes: Option<Vec<u8>>) -> Self {
         let bytes = bytes.unwrap_or_default();
-        let first = bytes.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let form = match first {
-            _ if bytes.trim_ascii().is_empty() => Form::Missing,
+        let body = body(&bytes);
+        let form = match body.split(u8::is_ascii_whitespace).next().unwrap_or_default() {
+            b"" => Form::Missing,
             b"#alpine-config" => Form::AlpineConfig,
             b"#cloud-config" => Form::CloudConfig,
-            _ if first.starts_with(b"#!") => Form::Script,
+            first if first.starts_with(b"#!") => Form::Script,
             _ => Form::Unknown,
         };
-        Self { form, bytes }
+        let config = (form == Form::AlpineConfig).then(|| Config::parse(&bytes));
+        Self { form, bytes, config }
     }
 
-    /// The account that it names as the one that is made and given the keys.
+    /// Its bytes from the first one that counts.
     #[must_use]
-    pub const fn user(&self) -> Option<&str> {
-        None
+    pub fn body(&self) -> &[u8] {
+        body(&self.bytes)
+    }
+
+    /// What is known of its kind, for a sentence: `a MIME message`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let begins = |beginning: &str| {
+            self.body().get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
+        };
+        match self.form {
+            Form::Missing => "nothing",
+            Form::Script => "a script",
+            Form::AlpineConfig => "an #alpine-config",
+            Form::CloudConfig | Form::Unknown => {
+                OTHERS.iter().find(|(beginning, _)| begins(beginning)).map_or("of an unknown kind", |(_, name)| name)
+            }
+        }
+    }
+
+    /// What it says, if it is an `#alpine-config`.
+    ///
+    /// # Errors
+    /// Those of [`Config::parse`].
+    pub fn config(&self) -> Result<Option<&Config>> {
+        self.config.as_ref().map(Result::as_ref).transpose().map_err(Clone::clone)
+    }
+
+    fn sound_config(&self) -> Option<&Config> {
+        self.config().ok().flatten()
+    }
+
+    /// The name of the account that is made and given the keys. One that cannot be a name is as none.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.sound_config()?.user().ok().flatten()
+    }
+
+    /// That account as it is described, if it can be understood.
+    #[must_use]
+    pub fn account(&self) -> Option<Account<'_>> {
+        self.sound_config()?.account().ok().flatten()
+    }
+
+    /// The keys that it gives that account, each as it is written.
+    #[must_use]
+    pub fn authorized_keys(&self) -> Vec<String> {
+        self.sound_config().map(Config::authorized_keys).unwrap_or_default()
+    }
+}
+
+fn body(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_word_tells_the_kind() {
+        for (text, form) in [
+            ("", Form::Missing),
+            (" \r\n\t", Form::Missing),
+            ("\u{feff}\n", Form::Missing),
+            ("#!/bin/sh", Form::Script),
+            ("#! /bin/sh\n", Form::Script),
+            ("\u{feff}#!/bin/sh\r\n", Form::Script),
+            ("\n\n#!/bin/sh\n", Form::Script),
+            ("#alpine-config", Form::AlpineConfig),
+            ("#alpine-config\r\nuser: a\r\n", Form::AlpineConfig),
+            ("#alpine-config of mine\n", Form::AlpineConfig),
+            ("\u{feff}#alpine-config\n", Form::AlpineConfig),
+            ("#cloud-config\n", Form::CloudConfig),
+            ("#alpine-configuration\n", Form::Unknown),
+            ("# alpine-config\n", Form::Unknown),
+            ("#../x\n", Form::Unknown),
+            ("#\n", Form::Unknown),
+            ("echo\n", Form::Unknown),
+        ] {
+            assert_eq!(Userdata::parse(Some(text.into())).form, form, "{text:?}");
+        }
+        assert_eq!(Userdata::parse(None).form, Form::Missing);
+        assert_eq!(Userdata::parse(Some(b"\xff\xfe#\0!\0".into())).form, Form::Unknown, "UTF-16");
+    }
+
+    #[test]
+    fn kinds_that_are_not_processed_have_names() {
+        for (text, name) in [
+            ("#cloud-config\na: 1\n", "a #cloud-config"),
+            ("#cloud-config-archive\n", "a #cloud-config-archive"),
+            ("#include-once\nhttp://10.0.0.1/\n", "a list of addresses to #include"),
+            ("## template: jinja\n#cloud-config\n", "a template"),
+            ("MIME-Version: 1.0\n", "a MIME message"),
+            ("Content-type: multipart/mixed\n", "a MIME message"),
+            ("#cloud-boothook\n", "a #cloud-boothook"),
+            ("{\"ignition\": {}}", "JSON, as Ignition has it"),
+            ("\n<powershell>", "a script for Windows"),
+            ("something", "of an unknown kind"),
+            ("", "nothing"),
+        ] {
+            assert_eq!(Userdata::parse(Some(text.into())).kind(), name, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_sound_config_names_somebody() {
+        let of = |text: &str| Userdata::parse(Some(text.into()));
+        let sound = of("#alpine-config\nuser: ann\nssh_authorized_keys: [ssh-ed25519 A, ssh-ed25519 B c]\n");
+        assert_eq!(
+            (sound.user(), sound.authorized_keys().join("\n")),
+            (Some("ann"), "ssh-ed25519 A\nssh-ed25519 B c".into())
+        );
+        for text in ["#alpine-config\nuser: ../x\n", "#alpine-config\nuser: [\n", "#cloud-config\nuser: ann\n"] {
+            assert_eq!((of(text).user(), of(text).authorized_keys().len()), (None, 0), "{text}");
+        }
+        assert!(of("#cloud-config\n").config().unwrap().is_none());
+        assert!(of("#alpine-config\nuser: [\n").config().is_err());
     }
 }

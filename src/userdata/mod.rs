@@ -4,13 +4,16 @@
 //! What comes out is secret, as what went in: nothing here puts a byte of it into an error.
 #![forbid(unsafe_code)]
 
+mod config;
+mod file;
 mod form;
 
+pub use config::{Account, Command, Config, Repository};
+pub use file::File;
 pub use form::{Form, Userdata};
 
 use alloc::borrow::Cow;
 use alloc::format;
-use alloc::vec::Vec;
 
 use crate::codec::{self, Format, Input};
 use crate::error::{Error, Result};

@@ -12,8 +12,10 @@ use server::fault::{self, FAULTS};
 use server::{Options, Place, Server};
 
 const HELP: &str = "\
-Usage: metadata-server CLOUD [--port N [--address IP] | --unix PATH] [--fault NAME] [--any-port] [--log FILE]
+Usage: metadata-server CLOUD [--over FOLDER] [--port N [--address IP] | --unix PATH] [--fault NAME] [--any-port]
+                       [--log FILE]
 Plays a cloud's metadata service from tests/metadata/recorded/CLOUD until it is killed.
+  --over FOLDER what the file `replies` in this folder says replaces what the cloud's own says
   --port N      on 127.0.0.1; 0, the default, takes a free one. The first line printed is the address
   --address IP  on this address instead
   --unix PATH   on a Unix socket instead
@@ -47,6 +49,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         let mut value = || words.next().ok_or(format!("{word} wants a value"));
         match word.as_str() {
             "-h" | "--help" => return Ok(None),
+            "--over" => out.over = Some(value()?.into()),
             "--port" => out.place = Place::Port(value()?.parse().map_err(|_| "--port wants a number".to_owned())?),
             "--address" => out.address = value()?.parse().map_err(|_| "--address wants an IPv4 address".to_owned())?,
             "--unix" => out.place = Place::Unix(value()?.into()),

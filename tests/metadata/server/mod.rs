@@ -37,6 +37,8 @@ pub enum Place {
 pub struct Options {
     /// A folder below `tests/metadata/recorded/`: `aws`, or `aws/bare` for a variant.
     pub cloud: String,
+    /// A folder like a variant's, anywhere, whose replies replace the cloud's.
+    pub over: Option<PathBuf>,
     /// The one thing that goes wrong; `fault::NONE` for nothing.
     pub fault: &'static Fault,
     /// Where.
@@ -54,6 +56,7 @@ impl Options {
     pub fn of(cloud: &str) -> Self {
         Self {
             cloud: cloud.to_owned(),
+            over: None,
             fault: &fault::NONE,
             place: Place::Port(0),
             address: Ipv4Addr::LOCALHOST,
@@ -115,7 +118,7 @@ impl Server {
     pub fn start(options: Options) -> Self {
         let fresh_tokens = Tokens::new(options.fault.token_uses());
         let scene = Arc::new(Scene {
-            recorded: Recorded::read(&options.cloud),
+            recorded: Recorded::read_over(&options.cloud, options.over.as_deref()),
             memory: Mutex::new(Memory { tokens: fresh_tokens, ..Memory::default() }),
             closing: AtomicBool::new(false),
             options,

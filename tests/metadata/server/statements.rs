@@ -1,7 +1,7 @@
 //! How recorded replies are written down: the statements of a file `replies`, as `tests/metadata/README.md` has them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::recorded::{Demand, Entry, Recorded, Reply, TokenRule, Wish};
 
@@ -24,10 +24,18 @@ impl Recorded {
     /// Reads `cloud`'s folder; of `aws/bare`, first `aws`, then what `aws/bare` replaces and drops. Panics with the
     /// place of what it does not understand.
     pub fn read(cloud: &str) -> Self {
+        Self::read_over(cloud, None)
+    }
+
+    /// The same, and then what the folder `over` replaces and drops, which may be anywhere.
+    pub fn read_over(cloud: &str, over: Option<&Path>) -> Self {
         let mut reading = Reading { into: Self::default(), open: Open::Nothing, has_line: false };
         let mut folder = PathBuf::from(super::folder());
-        for part in cloud.split('/') {
+        let parts = cloud.split('/').map(|part| {
             folder.push(part);
+            folder.clone()
+        });
+        for folder in parts.chain(over.map(Path::to_owned)) {
             let path = folder.join("replies");
             let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             reading.open = Open::Nothing;
