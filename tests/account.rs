@@ -189,6 +189,33 @@ fn pwck_and_grpck_find_nothing_to_say_of_an_account() {
 }
 
 #[test]
+fn accounts_that_useradd_makes_meanwhile_are_not_lost() {
+    let root = Root::debian("useradd");
+    // For anybody but the superuser useradd ends before it begins, and what is left is our own.
+    let mut others: Vec<_> = (0..3)
+        .map(|number| {
+            let mut useradd = Command::new("useradd");
+            useradd.args(["--prefix", root.path(), "-M", &format!("other{number}")]);
+            useradd.stderr(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for number in 0..8 {
+        let name = format!("ours{number}");
+        account::create(root.path(), &Wanted { name: &name, groups: &["sudo"], ..Wanted::default() }).unwrap();
+    }
+    // Of several useradd at once, only one gets its locks; the others say so and end.
+    let made: Vec<bool> = others.iter_mut().map(|other| other.wait().unwrap().success()).collect();
+    let passwd = root.read("etc/passwd");
+    for (number, is_made) in made.into_iter().enumerate() {
+        assert_eq!(account::find(root.path(), &format!("other{number}")).unwrap().is_some(), is_made, "{passwd}");
+    }
+    assert_eq!(passwd.lines().filter(|line| line.starts_with("ours")).count(), 8, "{passwd}");
+    let mut numbers: Vec<&str> = passwd.lines().filter_map(|line| line.split(':').nth(2)).collect();
+    numbers.sort_unstable();
+    assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{passwd}");
+}
+
+#[test]
 fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
     let root = Root::alpine("doas");
     assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
@@ -363,11 +390,12 @@ fn what_is_cut_off_is_done_again_from_the_beginning() {
 
 #[test]
 fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
-    let both = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\n";
-    let root = with_sshd("told-host", both);
+    let all = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\nHostKey /srv/keys/my_rsa\n";
+    let root = with_sshd("told-host", all);
+    root.write("srv/keys/my_rsa", "the image's\n");
     let renewed = host::renew(root.path()).unwrap().unwrap();
     assert_eq!(root.names("srv/keys"), ["my_ed25519", "my_ed25519.pub"]);
-    assert_eq!(renewed.missing, ["/etc/ssh/ssh_host_rsa_key"], "no program of this root is run");
+    assert_eq!(renewed.missing, ["/etc/ssh/ssh_host_rsa_key", "/srv/keys/my_rsa"], "no program of this root is run");
     assert_eq!(root.names("etc/ssh"), ["moduli", "sshd_config"]);
 
     let root = with_sshd("told-rsa", "HostKey /etc/ssh/ssh_host_rsa_key\n");

@@ -118,7 +118,7 @@ fn check(wanted: &Wanted<'_>) -> Result<()> {
     let names = wanted.groups.iter().chain([&wanted.group].into_iter().filter(|name| !name.is_empty()));
     names.chain([&wanted.name]).try_for_each(|name| check_name(name))?;
     let is_sound = |word: &&str| !word.contains(|letter: char| letter == ':' || letter.is_control());
-    let is_path = |path: &&str| path.is_empty() || path.starts_with('/') && !path.contains("/../");
+    let is_path = |path: &&str| path.is_empty() || path.starts_with('/') && path.split('/').all(|part| part != "..");
     let (words, paths) = ([wanted.gecos, wanted.shell, wanted.home], [wanted.shell, wanted.home]);
     if words.iter().all(is_sound) && paths.iter().all(is_path) {
         return Ok(());

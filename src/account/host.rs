@@ -8,7 +8,7 @@ use super::sshd::{self, Config};
 use crate::error::{Error, Result};
 use crate::sys::folder::{Folder, Owner};
 use crate::sys::program::Program;
-use crate::sys::{file, random, stdio};
+use crate::sys::{file, random, stdio, tree};
 use crate::text::base64;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,10 +49,12 @@ pub struct Renewed {
 pub fn renew(root: &str) -> Result<Option<Renewed>> {
     let Some(ssh) = Folder::open(root, sshd::FOLDER)? else { return Ok(None) };
     let told = Config::read(root).host_keys;
-    let is_ours = |path: &&&str| path.contains("ed25519") && !path.ends_with(".pub");
+    let is_ours = |path: &&&str| path.starts_with('/') && path.contains("ed25519") && !path.ends_with(".pub");
     let told: Vec<&str> = if told.is_empty() { Vec::from([USUAL]) } else { told.iter().map(|path| &**path).collect() };
     let own = told.iter().find(is_ours).copied();
-    let has_generator = root.is_empty() && file::exists(GENERATOR);
+    let is_usual = |path: &&str| path.strip_prefix(sshd::FOLDER).is_some_and(|name| name.starts_with("/ssh_host_"));
+    // It makes those of usual names alone.
+    let has_generator = root.is_empty() && file::exists(GENERATOR) && told.iter().any(is_usual);
     if own.is_none() && !has_generator {
         return Err(Error::refused(DOING, "sshd is told to show only such as cannot be made here; the old ones stay"));
     }
@@ -65,6 +67,9 @@ pub fn renew(root: &str) -> Result<Option<Renewed>> {
         if name.starts_with("ssh_host_") && name.contains("_key") && Some(&*path) != own {
             ssh.remove(&name)?;
         }
+    }
+    for path in told.iter().filter(|path| Some(**path) != own) {
+        tree::remove_file(&[root, path].concat())?;
     }
     if own.is_none() || told.len() > 1 && has_generator {
         let program = Program { path: GENERATOR, arguments: &["-A"], environment: &[] };

@@ -60,7 +60,7 @@ impl Config {
     /// Reads the files that `pattern` fits, in the order of their names.
     fn include(&mut self, root: &str, pattern: &str, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return };
-        let start = if pattern.starts_with('/') { [root, ""] } else { [root, "/etc/ssh/"] };
+        let start = if pattern.starts_with('/') { [root, "", ""] } else { [root, FOLDER, "/"] };
         let whole = [start.concat().as_str(), pattern].concat();
         let Some((folder, pattern)) = whole.rsplit_once('/') else { return };
         for name in file::list(folder).unwrap_or_default().iter().filter(|name| fits(name, pattern)) {

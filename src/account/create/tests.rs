@@ -109,6 +109,7 @@ fn what_cannot_stand_between_colons_is_refused() {
         Wanted { shell: "sh", ..ann },
         Wanted { home: "home", ..ann },
         Wanted { home: "/home/../etc", ..ann },
+        Wanted { home: "/home/..", ..ann },
     ] {
         assert_eq!(check(&wanted).unwrap_err().kind, Kind::Usage, "{wanted:?}");
     }
