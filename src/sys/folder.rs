@@ -192,6 +192,17 @@ impl Folder {
         Ok(Some((content, facts)))
     }
 
+    /// Where the symbolic link `name` points to.
+    ///
+    /// # Errors
+    /// `Os`; `Unsupported` when it is no UTF-8.
+    pub fn link_target(&self, name: &str) -> Result<String> {
+        const DOING: &str = "read the link";
+        let target = fs::readlinkat(&self.descriptor, &*named(name), Vec::new());
+        let target = target.map_err(|errno| self.failed(errno, DOING, name))?;
+        target.into_string().map_err(|_| Error::unsupported(DOING, "it is no UTF-8").to(self.path(name)))
+    }
+
     /// Opens what `name` in it is, and not where that leads to.
     fn open_in(&self, name: &str, flags: OFlags, doing: &'static str) -> Result<Option<OwnedFd>> {
         match fs::openat(&self.descriptor, &*named(name), flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, OPEN_MODE) {
@@ -254,17 +265,6 @@ impl Folder {
         let made = fs::symlinkat(&*named(target), &self.descriptor, &*link)
             .and_then(|()| fs::chownat(&self.descriptor, &*link, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
         made.map_err(|errno| self.failed(errno, "make the symbolic link", name))
-    }
-
-    /// Where the symbolic link `name` points to.
-    ///
-    /// # Errors
-    /// `Os`; `Unsupported` when it is no UTF-8.
-    pub fn link_target(&self, name: &str) -> Result<String> {
-        const DOING: &str = "read the link";
-        let target = fs::readlinkat(&self.descriptor, &*named(name), Vec::new());
-        let target = target.map_err(|errno| self.failed(errno, DOING, name))?;
-        target.into_string().map_err(|_| Error::unsupported(DOING, "it is no UTF-8").to(self.path(name)))
     }
 
     /// Calls the file `name` also `other`; whether there was none of that name before.
@@ -449,10 +449,15 @@ mod tests {
         folder.set(0o700, owner).unwrap();
         assert_eq!(std::fs::metadata(format!("{root}/a")).unwrap().permissions().mode() & 0o777, 0o700);
         folder.make_link("l", "to/where", owner).unwrap();
-        assert_eq!(folder.link_target("l").unwrap(), "to/where");
+        assert_eq!(std::fs::read_link(format!("{root}/a/l")).unwrap().to_str(), Some("to/where"));
         assert_eq!(folder.make_link("l", "to/where", owner).unwrap_err().kind, Kind::Os(17));
-        assert_eq!(folder.link_target("m").unwrap_err().kind, Kind::Os(2));
         let top = Folder::open(&root, "/").unwrap().unwrap();
+<<<<<<< HEAD
+=======
+        folder.make_link("l", &top.link_target("l").unwrap(), owner).unwrap();
+        assert_eq!(std::fs::read_link(format!("{root}/a/l")).unwrap().to_str(), Some("to/where"));
+        assert_eq!(folder.make_link("l", &top.link_target("l").unwrap(), owner).unwrap_err().kind, Kind::Os(17));
+>>>>>>> main
         assert!(folder.link("l", "m").unwrap() && !folder.link("l", "m").unwrap());
         assert_eq!(top.remove_folder("a").unwrap_err().kind, Kind::Os(39));
         folder.remove("l").unwrap();
