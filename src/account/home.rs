@@ -6,8 +6,8 @@
 use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};
 use crate::error::{Error, Result};
+use crate::sys::file;
 use crate::sys::folder::{Folder, Owner, Thing, UNFINISHED};
-use crate::sys::{file, node};
 
 /// How deep a skeleton is; Debian's has one level, desktops have four.
 const DEPTH_LIMIT: usize = 16;
@@ -72,7 +72,7 @@ fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
                 let Some((content, _)) = from.read(&name, FILE_LIMIT)? else { continue };
                 to.write(&name, &content, facts.mode & 0o777, owner)?;
             }
-            Thing::Link if !is_there => to.make_link(&name, &node::link_target(&from.path(&name))?, owner)?,
+            Thing::Link if !is_there => to.make_link(&name, &from.link_target(&name)?, owner)?,
             _ => {}
         }
     }
