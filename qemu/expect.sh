@@ -106,3 +106,32 @@ root_has_grown() {
     filesystem_fills "$1" "$2"
     filesystem_clean "$1" "$2"
 }
+
+# ---- what is in the root of a system that was switched off ----------------------------------------------------------
+
+# file_of IMAGE PATH: a file's bytes; nothing if there is none.
+file_of() { debugfs -R "cat $2" "$1" 2>/dev/null; }
+
+# accounts_whole IMAGE USER: passwd, group and shadow are whole, each name in them once, USER's too.
+accounts_whole() {
+    local name
+    while read -r name fields; do
+        file_of "$1" "/etc/$name" >"$name.now"
+        awk -F: -v f="$fields" 'NF != f || $1 == "" || seen[$1]++ { bad = 1 } END { exit bad || NR < 5 }' "$name.now" ||
+            fail "boot $BOOT: /etc/$name is not whole: see $name.now"
+        expect_same "the number of lines of $2 in /etc/$name" "$(grep -c "^$2:" "$name.now")" 1
+    done <<'TABLES'
+passwd 7
+group 4
+shadow 9
+TABLES
+}
+
+# no_leftovers IMAGE FOLDER...: in these folders is nothing that was to replace a file and did not.
+no_leftovers() {
+    local folder found
+    for folder in "${@:2}"; do
+        found=$(debugfs -R "ls -p $folder" "$1" 2>/dev/null | cut -d / -f 6 | grep -E '\.new|\.tmp|\.wisp|~$') || continue
+        fail "boot $BOOT: in $folder was left $found"
+    done
+}

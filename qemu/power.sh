@@ -1,4 +1,5 @@
-# Cutting the power at random moments while the root grows, and asking what the next boot makes of it.
+# Cutting the power at random moments, while the root grows or the system starts for the first time, and asking what the
+# next boot makes of it.
 
 # cut_while_growing IMAGE NUMBER CUTS [DRIVE-OPTION...]: IMAGE's partition NUMBER is the root. A first boot shows how long
 # there is something to cut: from the word that the root was found to the hand-over. Each cut gets a copy of IMAGE and
@@ -37,6 +38,46 @@ cut_while_growing() {
         expect_no_log 'kernel BUG|Call Trace'
     done
 }
+
+# cut_first_boot DISK CUTS CHECK [DRIVE-OPTION...]: the same with the first boot of a machine in its cloud, from the real
+# init's start to the end, which a whole system reaches by `guest.leaves`; `surroundings` attaches what the machine has
+# beside DISK. After each cut a boot follows, and then CHECK is called.
+cut_first_boot() {
+    local disk=$1 cuts=$2 check=$3 options=("${@:4}") cut window delay
+    RANDOM=${SEED:=$RANDOM}
+    note "$cuts cuts, seed $SEED"
+    cp --sparse=always "$disk" untouched
+    first_boot_of "$disk" "${options[@]}"
+    boot root=LABEL=root rw wisp.grow=off guest.leaves
+    $check
+    window=$(($(told_at 'reboot: Power down') - $(told_at 'to execve of')))
+
+    for ((cut = 0; cut < cuts; cut++)); do
+        delay=$(((cut * 1000 + RANDOM % 1000) * window / cuts / 1000))
+        while :; do
+            cp --sparse=always untouched "$disk"
+            first_boot_of "$disk" "${options[@]}"
+            on 'to execve of' cut_after_delay
+            run_machine root=LABEL=root rw wisp.grow=off guest.leaves
+            guest_finished || break
+            delay=$((delay * 3 / 4)) # this boot was faster than the first one
+        done
+        [ ! -e timed-out ] || fail "boot $BOOT: the moment to cut the power never came; its console is in $CONSOLE"
+        first_boot_of "$disk"
+        boot root=LABEL=root rw wisp.grow=off guest.leaves
+        $check
+    done
+    stop_service
+}
+
+first_boot_of() {
+    detach_all
+    attach "$1" virtio "${@:2}"
+    surroundings
+}
+
+# told_at REGEX: when the kernel's log said so, in milliseconds.
+told_at() { sed -n "s/^\[ *\([0-9]*\)\.\([0-9]\{3\}\).*$1.*/\1\2/p" "$CONSOLE" | tail -n 1; }
 
 # moment REGEX: when wisp told the kernel log so, in milliseconds.
 moment() { sed -n "s/^\[ *\([0-9]*\)\.\([0-9]\{3\}\).*wisp: .*$1.*/\1\2/p" "$CONSOLE"; }

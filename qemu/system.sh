@@ -13,7 +13,7 @@ LOGIN_LIMIT=30  # seconds that one login may take
 cloud_system() {
     SYSTEM=$1 CLOUD=$2 LIMIT=120
     cp --sparse=always "$("$QEMU_DIR/system" "$SYSTEM")" system.img
-    ssh-keygen -q -t ed25519 -N '' -C owner@laptop -f key
+    [ -e key ] || ssh-keygen -q -t ed25519 -N '' -C owner@laptop -f key
     cat >script <<SCRIPT
 #!/bin/sh
 echo "by \$(id -u) on \$(cat /proc/sys/kernel/hostname)" >>/var/lib/runs
@@ -227,4 +227,55 @@ expect_no_delay() {
     before=$(sed -n 's/^FACT uptime //p' "facts.$((BOOT - 1))")
     awk -v a="$before" -v b="$(fact uptime)" -v s="$1" 'BEGIN { exit !(b - a <= s) }' ||
         fail "boot $BOOT: everything was started $(fact uptime) s after the kernel, and $before s in the boot before"
+}
+
+# ---- first boots that are cut off ------------------------------------------------------------------------------------
+
+# cut_off_script: the user's script leaves a trace, on the disk, of having begun and of having ended.
+cut_off_script() {
+    [ -e key ] || ssh-keygen -q -t ed25519 -N '' -C owner@laptop -f key
+    cat >script <<'SCRIPT'
+#!/bin/sh
+echo begun >>/var/lib/runs
+sync
+echo ended >>/var/lib/runs
+sync
+SCRIPT
+}
+
+# like_an_image TREE: it has accounts, names and host keys as an image has them, which are not those of any instance.
+like_an_image() {
+    cp -r "$QEMU_DIR"/systems/openrc/files/etc/{passwd,group,shadow,hostname,hosts,ssh} "$1/etc/"
+    mkdir -p "$1"/{home,etc/sudoers.d}
+    ssh-keygen -q -t ed25519 -N '' -C image -f "$1/etc/ssh/ssh_host_ed25519_key"
+    cp "$1/etc/ssh/ssh_host_ed25519_key.pub" image.pub
+}
+
+in_cloud_of_aws() {
+    CLOUD=aws
+    instance i-0123456789abcdef0 web-1.eu-west-1.compute.internal
+    firmware_of aws "${FIRMWARE[@]}"
+    service_of aws none over
+}
+
+# expect_completed IMAGE BOOTSTRAP STATUS: everything is there, whole and once; a script that was cut off was told of.
+expect_completed() {
+    local image=$1 begun ended
+    expect_same "the bootstrap after boot $BOOT" "$2" complete
+    e2fsck -fn "$image" >fsck.log 2>&1 || fail "boot $BOOT: the root is not clean: see fsck.log"
+    accounts_whole "$image" alpine
+    expect_same 'the keys' "$(file_of "$image" /home/alpine/.ssh/authorized_keys)" "$(cat key.pub)"
+    expect_same 'the host name' "$(file_of "$image" /etc/hostname)" "web-1"
+    expect_same 'the lines of /etc/hosts for this host' "$(file_of "$image" /etc/hosts | grep -c '^127\.0\.1\.1')" 1
+    file_of "$image" /etc/ssh/ssh_host_ed25519_key >host.key
+    chmod 600 host.key
+    expect_same 'the public half of the host key' "$(ssh-keygen -y -f host.key | cut -d ' ' -f 1,2)" \
+        "$(file_of "$image" /etc/ssh/ssh_host_ed25519_key.pub | cut -d ' ' -f 1,2)"
+    [ ! -e image.pub ] || ! grep -qF "$(ssh-keygen -y -f host.key | cut -d ' ' -f 2)" image.pub || fail "boot $BOOT: the host key is the image's"
+    no_leftovers "$image" /etc /etc/ssh /etc/sudoers.d /home/alpine/.ssh /var/lib/cloud
+    begun=$(file_of "$image" /var/lib/runs | grep -c begun) || true
+    ended=$(file_of "$image" /var/lib/runs | grep -c ended) || true
+    [ "$begun" -le 1 ] || fail "boot $BOOT: the script was run $begun times"
+    [ "$ended" = 1 ] || jq -e '.errors[] | select(test("run_userdata.*cut off"))' <<<"$3" >/dev/null ||
+        fail "boot $BOOT: the script was cut off and nobody is told: $3"
 }
