@@ -62,7 +62,8 @@
 //!
 //! * Outside `sys` there is no `unsafe`, no `unwrap`, no unchecked arithmetic or index.
 //! * No room listed before `sys` knows what time it is.
-//! * wisp starts no other program, except the init that takes its place and the shell that a user asked for.
+//! * wisp starts no other program for its own work, only the init that takes its place, what the user sent or asked for, and
+//!   what is the distribution's business: its packages, its services, its `ifup`.
 //! * No room but `command` (and the first process) prints an error; it is returned.
 
 #![cfg_attr(not(test), no_std)]

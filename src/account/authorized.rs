@@ -44,10 +44,14 @@ pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
     let mut parts = folders.split('/').filter(|part| !matches!(*part, "" | ".")).peekable();
     while let Some(part) = parts.next() {
+        if place.look(part)?.is_some_and(|found| is_secret(found, user, 0o005)) {
+            // One that a power cut left before it had its owner is empty.
+            place.remove_folder(part)?;
+        }
         place = place.make(part, 0o700, user)?;
         let now = place.facts()?;
-        if is_secret(now, user, 0o005) && place.names(0).is_err() {
-            return Err(Error::refused("keep keys in", "it is somebody else's").to(place.path("")));
+        if is_secret(now, user, 0o005) {
+            return Err(Error::refused(DOING, "somebody exchanges folders meanwhile").to(&*account.name));
         }
         tighten(&place, now, user, if parts.peek().is_some() { WRITABLE } else { ANYTHING })?;
     }

@@ -5,7 +5,7 @@
 //! taken up by the next run: the group of its name, and with it the number.
 
 use super::table::{add_member, field, find, has_number, lines, number, put};
-use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock};
+use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock, parse, read};
 use crate::error::{Error, Result};
 use crate::sys::clock;
 use crate::sys::folder::{Facts, Folder, Owner};
@@ -44,13 +44,44 @@ pub struct Wanted<'a> {
 }
 
 /// The files that know accounts, in the order in which they are written.
-const TABLES: [&str; 4] = ["group", "gshadow", "shadow", "passwd"];
-const GROUP: usize = 0;
-const GSHADOW: usize = 1;
-const PASSWD: usize = 3;
+const TABLES: [&str; 4] = ["group", "gshadow", "shadow", PASSWD];
+const PASSWD: &str = "passwd";
 
-/// What the files hold; `None` for one that is not there.
-type Tables = [Option<Vec<u8>>; 4];
+/// One of them.
+struct Table {
+    name: &'static str,
+    text: Vec<u8>,
+    facts: Facts,
+    is_changed: bool,
+}
+
+/// Those that are there.
+struct Tables(Vec<Table>);
+
+impl Tables {
+    fn read(etc: &Folder) -> Result<Self> {
+        let mut tables = Vec::new();
+        for name in TABLES {
+            if let Some((text, facts)) = etc.read(name, TABLE_LIMIT)? {
+                tables.push(Table { name, text, facts, is_changed: false });
+            }
+        }
+        Ok(Self(tables))
+    }
+
+    /// What is in the file `name`; nothing if it is not there.
+    fn text(&self, name: &str) -> &[u8] {
+        self.0.iter().find(|table| table.name == name).map_or(&[], |table| &table.text)
+    }
+
+    /// Sets the line of `entry` in the file `name`; whether there is such a file.
+    fn put(&mut self, name: &str, entry: &str, fields: &[&str]) -> bool {
+        let Some(table) = self.0.iter_mut().find(|table| table.name == name) else { return false };
+        put(&mut table.text, entry, &[&[entry], fields].concat().join(":"));
+        table.is_changed = true;
+        true
+    }
+}
 
 /// Makes an account that nobody can log in to with a password: without a key, nobody can at all. One that is there
 /// already is returned as it is.
@@ -59,35 +90,25 @@ type Tables = [Option<Vec<u8>>; 4];
 /// `Usage` for a name or a word that cannot stand in the files; `Absent` without `ROOT/etc/passwd`; `Refused` when no
 /// number is free; `TimedOut` when another program keeps the files locked; `Os`.
 pub fn create(root: &str, wanted: &Wanted<'_>) -> Result<Account> {
-    let named = |error: Error| error.to(wanted.name);
     check(wanted)?;
     let absent = || Error::absent(DOING, "there is no passwd").to(wanted.name);
     let etc = Folder::open(root, "/etc")?.ok_or_else(absent)?;
     let _guard = lock::take(&etc)?;
-    let mut tables = Tables::default();
-    let mut facts: [Option<Facts>; 4] = [None; 4];
-    for ((name, table), facts) in TABLES.iter().zip(&mut tables).zip(&mut facts) {
-        if let Some((content, found)) = etc.read(name, TABLE_LIMIT)? {
-            (*table, *facts) = (Some(content), Some(found));
-        }
+    let mut tables = Tables::read(&etc)?;
+    if let Some(account) = parse(tables.text(PASSWD), wanted.name)? {
+        return Ok(account);
     }
-    let [_, _, _, Some(passwd)] = &tables else { return Err(absent()) };
-    if let Some(line) = find(passwd, wanted.name) {
-        return Account::parse(line)
-            .ok_or_else(|| Error::corrupt(DOING, "its line in passwd is broken"))
-            .map_err(named);
+    let defaults = read(root, "login.defs", DEFAULTS_LIMIT)?;
+    let account =
+        add(&mut tables, wanted, &defaults, clock::wall().as_secs()).map_err(|error| error.to(wanted.name))?;
+    if !tables.0.iter().any(|table| table.name == PASSWD) {
+        return Err(absent());
     }
-    let defaults = etc.read("login.defs", DEFAULTS_LIMIT)?.map_or_else(Vec::new, |(content, _)| content);
-    let old = tables.clone();
-    let account = add(&mut tables, wanted, &defaults, clock::wall().as_secs()).map_err(named)?;
-    for (place, name) in TABLES.iter().enumerate() {
-        if place == PASSWD && !wanted.is_homeless {
+    for table in tables.0.iter().filter(|table| table.is_changed) {
+        if table.name == PASSWD && !wanted.is_homeless {
             home::make(root, &account, home_mode(&defaults))?;
         }
-        let (Some(Some(new)), Some(Some(was))) = (tables.get(place), facts.get(place)) else { continue };
-        if old.get(place).is_some_and(|old| old.as_ref() != Some(new)) {
-            etc.write(name, new, was.mode, was.owner)?;
-        }
+        etc.write(table.name, &table.text, table.facts.mode, table.facts.owner)?;
     }
     Ok(account)
 }
@@ -111,50 +132,44 @@ fn add(tables: &mut Tables, wanted: &Wanted<'_>, defaults: &[u8], now: u64) -> R
     let gid = add_group(tables, own_group, wanted.is_system, defaults)?;
     for group in wanted.groups {
         add_group(tables, group, true, defaults)?;
-        for place in [GROUP, GSHADOW] {
-            if let Some(Some(table)) = tables.get_mut(place) {
-                add_member(table, group, wanted.name);
-            }
+        for table in tables.0.iter_mut().filter(|table| matches!(table.name, "group" | "gshadow")) {
+            table.is_changed |= add_member(&mut table.text, group, wanted.name);
         }
     }
-    let [_, _, shadow, Some(passwd)] = tables else { return Err(Error::absent(DOING, "there is no passwd")) };
     let range = Range::of(defaults, "UID", wanted.is_system);
-    let is_own = range.has(gid) && !has_number(passwd, 2, gid);
-    let uid = if is_own { gid } else { range.free(&[(passwd, 2)])? };
+    let is_own = range.has(gid) && !has_number(tables.text(PASSWD), 2, gid);
+    let uid = if is_own { gid } else { range.free(&[tables.text(PASSWD)])? };
+    // Day 0 would mean that the password must be changed now.
+    let day = now.checked_div(DAY).filter(|_| now >= clock::EARLIEST.as_secs());
+    let day = day.map_or_else(String::new, |day| format!("{day}"));
     // sshd takes an account with `!` for locked, even for keys, where it has no PAM; no password is `*` when hashed.
-    let mut password = '*';
-    if let Some(shadow) = shadow {
-        // Day 0 would mean that the password must be changed now.
-        let day = now.checked_div(DAY).filter(|_| now >= clock::EARLIEST.as_secs());
-        let day = day.map_or_else(String::new, |day| format!("{day}"));
-        put(shadow, wanted.name, &format!("{}:*:{day}:0:99999:7:::", wanted.name));
-        password = 'x';
-    }
-    let home = if wanted.home.is_empty() { format!("/home/{}", wanted.name) } else { wanted.home.into() };
+    let has_shadow = tables.put("shadow", wanted.name, &["*", &day, "0", "99999", "7", "", "", ""]);
+    let password = if has_shadow { "x" } else { "*" };
+    let home = if wanted.home.is_empty() { ["/home/", wanted.name].concat() } else { wanted.home.into() };
     let shell = if wanted.shell.is_empty() { "/bin/sh" } else { wanted.shell };
-    put(passwd, wanted.name, &format!("{}:{password}:{uid}:{gid}:{}:{home}:{shell}", wanted.name, wanted.gecos));
+    let (uid_text, gid_text) = (format!("{uid}"), format!("{gid}"));
+    tables.put(PASSWD, wanted.name, &[password, &uid_text, &gid_text, wanted.gecos, &home, shell]);
     Ok(Account { name: wanted.name.into(), owner: Owner { uid, gid }, home })
 }
 
 /// The number of the group called `name`, which is made if it is not there.
 fn add_group(tables: &mut Tables, name: &str, is_system: bool, defaults: &[u8]) -> Result<u32> {
-    let [Some(group), gshadow, _, Some(passwd)] = tables else {
-        return Err(Error::absent(DOING, "there is no group"));
+    let (members, known) = match find(tables.text("group"), name) {
+        Some(line) => (String::from_utf8_lossy(field(line, 3)).into_owned(), Some(number(line, 2))),
+        None => (String::new(), None),
     };
-    let known = find(group, name).map(|line| number(line, 2));
     let gid = match known {
         Some(gid) => gid.ok_or_else(|| Error::corrupt("understand the group", "its line is broken").to(name))?,
-        // One that is free for a user too, who then has the same.
-        None => Range::of(defaults, "GID", is_system).free(&[(group, 2), (passwd, 2)])?,
+        None => {
+            // One that is free for a user too, who then has the same.
+            let used = [tables.text("group"), tables.text(PASSWD)];
+            let gid = Range::of(defaults, "GID", is_system).free(&used)?;
+            tables.put("group", name, &["x", &format!("{gid}"), ""]);
+            gid
+        }
     };
-    if known.is_none() {
-        put(group, name, &format!("{name}:x:{gid}:"));
-    }
-    if let Some(gshadow) = gshadow
-        && find(gshadow, name).is_none()
-    {
-        let members = find(group, name).map_or(&[][..], |line| field(line, 3));
-        put(gshadow, name, &format!("{name}:!::{}", String::from_utf8_lossy(members)));
+    if find(tables.text("gshadow"), name).is_none() {
+        tables.put("gshadow", name, &["!", "", &members]);
     }
     Ok(gid)
 }
@@ -169,23 +184,21 @@ impl Range {
     /// What login.defs says, else what shadow has built in; `kind` is `UID` or `GID`.
     fn of(defaults: &[u8], kind: &str, is_system: bool) -> Self {
         let (prefix, first, last) = if is_system { ("SYS_", 101, 999) } else { ("", 1000, 60_000) };
-        let said = |end: &str| setting(defaults, &format!("{prefix}{kind}_{end}")).and_then(|value| value.parse().ok());
-        Self { first: said("MIN").unwrap_or(first), last: said("MAX").unwrap_or(last) }
+        let said = |end: &str| setting(defaults, &[prefix, kind, end].concat()).and_then(|value| value.parse().ok());
+        Self { first: said("_MIN").unwrap_or(first), last: said("_MAX").unwrap_or(last) }
     }
 
     fn has(&self, number: u32) -> bool {
         (self.first..=self.last).contains(&number)
     }
 
-    /// The first number that is in none of these fields of these tables.
-    fn free(&self, used: &[(&Vec<u8>, usize)]) -> Result<u32> {
+    /// The first number that no line of these tables has; in passwd and in group it stands at the same place.
+    fn free(&self, used: &[&[u8]]) -> Result<u32> {
         let mut taken = vec![false; NUMBERS_LIMIT];
-        for (table, place) in used {
-            for number in lines(table).filter_map(|line| number(line, *place)) {
-                let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-                if let Some(mark) = at.and_then(|at| taken.get_mut(at)) {
-                    *mark = true;
-                }
+        for number in used.iter().flat_map(|table| lines(table)).filter_map(|line| number(line, 2)) {
+            let at = number.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+            if let Some(mark) = at.and_then(|at| taken.get_mut(at)) {
+                *mark = true;
             }
         }
         let free = taken.iter().position(|taken| !taken).and_then(|at| self.first.checked_add(u32::try_from(at).ok()?));

@@ -6,13 +6,11 @@
 use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};
 use crate::error::{Error, Result};
+use crate::sys::file;
 use crate::sys::folder::{Folder, Owner, Thing};
 
 /// How deep a skeleton is; Debian's has one level, desktops have four.
 const DEPTH_LIMIT: usize = 16;
-
-/// Names in one folder of a skeleton.
-const NAMES_LIMIT: usize = 4096;
 
 /// Bytes of one file of a skeleton.
 const FILE_LIMIT: usize = 16 << 20;
@@ -66,7 +64,8 @@ pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
 fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
     const DOING: &str = "copy";
     let depth = depth.checked_sub(1).ok_or_else(|| Error::refused(DOING, "it is too deep").to(from.path("")))?;
-    for name in from.names(NAMES_LIMIT)? {
+    // It is the superuser's, and stays where it is.
+    for name in file::list(&from.path("."))? {
         let Some(facts) = from.look(&name)? else { continue };
         let is_there = to.look(&name)?.is_some();
         match facts.thing {

@@ -7,27 +7,19 @@ use super::home::folder;
 use super::sshd::{self, Config};
 use crate::error::{Error, Result};
 use crate::sys::folder::{Folder, Owner};
-use crate::sys::process::{self, News};
-use crate::sys::{clock, file, random};
+use crate::sys::program::Program;
+use crate::sys::{file, random, stdio};
 use crate::text::base64;
-use crate::units::Deadline;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::time::Duration;
 use curve25519_dalek::EdwardsPoint;
+use rustix::fd::AsFd as _;
 use sha2::{Digest as _, Sha512};
 
 const DOING: &str = "renew the host keys";
 
 /// What makes keys of other types. It comes with sshd.
 const GENERATOR: &str = "/usr/bin/ssh-keygen";
-
-/// How long it may take: RSA of 3072 bits is a matter of seconds on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Files next to sshd_config.
-const FILES_LIMIT: usize = 4096;
 
 /// Bytes of a key that ssh-keygen makes.
 const KEY_LIMIT: usize = 64 << 10;
@@ -75,8 +67,9 @@ pub fn renew(root: &str) -> Result<Option<Renewed>> {
     if let Some((above, name)) = own.and_then(|path| path.rsplit_once('/')) {
         renewed.public = Some(write_new(&folder(root, above)?, name)?);
     }
-    for name in ssh.names(FILES_LIMIT)?.iter().filter(|name| name.starts_with("ssh_host_") && name.contains("_key")) {
-        let path = format!("{}/{name}", sshd::FOLDER);
+    for name in file::list(&ssh.path("."))?.iter().filter(|name| name.starts_with("ssh_host_") && name.contains("_key"))
+    {
+        let path = [sshd::FOLDER, "/", name].concat();
         if !made.iter().any(|made| path == *made || path.strip_suffix(".pub") == Some(made)) {
             ssh.remove(name)?;
         }
@@ -87,7 +80,7 @@ pub fn renew(root: &str) -> Result<Option<Renewed>> {
 
 /// Makes an Ed25519 key; its public half as a line.
 fn write_new(folder: &Folder, name: &str) -> Result<String> {
-    let public_name = format!("{name}.pub");
+    let public_name = [name, ".pub"].concat();
     let (mut seed, mut check) = ([0; 32], [0; 4]);
     random::fill(&mut seed)?;
     random::fill(&mut check)?;
@@ -99,8 +92,8 @@ fn write_new(folder: &Folder, name: &str) -> Result<String> {
     let written = folder.write(name, &private, 0o600, Owner::ROOT);
     wipe(&mut private);
     written?;
-    let line = format!("{TYPE} {}", base64::encode(&emit_public(&public)));
-    folder.write(&public_name, format!("{line}\n").as_bytes(), 0o644, Owner::ROOT)?;
+    let line = [TYPE, " ", &base64::encode(&emit_public(&public))].concat();
+    folder.write(&public_name, [&*line, "\n"].concat().as_bytes(), 0o644, Owner::ROOT)?;
     Ok(line)
 }
 
@@ -182,24 +175,13 @@ fn generate(root: &str, path: &str) -> Result<()> {
         return Err(absent("there is no ssh-keygen to run"));
     }
     let folder = folder(root, above)?;
-    let new = format!(".{name}.wisp");
-    let (public, new_public) = (format!("{name}.pub"), format!("{new}.pub"));
+    let new = [".", name, ".wisp"].concat();
+    let (public, new_public) = ([name, ".pub"].concat(), [&*new, ".pub"].concat());
     folder.remove(&new)?;
     folder.remove(&new_public)?;
-    let target = folder.path(&new);
-    let arguments = [GENERATOR, "-q", "-t", kind, "-N", "", "-C", "", "-f", &target];
-    let mut child = process::spawn(|_| {
-        process::become_program(GENERATOR, arguments.iter().map(|argument| argument.as_bytes()));
-        u8::MAX
-    })?;
-    match child.listen(Deadline::after(clock::now(), PATIENCE)) {
-        News::Ended(Ok(0)) => {}
-        News::Silence => {
-            child.kill();
-            return Err(absent("ssh-keygen did not end"));
-        }
-        _ => return Err(absent("ssh-keygen failed")),
-    }
+    let arguments = ["-q", "-t", kind, "-N", "", "-C", "", "-f", &folder.path(&new)];
+    let program = Program { path: GENERATOR, arguments: &arguments, environment: &[] };
+    program.run(stdio::error().as_fd(), &mut || ())?.success("make the host key")?;
     let gone = || absent("ssh-keygen left none");
     let (mut private, _) = folder.read(&new, KEY_LIMIT)?.ok_or_else(gone)?;
     let (line, _) = folder.read(&new_public, KEY_LIMIT)?.ok_or_else(gone)?;

@@ -9,7 +9,6 @@ use crate::sys::folder::{Folder, Lock};
 use crate::sys::{clock, neighbour};
 use crate::units::Deadline;
 use alloc::format;
-use alloc::string::String;
 use core::time::Duration;
 
 /// How long `lckpwdf` waits.
@@ -21,6 +20,9 @@ const NAP: Duration = Duration::from_millis(20);
 /// How far the time of a file and that of a process may be apart by rounding.
 const SLACK: u64 = 2;
 
+/// What `lckpwdf` locks.
+const RECORD: &str = ".pwd.lock";
+
 /// What shadow calls its locks.
 const NAMES: [&str; 4] = ["passwd.lock", "group.lock", "gshadow.lock", "shadow.lock"];
 
@@ -30,16 +32,14 @@ const LOCK_LIMIT: usize = 32;
 /// While it lives, nobody else changes accounts.
 pub(super) struct Guard<'a> {
     etc: &'a Folder,
+    record: Option<Lock>,
     taken: usize,
-    _record: Lock,
 }
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        for name in NAMES.iter().take(self.taken) {
-            // One that stays names a process that is gone, and nobody heeds it.
-            let _ = self.etc.remove(name);
-        }
+        // One that stays names a process that is gone, and nobody heeds it.
+        NAMES.iter().take(self.taken).for_each(|name| drop(self.etc.remove(name)));
     }
 }
 
@@ -48,33 +48,45 @@ impl Drop for Guard<'_> {
 /// # Errors
 /// `Os`; `TimedOut` when somebody holds one for 15 seconds.
 pub(super) fn take(etc: &Folder) -> Result<Guard<'_>> {
-    let deadline = Deadline::after(clock::now(), PATIENCE);
-    let record = wait(deadline, || etc.lock(".pwd.lock"), || etc.path(".pwd.lock"))?;
-    let mut guard = Guard { etc, taken: 0, _record: record };
-    // Made whole under another name, so that nobody finds a lock without a number.
-    let own = format!(".pwd.{}", neighbour::own_number());
-    etc.remove(&own)?;
-    etc.create(&own, format!("{}\0", neighbour::own_number()).as_bytes())?;
-    let taken = NAMES.iter().try_for_each(|name| {
-        let attempt = || Ok((etc.link(&own, name)? || sweep(etc, name)? && etc.link(&own, name)?).then_some(()));
-        wait(deadline, attempt, || etc.path(name))?;
-        guard.taken = guard.taken.saturating_add(1);
-        Ok(())
-    });
-    etc.remove(&own)?;
-    taken.map(|()| guard)
+    take_until(etc, Deadline::after(clock::now(), PATIENCE))
 }
 
-fn wait<T>(deadline: Deadline, attempt: impl Fn() -> Result<Option<T>>, path: impl Fn() -> String) -> Result<T> {
+fn take_until(etc: &Folder, deadline: Deadline) -> Result<Guard<'_>> {
+    // Made whole under another name, so that nobody finds a lock without a number.
+    const OWN: &str = ".pwd.wisp";
+    let mut guard = Guard { etc, record: None, taken: 0 };
     loop {
-        if let Some(found) = attempt()? {
-            return Ok(found);
+        if guard.record.is_none() {
+            guard.record = etc.lock(RECORD)?;
+        }
+        if guard.record.is_some() {
+            etc.remove(OWN)?;
+            etc.create(OWN, format!("{}\0", neighbour::own_number()).as_bytes())?;
+            let more = guard.take_more(OWN);
+            etc.remove(OWN)?;
+            if more? {
+                return Ok(guard);
+            }
         }
         if deadline.has_passed(clock::now()) {
-            let why = "another program holds it";
-            return Err(Error::new(Kind::TimedOut, "take the lock", why).to(path()));
+            let name = if guard.record.is_none() { RECORD } else { NAMES.get(guard.taken).unwrap_or(&RECORD) };
+            let error = Error::new(Kind::TimedOut, "take the lock", "another program holds it");
+            return Err(error.to(etc.path(name)));
         }
         clock::pause(NAP);
+    }
+}
+
+impl Guard<'_> {
+    /// Takes those that are free, in order; whether these are all.
+    fn take_more(&mut self, own: &str) -> Result<bool> {
+        while let Some(name) = NAMES.get(self.taken) {
+            if !self.etc.link(own, name)? && !(sweep(self.etc, name)? && self.etc.link(own, name)?) {
+                return Ok(false);
+            }
+            self.taken = self.taken.saturating_add(1);
+        }
+        Ok(true)
     }
 }
 
@@ -103,6 +115,7 @@ fn held_by(age: Duration, made: i64) -> bool {
 mod tests {
     use super::*;
     use crate::sys::process;
+    use alloc::string::String;
 
     fn etc(name: &str) -> (String, Folder) {
         let path = std::env::temp_dir().join(format!("wisp-lock-{name}-{}", std::process::id()));
@@ -124,7 +137,7 @@ mod tests {
             );
         }
         drop(guard);
-        assert_eq!(etc.names(9).unwrap(), [".pwd.lock"]);
+        assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD]);
         std::fs::remove_dir_all(path).unwrap();
     }
 
@@ -149,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_lock_of_another_process_is_waited_for() {
+    fn what_another_process_holds_is_waited_for() {
         let (path, etc) = etc("record");
         let mut child = process::spawn(|teller| {
             let lock = etc.lock(".pwd.lock");
@@ -161,10 +174,14 @@ mod tests {
         let soon = Deadline::after(clock::now(), Duration::from_secs(20));
         assert_eq!(child.listen(soon), process::News::Line("taken".into()));
         let once = Deadline::after(clock::now(), Duration::ZERO);
-        let error = wait(once, || etc.lock(".pwd.lock"), || etc.path(".pwd.lock")).unwrap_err();
-        assert_eq!(error.kind, Kind::TimedOut);
+        let error = take_until(&etc, once).err().unwrap();
+        assert_eq!((error.kind, &*error.to), (Kind::TimedOut, &*format!("{path}/.pwd.lock")));
         child.kill();
-        assert!(wait(soon, || etc.lock(".pwd.lock"), String::new).is_ok());
+        drop(take_until(&etc, soon).unwrap());
+        std::fs::write(format!("{path}/gshadow.lock"), "1\0").unwrap();
+        let error = take_until(&etc, once).err().unwrap();
+        assert_eq!((error.kind, &*error.to), (Kind::TimedOut, &*format!("{path}/gshadow.lock")));
+        assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD, "gshadow.lock"]);
         std::fs::remove_dir_all(path).unwrap();
     }
 }

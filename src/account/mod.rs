@@ -60,8 +60,12 @@ impl Account {
 /// # Errors
 /// `Os`; `Corrupt` when its line has no numbers or no home.
 pub fn find(root: &str, name: &str) -> Result<Option<Account>> {
-    let passwd = read(root, "passwd", TABLE_LIMIT)?;
-    let Some(line) = table::find(&passwd, name) else { return Ok(None) };
+    parse(&read(root, "passwd", TABLE_LIMIT)?, name)
+}
+
+/// The account called `name` in a passwd.
+fn parse(passwd: &[u8], name: &str) -> Result<Option<Account>> {
+    let Some(line) = table::find(passwd, name) else { return Ok(None) };
     let broken = || Error::corrupt("understand the account", "its line in passwd is broken").to(name);
     Account::parse(line).map(Some).ok_or_else(broken)
 }

@@ -6,7 +6,6 @@
 use super::{TABLE_LIMIT, read, table};
 use crate::error::Result;
 use crate::sys::folder::{Folder, Owner};
-use alloc::format;
 
 /// Bytes of a file of rules.
 const RULES_LIMIT: usize = 1 << 20;
@@ -29,11 +28,11 @@ pub fn admin_group(root: &str) -> Result<&'static str> {
 /// `Os`; `Refused` when a file of rules is no regular file.
 pub fn permit(root: &str, group: &str) -> Result<()> {
     if let Some(folder) = Folder::open(root, "/etc/sudoers.d")? {
-        add(&folder, group, &format!("%{group} ALL=(ALL) NOPASSWD: ALL"), 0o440)?;
+        add(&folder, group, &["%", group, " ALL=(ALL) NOPASSWD: ALL"].concat(), 0o440)?;
     }
-    let rule = format!("permit nopass :{group}");
+    let rule = ["permit nopass :", group].concat();
     if let Some(folder) = Folder::open(root, "/etc/doas.d")? {
-        return add(&folder, &format!("{group}.conf"), &rule, 0o400);
+        return add(&folder, &[group, ".conf"].concat(), &rule, 0o400);
     }
     match Folder::open(root, "/etc")? {
         Some(etc) if etc.look("doas.conf")?.is_some() => add(&etc, "doas.conf", &rule, 0o400),

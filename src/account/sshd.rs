@@ -1,23 +1,20 @@
 //! What sshd is told (sshd_config(5)): where it looks for the keys of a user, and what it shows as its own.
 //!
 //! Of each option the first value counts; what stands under `Match` is for some users only and is passed over, as is
-//! what cannot be read: sshd says that itself.
+//! what cannot be read: sshd says that itself. Of patterns those with one `*` in the last name are understood.
 
 use super::{Account, DEFAULTS_LIMIT};
 use crate::error::{Error, Result};
-use crate::sys::folder::Folder;
+use crate::sys::file;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Where sshd is told everything, and what relative paths start from.
-pub const FOLDER: &str = "/etc/ssh";
+pub(super) const FOLDER: &str = "/etc/ssh";
 
 /// How many files are one within another; sshd's own limit.
 const DEPTH_LIMIT: usize = 16;
-
-/// Files in a folder that are looked through.
-const FILES_LIMIT: usize = 4096;
 
 /// Files that are read in all: with 16 levels, a pattern that fits its own file would take for ever.
 const READ_LIMIT: usize = 256;
@@ -63,22 +60,17 @@ impl Config {
     /// Reads the files that `pattern` fits, in the order of their names.
     fn include(&mut self, root: &str, pattern: &str, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return };
-        let whole = if pattern.starts_with('/') { pattern.into() } else { format!("{FOLDER}/{pattern}") };
+        let start = if pattern.starts_with('/') { [root, ""] } else { [root, "/etc/ssh/"] };
+        let whole = [start.concat().as_str(), pattern].concat();
         let Some((folder, pattern)) = whole.rsplit_once('/') else { return };
-        let Ok(Some(folder)) = Folder::open(root, folder) else { return };
-        let Ok(mut names) = folder.names(FILES_LIMIT) else { return };
-        names.retain(|name| fits(name, pattern));
-        let mut last = String::new();
-        // By selection: these are a handful.
-        while let Some(name) = names.iter().filter(|name| **name > last).min() {
+        for name in file::list(folder).unwrap_or_default().iter().filter(|name| fits(name, pattern)) {
             if self.files >= READ_LIMIT {
                 return;
             }
             self.files = self.files.saturating_add(1);
-            if let Ok(Some((content, _))) = folder.read(name, DEFAULTS_LIMIT) {
+            if let Ok(content) = file::read(&[folder, "/", name].concat(), DEFAULTS_LIMIT) {
                 self.parse(root, &String::from_utf8_lossy(&content), depth);
             }
-            last = name.clone();
         }
     }
 
@@ -119,34 +111,11 @@ fn words(mut rest: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether `pattern` stands for `name`, with `*` and `?` as a shell has them: neither stands for a dot in front.
+/// Whether `pattern` stands for `name`, with one `*` as a shell has it: it stands for no dot in front.
 fn fits(name: &str, pattern: &str) -> bool {
-    if name.starts_with('.') && !pattern.starts_with('.') {
-        return false;
-    }
-    let (name, pattern) = (name.as_bytes(), pattern.as_bytes());
-    let (mut at, mut in_pattern) = (0_usize, 0_usize);
-    // Where to go on when what follows the last star does not fit.
-    let mut again: Option<(usize, usize)> = None;
-    while at < name.len() {
-        match pattern.get(in_pattern) {
-            Some(b'*') => {
-                again = Some((at, in_pattern));
-                in_pattern = in_pattern.saturating_add(1);
-            }
-            Some(sign) if *sign == b'?' || name.get(at) == Some(sign) => {
-                at = at.saturating_add(1);
-                in_pattern = in_pattern.saturating_add(1);
-            }
-            _ => {
-                let Some((start, star)) = again else { return false };
-                at = start.saturating_add(1);
-                in_pattern = star.saturating_add(1);
-                again = Some((at, star));
-            }
-        }
-    }
-    pattern.iter().skip(in_pattern).all(|sign| *sign == b'*')
+    let Some((before, after)) = pattern.split_once('*') else { return name == pattern };
+    let rest = name.strip_prefix(before).filter(|_| !before.is_empty() || !name.starts_with('.'));
+    rest.is_some_and(|rest| rest.ends_with(after))
 }
 
 /// A path with what its tokens stand for.
@@ -244,13 +213,10 @@ mod tests {
 
     #[test]
     fn patterns_fit_as_in_a_shell() {
-        for (name, pattern) in [("a.conf", "*.conf"), ("a.conf", "?.c*f"), ("abcabd", "*abd"), ("a", "a"), (".a", ".*")]
-        {
+        for (name, pattern) in [("a.conf", "*.conf"), ("a.conf", "a*f"), ("abcabd", "*abd"), ("a", "a"), (".a", ".*")] {
             assert!(fits(name, pattern), "{name} {pattern}");
         }
-        for (name, pattern) in
-            [("a.conf~", "*.conf"), (".a", "*"), ("ab", "?"), ("a", "a?"), ("", "?"), ("abcab", "*abd")]
-        {
+        for (name, pattern) in [("a.conf~", "*.conf"), (".a", "*"), ("ab", "a"), ("a", "a*a"), ("abcab", "*abd")] {
             assert!(!fits(name, pattern), "{name} {pattern}");
         }
     }

@@ -38,38 +38,33 @@ fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> 
         return Ok(());
     }
     let default = context.user();
-    let user = |key: &provider::Key| key.user.clone().unwrap_or_else(|| default.clone());
-    let mut names: Vec<String> = Vec::new();
-    for name in keys.iter().map(user) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
+    let user = |key: &provider::Key| key.user.as_ref().unwrap_or(&default).clone();
     let mut failure = None;
-    for name in names {
-        let own = keys.iter().filter(|key| user(key) == name).map(|key| &*key.line);
-        let outcome = match owner(context, &name, name != default) {
-            Ok(Some(account)) => install(context, &account, own, false),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = outcome {
+    let mut seen: Vec<String> = Vec::new();
+    for name in keys.iter().map(user) {
+        if seen.contains(&name) {
+            continue;
+        }
+        let own: Vec<&str> = keys.iter().filter(|key| user(key) == name).map(|key| &*key.line).collect();
+        if let Err(error) = give(context, &name, name != default, &own) {
             context.warn(&format!("{error}"));
             failure = failure.or(Some(error));
         }
+        seen.push(name);
     }
     failure.map_or(Ok(()), Err)
 }
 
 /// The keys that the user-data lists.
 pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
-    let keys = listed(context);
+    let keys = context.userdata.authorized_keys();
     if keys.is_empty() {
         return Ok(());
     }
     let name = context.user();
-    let Some(account) = owner(context, &name, false)? else { return Ok(()) };
-    install(context, &account, keys.iter().flat_map(|text| text.lines()), true)
+    let account = account::find(context.root(), &name)?.ok_or_else(|| absent(&name))?;
+    let lines: Vec<&str> = keys.iter().flat_map(|text| text.lines()).collect();
+    install(context, &account, &lines, true)
 }
 
 /// Keys that no other machine has. The journal sees to it that this happens once for an instance.
@@ -94,65 +89,62 @@ pub(super) fn set_host_keys(_context: &mut Context<'_>) -> Result<()> {
     Err(Error::unsupported("renew the host keys", "this program cannot"))
 }
 
-fn listed(_context: &Context<'_>) -> Vec<String> {
-    Vec::new()
-}
-
-/// A new account of somebody who administers the machine.
+/// A new account of somebody who administers the machine; of the one that the user-data describes, as it says.
 fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     let root = context.root();
     let group = account::admin_group(root)?;
     // First, since whoever finds the account finds everything of it.
     account::permit(root, group)?;
-    let account = account::create(root, &Wanted { name, groups: &[group], ..Wanted::default() })?;
+    let described = context.userdata.account().filter(|described| described.name == name);
+    let mut groups = Vec::from([group]);
+    let mut wanted = Wanted { name, ..Wanted::default() };
+    if let Some(described) = &described {
+        groups.extend(described.groups.iter().filter(|other| **other != group));
+        wanted.gecos = described.gecos.unwrap_or_default();
+        wanted.shell = described.shell.unwrap_or_default();
+        wanted.home = described.home.unwrap_or_default();
+        wanted.group = described.primary_group.unwrap_or_default();
+    }
+    let account = account::create(root, &Wanted { groups: &groups, ..wanted })?;
     context.say(&format!("made {name}, in the group {group}"));
     Ok(account)
 }
 
-/// Whose keys are installed. Who is named by a key and not by the configuration is not root, and made if need be; `None`
-/// if that cannot be.
-fn owner(context: &Context<'_>, name: &str, is_named: bool) -> Result<Option<Account>> {
+/// Installs the keys of one account. Who is named by a key and by nobody else is not root, and made if need be.
+fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&str]) -> Result<()> {
     if is_named && account::check_name(name).is_err() {
-        context.warn("a key is for an account that cannot be: its name is none");
-        return Ok(None);
+        context.warn("keys are left out: they are for a name that nobody can have");
+        return Ok(());
     }
-    match account::find(context.root(), name)? {
+    let account = match account::find(context.root(), name)? {
         Some(account) if is_named && account.owner.uid == 0 => {
-            context.warn(&format!("the keys for {name} are left out: they would be root's"));
-            Ok(None)
+            context.warn(&format!("keys for {name} are left out: they would be root's"));
+            return Ok(());
         }
-        Some(account) => Ok(Some(account)),
-        None if is_named => create_admin(context, name).map(Some),
-        None => Err(Error::absent("install keys for", "there is no such account").to(name)),
-    }
+        Some(account) => account,
+        None if is_named => create_admin(context, name)?,
+        None => return Err(absent(name)),
+    };
+    install(context, &account, keys, false)
+}
+
+fn absent(name: &str) -> Error {
+    Error::absent("install keys for", "there is no such account").to(name)
 }
 
 /// Lets keys log in as `account`; those that are none are told, and the others are installed.
-fn install<'a>(
-    context: &Context<'_>,
-    account: &Account,
-    lines: impl Iterator<Item = &'a str>,
-    has_options: bool,
-) -> Result<()> {
+fn install(context: &Context<'_>, account: &Account, lines: &[&str], has_options: bool) -> Result<()> {
     let mut keys = Vec::new();
-    for (number, line) in lines.filter(|line| !line.trim().is_empty()).enumerate() {
+    for line in lines.iter().filter(|line| !line.trim().is_empty()) {
         match Key::parse(line, has_options) {
             Ok(key) => keys.push(key),
-            Err(error) => {
-                context.warn(&format!(
-                    "key {} for {} is left out: {}",
-                    number.saturating_add(1),
-                    account.name,
-                    error.why
-                ));
-            }
+            Err(error) => context.warn(&format!("a key for {} is left out: {}", account.name, error.why)),
         }
     }
-    if keys.is_empty() {
-        return Ok(());
+    if !keys.is_empty() {
+        let added = account::install_keys(context.root(), account, &keys)?;
+        context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
     }
-    let added = account::install_keys(context.root(), account, &keys)?;
-    context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
     Ok(())
 }
 

@@ -1,8 +1,55 @@
 //! Rules by which mdev calls wisp.
 
 use super::context::Context;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::hotplug::{self, Module};
+use crate::sys::{file, node, tree};
+use alloc::format;
+use alloc::string::String;
 
-pub(super) fn install_hotplugs(_context: &mut Context<'_>) -> Result<()> {
-    Ok(())
+/// Bytes of the rules; the distribution's have some six thousand.
+const RULES_LIMIT: usize = 64 << 10;
+
+/// Where wisp may be below a root that does not run.
+const PROGRAMS: [&str; 4] = ["/usr/bin/wisp", "/usr/local/bin/wisp", "/bin/wisp", "/sbin/wisp"];
+
+/// Installs every module that the configuration names, and fails if one of them cannot be.
+pub(super) fn install_hotplugs(context: &mut Context<'_>) -> Result<()> {
+    let mut outcome = Ok(());
+    for name in &context.settings().hotplugs {
+        context.say(&format!(">> {name}: installing"));
+        let Some(module) = hotplug::find(name) else {
+            context.warn(&format!(">> {name}: unknown"));
+            let unknown = Error::unsupported("install the hotplug module", "there is no such one").to(name.as_str());
+            outcome = outcome.and(Err(unknown));
+            continue;
+        };
+        let installed = install(context.root(), module);
+        context.say(&format!(">> {name}: {}", if installed.is_ok() { "installed" } else { "failed" }));
+        outcome = outcome.and(installed);
+    }
+    outcome
+}
+
+fn install(root: &str, module: &Module) -> Result<()> {
+    let path = format!("{root}{}", hotplug::RULES);
+    if !tree::is_there(&path) {
+        return Err(Error::absent("install a rule of mdev in", "it is not there: is there mdev?").to(hotplug::RULES));
+    }
+    let command = command(root, module)?;
+    file::amend(&path, RULES_LIMIT, 0o644, &|rules| module.insert(rules, &command))?;
+    hotplug::assemble(root).map(|_| ())
+}
+
+/// What mdev is to call: Tiny Cloud's program where it is still there, else this one.
+fn command(root: &str, module: &Module) -> Result<String> {
+    if file::is_regular(&format!("{root}{}", module.predecessor)) {
+        return Ok(module.predecessor.into());
+    }
+    let own = match root {
+        "" => node::link_target("/proc/self/exe").ok(),
+        _ => PROGRAMS.iter().find(|path| tree::is_there(&format!("{root}{path}"))).map(|path| String::from(*path)),
+    };
+    let own = own.ok_or_else(|| Error::absent("find wisp in", "mdev would have nothing to call").to(root))?;
+    Ok(format!("{own} hotplug"))
 }

@@ -26,6 +26,7 @@ mod hotplugs;
 pub mod instance;
 pub mod journal;
 mod network;
+mod program;
 mod report;
 mod script;
 pub mod seed;

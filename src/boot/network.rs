@@ -6,7 +6,7 @@
 use super::context::Context;
 use super::journal::State;
 use crate::error::{Error, Result};
-use crate::hotplug::INTERFACES;
+use crate::hotplug::{INTERFACES, TEXT_LIMIT, find_ifup};
 use crate::link::{self, Interface};
 use crate::metadata::Access;
 use crate::provider::nocloud;
@@ -20,9 +20,6 @@ use core::time::Duration;
 
 /// Its own folder tells ifupdown-ng from the others.
 const IFUPDOWN_NG: &str = "/usr/libexec/ifupdown-ng";
-
-/// Programs that take up `interfaces`.
-const IFUP: [&str; 4] = ["/sbin/ifup", "/usr/sbin/ifup", "/bin/ifup", "/usr/bin/ifup"];
 
 /// Programs that configure a network by other files.
 const OTHERS: [&str; 5] = [
@@ -44,11 +41,11 @@ const INTERFACES_ACTION: &str = "set_network_interfaces";
 /// How long drivers may take until there is an interface; it is worth a wait, since what is written now stays.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Bytes of `interfaces` and `resolv.conf`, which people write by hand.
-const TEXT_LIMIT: usize = 64 << 10;
-
 /// The C library heeds three; more are a mistake, and this many a hostile one.
 const SERVERS_LIMIT: usize = 16;
+
+/// How lines of [`INTERFACES`] begin that are not part of others: a text without one is something else.
+const WORDS: [&str; 4] = ["auto ", "iface ", "allow-", "source"];
 
 /// Who says what of the network in the meta-data of a seed.
 const TEXT_KEY: &str = "meta-data/network-interfaces";
@@ -126,7 +123,7 @@ fn set_resolvers(context: &mut Context<'_>) -> Result<()> {
         context.warn(&format!("{RESOLVERS} is a link, which its owner sees to: no nameserver is added"));
         return Ok(());
     }
-    file::amend(&path, TEXT_LIMIT, 0o644, |old| with_servers(old, &servers)).map(|_| ())
+    file::amend(&path, TEXT_LIMIT, 0o644, &|old| with_servers(old, &servers)).map(|_| ())
 }
 
 /// The addresses at [`SERVERS_KEY`], which is a list or one text of several.
@@ -153,7 +150,7 @@ fn servers(context: &mut Context<'_>) -> Result<Vec<IpAddr>> {
 /// those with it, packages bring that folder along for their own hooks.
 fn reads_interfaces(root: &str) -> bool {
     let has = |path: &str| tree::is_there(&format!("{root}{path}"));
-    IFUP.iter().any(|path| has(path)) || has("/etc/network") && !has("/lib/systemd/systemd") && !has(OTHERS[0])
+    find_ifup(root).is_some() || has("/etc/network") && !has("/lib/systemd/systemd") && !has(OTHERS[0])
 }
 
 /// Whether somebody has configured it: an address of the link's own is there as soon as it is up.
@@ -172,6 +169,8 @@ fn first_interface(context: &Context<'_>) -> Result<Option<String>> {
         return Ok(Some(held.interface.clone()));
     }
     let all = match context.is_live() {
+        // Of a container they are there from its beginning.
+        true if context.machine.evidence.container => link::interfaces()?,
         true => link::wait_for_interfaces(Deadline::after(clock::now(), PATIENCE))?,
         false => link::shown(context.root()),
     };
@@ -184,7 +183,7 @@ fn write(context: &Context<'_>, text: &str) -> Result<()> {
     if let Some((folder, _)) = path.rsplit_once('/') {
         tree::make_directories(folder, 0o755)?;
     }
-    if file::amend(&path, TEXT_LIMIT, 0o644, |_| text.into())? {
+    if file::amend(&path, TEXT_LIMIT, 0o644, &|_| text.into())? {
         context.say(&format!("{INTERFACES} is written"));
     }
     Ok(())
@@ -210,6 +209,9 @@ fn checked(bytes: &[u8]) -> Result<String> {
     let text = text.trim_end().replace('\r', "");
     if text.contains(|letter: char| letter.is_control() && !matches!(letter, '\n' | '\t')) {
         return Err(Error::corrupt(DOING, "it has control characters"));
+    }
+    if !text.is_empty() && !text.lines().any(|line| WORDS.iter().any(|word| line.starts_with(word))) {
+        return Err(Error::corrupt(DOING, "it is no text that ifupdown would read"));
     }
     Ok(text)
 }
@@ -257,6 +259,7 @@ mod tests {
             (&b"auto lo\0"[..], Kind::Corrupt),
             (b"auto \x1b[2J", Kind::Corrupt),
             (b"\xff", Kind::Corrupt),
+            (b"version\nethernets", Kind::Corrupt),
             (&[b'a'; TEXT_LIMIT + 1], Kind::Refused),
         ] {
             assert_eq!(checked(bytes).unwrap_err().kind, kind);

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::journal::State;
 use crate::error::{Error, Result};
 use alloc::format;
+use alloc::string::String;
 
 /// Without these nobody can log in.
 const ACCESS: [&str; 2] = ["create_default_user", "set_ssh_keys"];
@@ -31,20 +32,46 @@ pub(super) fn eject_media(context: &mut Context<'_>) -> Result<()> {
 /// Reports the machine as ready, or as failed where nobody could log in.
 pub(super) fn report_ready(context: &mut Context<'_>) -> Result<()> {
     let Some(access) = context.access.filter(|_| context.is_live()) else { return Ok(()) };
-    let failed = context.failures.iter().find(|(action, _)| ACCESS.contains(action));
-    let failure = failed.map(|(action, error)| format!("{action}: {error}"));
+    let failure = failure(&context.failures);
     let told = access.report(failure.as_deref(), context.tell)?;
-    let title = access.verdict.cloud.title;
-    match failure {
-        Some(reason) if told => {
-            Err(Error::refused("report this machine as ready", format!("reported as failed: {reason}")))
-        }
-        Some(reason) => Err(Error::refused("report this machine as ready", reason)),
-        None => {
-            if told {
-                context.say(&format!("{title} was told that this machine is ready"));
-            }
-            Ok(())
-        }
+    if let Some(reason) = failure {
+        return Err(not_ready(&reason, told));
+    }
+    if told {
+        context.say(&format!("{} was told that this machine is ready", access.verdict.cloud.title));
+    }
+    Ok(())
+}
+
+/// Why nobody can log in, if it is so.
+fn failure(failures: &[(&'static str, Error)]) -> Option<String> {
+    let failed = failures.iter().find(|(action, _)| ACCESS.contains(action));
+    failed.map(|(action, error)| format!("{action}: {error}"))
+}
+
+/// What keeps the action open when `reason` was `told`, or nobody is there to be told of it.
+fn not_ready(reason: &str, told: bool) -> Error {
+    let why = if told { format!("reported as failed: {reason}") } else { reason.into() };
+    Error::refused("report this machine as ready", why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::borrow::ToOwned;
+    use alloc::string::ToString;
+
+    #[test]
+    fn what_keeps_everybody_out_is_a_failure_and_nothing_else_is() {
+        let error = || Error::absent("read the keys at", "nothing is there").to("/x");
+        assert_eq!(failure(&[]), None);
+        assert_eq!(failure(&[("set_hostname", error()), ("userdata_packages", error())]), None);
+        let reason = failure(&[("set_hostname", error()), ("set_ssh_keys", error())]).unwrap();
+        assert_eq!(reason, "set_ssh_keys: read the keys at /x: nothing is there");
+        let wanted =
+            "report this machine as ready: reported as failed: set_ssh_keys: read the keys at /x: nothing is there";
+        let ends =
+            [not_ready(&reason, true), not_ready(&reason, false)].map(|error| error.to_string().trim().to_owned());
+        assert_eq!(ends, [wanted.to_owned(), wanted.replace("reported as failed: ", "")]);
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
 
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn unknown_userdata(context: &mut Context<'_>) -> Result<()> {
-    context.warn("the user-data is of a kind that wisp does not process; it is kept in the file user-data");
+    let kind = context.userdata.kind();
+    context.warn(&format!("the user-data is {kind}, which wisp does not process; it is kept in the file user-data"));
     Ok(())
 }

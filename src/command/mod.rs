@@ -15,6 +15,8 @@ mod detect;
 mod enable;
 mod grow;
 #[cfg(feature = "full")]
+mod hotplug;
+#[cfg(feature = "full")]
 mod imds;
 mod init;
 #[cfg(feature = "full")]
@@ -92,6 +94,8 @@ const COMMANDS: &[Command] = &[
     enable::ENABLE,
     #[cfg(feature = "full")]
     enable::DISABLE,
+    #[cfg(feature = "full")]
+    hotplug::COMMAND,
     #[cfg(feature = "full")]
     tiny_cloud::COMMAND,
 ];

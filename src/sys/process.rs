@@ -264,6 +264,18 @@ pub fn own_number() -> i32 {
     rustix::process::getpid().as_raw_pid()
 }
 
+/// Asks the process of this number to end.
+pub fn terminate(number: u32) {
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
+    // One that is gone needs no end.
+    let _ = pid.map(|pid| rustix::process::kill_process(pid, Signal::TERM));
+}
+
+/// What this process and its children make from now on is written by its owner alone, unless they say otherwise.
+pub fn set_usual_umask() {
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+}
+
 /// Whether this is the first process, of the machine or of a container.
 #[must_use]
 pub fn is_first() -> bool {

@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use super::refused;
-use crate::error::{Error, Result};
+use super::{clock, refused};
+use crate::error::{Error, Kind, Result};
+use crate::units::Deadline;
 use alloc::string::String;
+use core::time::Duration;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -68,6 +70,22 @@ impl Lock {
             Ok(()) => Ok(Some(Self { _file: file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    /// Takes the lock at `path` as soon as it is free, which is looked at every `pause`: a lock tells nobody.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; `TimedOut` when another process still has it at the deadline.
+    pub fn wait(path: &str, deadline: Deadline, pause: Duration) -> Result<Self> {
+        loop {
+            if let Some(lock) = Self::take(path)? {
+                return Ok(lock);
+            }
+            if deadline.has_passed(clock::now()) {
+                return Err(Error::new(Kind::TimedOut, "wait for the lock", "another process has it").to(path));
+            }
+            clock::pause(pause);
         }
     }
 }

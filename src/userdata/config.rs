@@ -68,22 +68,31 @@ impl Config {
         }
     }
 
-    /// The account; `None` where it says nothing of one.
+    /// The name of the account; `None` where it says nothing of one.
     ///
     /// # Errors
     /// `Usage`: a mapping without `name`, a name that cannot be one, anything else that is no text.
-    pub fn account(&self) -> Result<Option<Account<'_>>> {
-        let said = self.0.at(&["user"]).unwrap_or(&Document::Null);
-        let text = |key| text(said, key).map_err(|error| error.to(format!("user.{key}")));
-        let name = match said {
-            Document::Null => return Ok(None),
-            Document::Scalar(name) => name,
-            Document::Map(_) => text("name")?.ok_or_else(|| Error::usage(DOING, "it has no name").to("user"))?,
-            Document::List(_) => return Err(Error::usage(DOING, "it is neither a name nor a mapping").to("user")),
+    pub fn user(&self) -> Result<Option<&str>> {
+        let failed = |why| Error::usage(DOING, why).to("user");
+        let name = match self.0.at(&["user"]) {
+            None | Some(Document::Null) => return Ok(None),
+            Some(Document::Scalar(name)) => name,
+            Some(Document::List(_)) => return Err(failed("it is neither a name nor a mapping")),
+            Some(user) => {
+                text(user, "name").map_err(|error| error.to("user"))?.ok_or_else(|| failed("it has no name"))?
+            }
         };
-        if !settings::is_user_name(name) {
-            return Err(Error::usage(DOING, "it is not a name for a user").to("user"));
-        }
+        if settings::is_user_name(name) { Ok(Some(name)) } else { Err(failed("it is not a name for a user")) }
+    }
+
+    /// The account, likewise.
+    ///
+    /// # Errors
+    /// Those of [`Config::user`]; `Usage` when something else of it is no text.
+    pub fn account(&self) -> Result<Option<Account<'_>>> {
+        let Some(name) = self.user()? else { return Ok(None) };
+        let said = self.0.at(&["user"]).unwrap_or(&Document::Null);
+        let text = |key| text(said, key).map_err(|error| error.to("user"));
         let groups = match said.at(&["groups"]) {
             Some(Document::List(groups)) => groups.iter().filter_map(Document::text).collect(),
             Some(Document::Scalar(groups)) => words(groups).collect(),

@@ -3,7 +3,7 @@
 //! A byte order mark and blanks in front are what editors leave there and nobody means; they are passed over. Kinds that are
 //! known and not processed have a name, so that the warning can say which it is.
 
-use super::config::Config;
+use super::config::{Account, Config};
 use crate::error::Result;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -103,10 +103,16 @@ impl Userdata {
         self.config().ok().flatten()
     }
 
-    /// The account that it names as the one that is made and given the keys. A name that cannot be one is as none.
+    /// The name of the account that is made and given the keys. One that cannot be a name is as none.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
-        self.sound_config()?.account().ok()?.map(|account| account.name)
+        self.sound_config()?.user().ok().flatten()
+    }
+
+    /// That account as it is described, if it can be understood.
+    #[must_use]
+    pub fn account(&self) -> Option<Account<'_>> {
+        self.sound_config()?.account().ok().flatten()
     }
 
     /// The keys that it gives that account, each as it is written.

@@ -2,47 +2,60 @@
 
 use super::*;
 use crate::error::Kind;
+use crate::sys::folder::Thing;
 
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/ash\n# a word\nnobody:x:65534:65534::/:/sbin/nologin\n+::::::";
+const PASSWORDS: &str = "root:x:0:0:root:/root:/bin/ash\n# a word\nnobody:x:65534:65534::/:/sbin/nologin\n+::::::";
 const GROUP: &str = "root:x:0:root\nwheel:x:10:root\nnobody:x:65534:\n";
+const GSHADOW: &str = "root:*::\n";
 const SHADOW: &str = "root:*::0:::::\nnobody:!::0:::::";
 /// 2026-11-21.
 const NOW: u64 = 20_778 * DAY;
 
-fn tables(gshadow: Option<&str>) -> Tables {
-    let of = |text: &str| Some(text.as_bytes().to_vec());
-    [of(GROUP), gshadow.and_then(of), of(SHADOW), of(PASSWD)]
+fn of(tables: &[(&'static str, &str)]) -> Tables {
+    let facts = Facts { thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
+    let table = |(name, text): &(&'static str, &str)| Table { name, text: Vec::from(*text), facts, is_changed: false };
+    Tables(tables.iter().map(table).collect())
 }
 
-fn text(table: &Option<Vec<u8>>) -> String {
-    table.as_ref().map(|table| String::from_utf8(table.clone()).unwrap()).unwrap_or_default()
+fn tables() -> Tables {
+    of(&[("group", GROUP), ("gshadow", GSHADOW), ("shadow", SHADOW), ("passwd", PASSWORDS)])
+}
+
+fn text<'a>(tables: &'a Tables, name: &str) -> &'a str {
+    core::str::from_utf8(tables.text(name)).unwrap()
 }
 
 fn numbers(defaults: &str, passwd: &str, group: &str, wanted: &Wanted<'_>) -> Result<(u32, u32)> {
-    let mut tables = [Some(Vec::from(group)), None, None, Some(Vec::from(passwd))];
+    let mut tables = of(&[("group", group), ("passwd", passwd)]);
     add(&mut tables, wanted, defaults.as_bytes(), NOW).map(|account| (account.owner.uid, account.owner.gid))
 }
 
 #[test]
 fn an_account_is_a_line_in_each_file() {
-    let mut tables = tables(Some("root:*::\n"));
+    let mut tables = tables();
     let wanted = Wanted { name: "ann", groups: &["wheel", "docker"], ..Wanted::default() };
     let account = add(&mut tables, &wanted, b"", NOW).unwrap();
     assert_eq!(
         account,
         Account { name: "ann".into(), owner: Owner { uid: 1000, gid: 1000 }, home: "/home/ann".into() }
     );
-    let [group, gshadow, shadow, passwd] = &tables;
-    assert_eq!(text(group), format!("{}ann:x:1000:\ndocker:x:101:ann\n", GROUP.replace("10:root", "10:root,ann")));
-    assert_eq!(text(gshadow), "root:*::\nann:!::\nwheel:!::root,ann\ndocker:!::ann\n");
-    assert_eq!(text(shadow), format!("{SHADOW}\nann:*:20778:0:99999:7:::\n"));
+    assert_eq!(
+        text(&tables, "group"),
+        format!("{}ann:x:1000:\ndocker:x:101:ann\n", GROUP.replace("10:root", "10:root,ann"))
+    );
+    assert_eq!(text(&tables, "gshadow"), "root:*::\nann:!::\nwheel:!::root,ann\ndocker:!::ann\n");
+    assert_eq!(text(&tables, "shadow"), format!("{SHADOW}\nann:*:20778:0:99999:7:::\n"));
     let line = "ann:x:1000:1000::/home/ann:/bin/sh\n";
-    assert_eq!(text(passwd), PASSWD.replace("+:", &format!("{line}+:")), "before the names from elsewhere");
+    assert_eq!(
+        text(&tables, "passwd"),
+        PASSWORDS.replace("+:", &format!("{line}+:")),
+        "before the names from elsewhere"
+    );
 }
 
 #[test]
 fn everything_can_be_said_and_a_clock_that_is_not_set_says_no_day() {
-    let mut tables = tables(None);
+    let mut tables = tables();
     let wanted = Wanted {
         name: "svc",
         gecos: "A Service,,,",
@@ -53,12 +66,12 @@ fn everything_can_be_said_and_a_clock_that_is_not_set_says_no_day() {
         ..Wanted::default()
     };
     add(&mut tables, &wanted, b"", 12_345).unwrap();
-    assert_eq!(text(&tables[0]), GROUP);
-    assert_eq!(text(&tables[2]), format!("{SHADOW}\nsvc:*::0:99999:7:::\n"));
-    assert!(text(&tables[3]).contains("\nsvc:x:101:10:A Service,,,:/srv:/sbin/nologin\n+"));
-    tables[2] = None;
+    assert_eq!(text(&tables, "group"), GROUP);
+    assert_eq!(text(&tables, "shadow"), format!("{SHADOW}\nsvc:*::0:99999:7:::\n"));
+    assert!(text(&tables, "passwd").contains("\nsvc:x:101:10:A Service,,,:/srv:/sbin/nologin\n+"));
+    tables.0.retain(|table| table.name != "shadow");
     add(&mut tables, &Wanted { name: "ann", ..Wanted::default() }, b"", NOW).unwrap();
-    assert!(text(&tables[3]).contains("\nann:*:1000:1000:"), "without shadow the password stands in passwd");
+    assert!(text(&tables, "passwd").contains("\nann:*:1000:1000:"), "without shadow the password stands in passwd");
 }
 
 #[test]
@@ -119,8 +132,8 @@ fn after_a_cut_at_any_write_there_is_no_half_account_and_another_run_completes_i
         let root = base.join(name);
         std::fs::create_dir_all(root.join("etc/skel")).unwrap();
         std::fs::write(root.join("etc/skel/.profile"), "hello").unwrap();
-        for (name, table) in TABLES.iter().zip(tables(Some("root:*::\n"))) {
-            std::fs::write(root.join("etc").join(name), table.unwrap()).unwrap();
+        for table in tables().0 {
+            std::fs::write(root.join("etc").join(table.name), table.text).unwrap();
         }
         String::from(root.to_str().unwrap())
     };
@@ -129,10 +142,10 @@ fn after_a_cut_at_any_write_there_is_no_half_account_and_another_run_completes_i
     let account = create(&whole, &wanted).unwrap();
     for writes in 0..=TABLES.len() {
         let root = root(&format!("{writes}"));
-        let mut tables = tables(Some("root:*::\n"));
+        let mut tables = tables();
         add(&mut tables, &wanted, b"", clock::wall().as_secs()).unwrap();
-        for (name, table) in TABLES.iter().zip(&tables).take(writes) {
-            std::fs::write(format!("{root}/etc/{name}"), table.as_ref().unwrap()).unwrap();
+        for table in tables.0.iter().take(writes) {
+            std::fs::write(format!("{root}/etc/{}", table.name), &table.text).unwrap();
         }
         std::fs::write(format!("{root}/etc/.shadow.wisp"), "cut off").unwrap();
         assert_eq!(super::super::find(&root, "ann").unwrap().is_some(), writes == TABLES.len());

@@ -38,13 +38,16 @@ fn an_account_is_a_name_or_a_mapping() {
     }
     for (text, told) in [
         ("user: {gecos: x}", "heed the user-data's user: it has no name"),
-        ("user: {name: [x]}", "heed the user-data's user.name: name is no text"),
+        ("user: {name: [x]}", "heed the user-data's user: name is no text"),
         ("user: [x]", "heed the user-data's user: it is neither a name nor a mapping"),
         ("user: ../x", "heed the user-data's user: it is not a name for a user"),
         ("user: {name: 'a:b'}", "heed the user-data's user: it is not a name for a user"),
     ] {
         assert_eq!(config(text).account().unwrap_err().to_string(), told);
     }
+    let config = config("user: {name: ann, gecos: [x]}");
+    assert_eq!(config.account().unwrap_err().to_string(), "heed the user-data's user: gecos is no text");
+    assert_eq!(config.user().unwrap(), Some("ann"), "what is wrong with the rest takes nobody's name");
 }
 
 #[test]

@@ -1,0 +1,36 @@
+//! `bootcmd` and `runcmd`.
+
+use super::super::context::Context;
+use super::super::program;
+use super::{Outcomes, config};
+use crate::error::Result;
+use crate::sys::program::Program;
+use crate::userdata::Command;
+use alloc::format;
+
+pub(in super::super) fn userdata_bootcmd(context: &mut Context<'_>) -> Result<()> {
+    run(context, "bootcmd")
+}
+
+pub(in super::super) fn userdata_runcmd(context: &mut Context<'_>) -> Result<()> {
+    run(context, "runcmd")
+}
+
+fn run(context: &Context<'_>, key: &'static str) -> Result<()> {
+    let Some(config) = config(context)? else { return Ok(()) };
+    let mut outcomes = Outcomes::new(context);
+    for (index, command) in config.commands(key)? {
+        let what = format!("{key}[{index}]");
+        outcomes.note(command.and_then(|command| match command {
+            Command::Line(line) => shell(context, &what, line),
+            Command::Program(path, arguments) => {
+                program::run(context, &what, &Program { path, arguments: &arguments, environment: &[] })
+            }
+        }));
+    }
+    outcomes.end()
+}
+
+fn shell(context: &Context<'_>, what: &str, line: &str) -> Result<()> {
+    program::run(context, what, &Program { path: "/bin/sh", arguments: &["-c", line], environment: &[] })
+}

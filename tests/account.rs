@@ -1,0 +1,420 @@
+//! Accounts, keys and host keys: a root in, a root out. `pwck`, `grpck`, `ssh-keygen`, `ssh` and `sshd` are the judges.
+#![cfg(feature = "full")]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use wisp::account::key::Key;
+use wisp::account::{self, Account, Wanted, host};
+use wisp::error::Kind;
+use wisp::sys::folder::Owner;
+
+const DEBIAN_PASSWD: &str = "root:x:0:0:root:/:/bin/sh\ndaemon:x:1:1:daemon:/usr:/bin/sh\n";
+const DEBIAN_GROUP: &str = "root:x:0:\ndaemon:x:1:\nsudo:x:27:\n";
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
+const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJNZNcTs/jvZIV7ziF3tfHpM0tC7IkhQZKz6iAHQqDqm";
+
+/// A root, gone when the test is over.
+struct Root(PathBuf);
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Root {
+    fn new(name: &str) -> Self {
+        let root = std::env::temp_dir().join(format!("wisp-accounts-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(root.join("etc")).unwrap();
+        Self(root)
+    }
+
+    fn debian(name: &str) -> Self {
+        let root = Self::new(name);
+        root.write("etc/passwd", DEBIAN_PASSWD);
+        root.write("etc/group", DEBIAN_GROUP);
+        root.write("etc/shadow", "root:*:20000:0:99999:7:::\ndaemon:*:20000:0:99999:7:::\n");
+        root.write("etc/gshadow", "root:*::\ndaemon:*::\nsudo:*::\n");
+        root.write("etc/login.defs", "UID_MIN\t\t\t 1000\nUMASK\t\t022\n#HOME_MODE\t0700\n");
+        root.write("etc/skel/.profile", "# hello\n");
+        root.write("etc/skel/.config/tool/settings", "a = b\n");
+        symlink(".profile", root.0.join("etc/skel/.login")).unwrap();
+        fs::create_dir_all(root.0.join("etc/sudoers.d")).unwrap();
+        root.mode("etc/shadow", 0o640);
+        root
+    }
+
+    fn alpine(name: &str) -> Self {
+        let root = Self::new(name);
+        root.write("etc/passwd", "root:x:0:0:root:/root:/bin/ash\n");
+        root.write("etc/group", "root:x:0:root\nwheel:x:10:root\n");
+        root.write("etc/shadow", "root:*::0:::::\n");
+        fs::create_dir_all(root.0.join("etc/doas.d")).unwrap();
+        root
+    }
+
+    /// With an account `ann`, whose home is there.
+    fn with_ann(name: &str) -> (Self, Account) {
+        let root = Self::alpine(name);
+        let ann = account::create(root.path(), &Wanted { name: "ann", ..Wanted::default() }).unwrap();
+        (root, ann)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn mode(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.0.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Permission bits, and owner where that can be anybody: the superuser gives files away, others cannot.
+    fn facts(&self, path: &str) -> (u32, Option<(u32, u32)>) {
+        let facts = fs::symlink_metadata(self.0.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        (facts.mode() & 0o7777, is_root.then(|| (facts.uid(), facts.gid())))
+    }
+
+    #[track_caller]
+    fn expect(&self, path: &str, mode: u32, owner: Owner) {
+        let (found, owned) = self.facts(path);
+        assert_eq!(format!("{found:o}"), format!("{mode:o}"), "{path}");
+        assert!(owned.is_none_or(|owned| owned == (owner.uid, owner.gid)), "{path}: {owned:?}");
+    }
+
+    /// All files but locks, each with what changes when somebody touches it.
+    fn state(&self) -> Vec<(PathBuf, u64, i64, i64, u32)> {
+        let (mut out, mut folders) = (Vec::new(), vec![self.0.clone()]);
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let facts = fs::symlink_metadata(&path).unwrap();
+                if facts.is_dir() {
+                    folders.push(path);
+                } else {
+                    out.push((path, facts.ino(), facts.mtime(), facts.mtime_nsec(), facts.mode()));
+                }
+            }
+        }
+        out.sort();
+        out
+    }
+
+    fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.0.join(folder)).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[track_caller]
+fn judge(tool: &str, arguments: &[&str]) -> String {
+    let output = Command::new(tool).args(arguments).env("LC_ALL", "C").output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{tool} {arguments:?}: {said}");
+    said
+}
+
+fn keys(lines: &[&str]) -> Vec<Key> {
+    lines.iter().map(|line| Key::parse(line, true).unwrap()).collect()
+}
+
+#[test]
+fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() {
+    let root = Root::debian("debian");
+    let group = account::admin_group(root.path()).unwrap();
+    assert_eq!(group, "sudo");
+    let make = || {
+        account::permit(root.path(), group).unwrap();
+        let wanted = Wanted { name: "ann", groups: &[group], gecos: "Ann", ..Wanted::default() };
+        account::create(root.path(), &wanted).unwrap()
+    };
+    let ann = make();
+    let owner = Owner { uid: 1000, gid: 1000 };
+    assert_eq!(ann, Account { name: "ann".into(), owner, home: "/home/ann".into() });
+    assert_eq!(root.read("etc/passwd"), format!("{DEBIAN_PASSWD}ann:x:1000:1000:Ann:/home/ann:/bin/sh\n"));
+    assert_eq!(root.read("etc/group"), "root:x:0:\ndaemon:x:1:\nsudo:x:27:ann\nann:x:1000:\n");
+    assert_eq!(root.read("etc/gshadow"), "root:*::\ndaemon:*::\nsudo:*::ann\nann:!::\n");
+    assert_eq!(root.facts("etc/shadow").0, 0o640, "as it was");
+    root.expect("etc/sudoers.d/sudo", 0o440, Owner::ROOT);
+    assert_eq!(root.read("etc/sudoers.d/sudo"), "%sudo ALL=(ALL) NOPASSWD: ALL\n");
+    root.expect("home", 0o755, Owner::ROOT);
+    root.expect("home/ann", 0o755, owner);
+    root.expect("home/ann/.config/tool", 0o755, owner);
+    root.expect("home/ann/.config/tool/settings", 0o644, owner);
+    assert_eq!(root.read("home/ann/.profile"), "# hello\n");
+    assert_eq!(fs::read_link(root.0.join("home/ann/.login")).unwrap(), Path::new(".profile"));
+    root.expect("home/ann/.login", 0o777, owner);
+    assert!(!root.names("etc").iter().any(|name| name.ends_with(".lock") && name != ".pwd.lock"));
+
+    let state = root.state();
+    assert_eq!(make(), ann);
+    account::make_home(root.path(), &ann).unwrap();
+    assert_eq!(root.state(), state);
+    assert_eq!(account::find(root.path(), "ann").unwrap(), Some(ann));
+    assert_eq!(account::find(root.path(), "an").unwrap(), None);
+}
+
+#[test]
+fn pwck_and_grpck_find_nothing_to_say_of_an_account() {
+    let root = Root::debian("pwck");
+    // pwck looks for the home in the system that it runs on.
+    let wanted = Wanted { name: "ann", home: "/usr", groups: &["sudo", "docker"], ..Wanted::default() };
+    account::create(root.path(), &Wanted { is_homeless: true, ..wanted }).unwrap();
+    let path = |name: &str| format!("{}/etc/{name}", root.path());
+    judge("pwck", &["-r", &path("passwd"), &path("shadow")]);
+    judge("grpck", &["-r", &path("group"), &path("gshadow")]);
+    assert!(!root.0.join("home").exists());
+}
+
+#[test]
+fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
+    let root = Root::alpine("doas");
+    assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
+    account::permit(root.path(), "wheel").unwrap();
+    root.expect("etc/doas.d/wheel.conf", 0o400, Owner::ROOT);
+    assert_eq!(root.read("etc/doas.d/wheel.conf"), "permit nopass :wheel\n");
+
+    fs::remove_dir_all(root.0.join("etc/doas.d")).unwrap();
+    account::permit(root.path(), "wheel").unwrap();
+    assert!(!root.0.join("etc/doas.conf").exists(), "there is no doas");
+    root.write("etc/doas.conf", "permit persist :wheel");
+    root.mode("etc/doas.conf", 0o600);
+    account::permit(root.path(), "wheel").unwrap();
+    account::permit(root.path(), "wheel").unwrap();
+    assert_eq!(root.read("etc/doas.conf"), "permit persist :wheel\npermit nopass :wheel\n");
+    assert_eq!(root.facts("etc/doas.conf").0, 0o600, "as it was");
+
+    root.write("etc/group", "root:x:0:\n");
+    assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
+    account::create(root.path(), &Wanted { name: "ann", groups: &["wheel"], ..Wanted::default() }).unwrap();
+    assert_eq!(root.read("etc/group"), "root:x:0:\nann:x:1000:\nwheel:x:101:ann\n");
+}
+
+#[test]
+fn without_files_there_are_no_accounts() {
+    let root = Root::new("empty");
+    let wanted = Wanted { name: "ann", ..Wanted::default() };
+    assert_eq!(account::find(root.path(), "ann").unwrap(), None);
+    assert_eq!(account::create(root.path(), &wanted).unwrap_err().kind, Kind::Absent);
+    root.write("etc/group", "root:x:0:\n");
+    assert_eq!(account::create(root.path(), &wanted).unwrap_err().kind, Kind::Absent);
+    assert_eq!(root.read("etc/group"), "root:x:0:\n", "nothing is written before all is known");
+    root.write("etc/passwd", "ann:x:none:1::/home/ann:/bin/sh\n");
+    assert_eq!(account::create(root.path(), &wanted).unwrap_err().kind, Kind::Corrupt);
+}
+
+#[test]
+fn keys_join_those_that_are_there_and_modes_are_mended() {
+    let (root, ann) = Root::with_ann("keys");
+    let file = "home/ann/.ssh/authorized_keys";
+    assert_eq!(account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap(), 1);
+    root.expect("home/ann/.ssh", 0o700, ann.owner);
+    root.expect(file, 0o600, ann.owner);
+    assert_eq!(root.read(file), format!("{KEY}\n"));
+    let state = root.state();
+    assert_eq!(account::install_keys(root.path(), &ann, &keys(&[KEY, KEY])).unwrap(), 0);
+    assert_eq!(root.state(), state);
+
+    let mine = format!("# mine\nno-pty {OTHER} old name\nfrom=\"10.0.0.1\" ssh-rsa AAAAB3 x");
+    root.write(file, &mine);
+    for (path, mode) in [(file, 0o666), ("home/ann/.ssh", 0o777), ("home/ann", 0o775)] {
+        root.mode(path, mode);
+    }
+    assert_eq!(account::install_keys(root.path(), &ann, &keys(&[OTHER, KEY])).unwrap(), 1);
+    assert_eq!(root.read(file), format!("{mine}\n{KEY}\n"));
+    for (path, mode) in [(file, 0o600), ("home/ann/.ssh", 0o700), ("home/ann", 0o755)] {
+        root.expect(path, mode, ann.owner);
+    }
+    root.mode(file, 0o644);
+    assert_eq!(account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap(), 0);
+    root.expect(file, 0o600, ann.owner);
+}
+
+#[test]
+fn keys_are_where_sshd_is_told_to_look() {
+    let (root, ann) = Root::with_ann("told");
+    root.write(
+        "etc/ssh/sshd_config",
+        "Include /etc/ssh/sshd_config.d/*.conf\nAuthorizedKeysFile .ssh/authorized_keys\n",
+    );
+    root.write("etc/ssh/sshd_config.d/keys.conf", "AuthorizedKeysFile /etc/ssh/keys/%u %h/other\n");
+    account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap();
+    root.expect("etc/ssh/keys", 0o755, Owner::ROOT);
+    root.expect("etc/ssh/keys/ann", 0o644, Owner::ROOT);
+    assert_eq!(root.read("etc/ssh/keys/ann"), format!("{KEY}\n"));
+    assert!(!root.0.join("home/ann/.ssh").exists());
+    root.write("etc/ssh/sshd_config.d/keys.conf", "AuthorizedKeysFile .config/ssh/keys\n");
+    account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap();
+    root.expect("home/ann/.config/ssh/keys", 0o600, ann.owner);
+    root.write("etc/ssh/sshd_config.d/keys.conf", "AuthorizedKeysFile none\n");
+    assert_eq!(account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap_err().kind, Kind::Refused);
+}
+
+#[test]
+fn no_link_in_a_home_is_followed() {
+    let (root, ann) = Root::with_ann("links");
+    root.write("root/.ssh/authorized_keys", "the superuser's\n");
+    let install = || account::install_keys(root.path(), &ann, &keys(&[KEY]));
+    symlink("../../root/.ssh", root.0.join("home/ann/.ssh")).unwrap();
+    assert_eq!(install().unwrap_err().kind, Kind::Os(20));
+    fs::remove_file(root.0.join("home/ann/.ssh")).unwrap();
+    fs::create_dir(root.0.join("home/ann/.ssh")).unwrap();
+    symlink("../../../root/.ssh/authorized_keys", root.0.join("home/ann/.ssh/authorized_keys")).unwrap();
+    assert_eq!(install().unwrap_err().kind, Kind::Os(40));
+    assert_eq!(root.read("root/.ssh/authorized_keys"), "the superuser's\n");
+    fs::remove_dir_all(root.0.join("home/ann")).unwrap();
+    assert_eq!(install().unwrap_err().kind, Kind::Absent);
+}
+
+#[test]
+fn what_is_another_users_is_not_handed_over() {
+    // Without the superuser's powers nothing can be anybody else's.
+    let (root, ann) = Root::with_ann("foreign");
+    fs::create_dir(root.0.join("home/ann/.ssh")).unwrap();
+    let file = root.0.join("home/ann/.ssh/authorized_keys");
+    fs::write(&file, "root:$6$secret:").unwrap();
+    let may_give = std::os::unix::fs::chown(&file, Some(0), Some(0)).is_ok();
+    root.mode("home/ann/.ssh/authorized_keys", 0o640);
+    let outcome = account::install_keys(root.path(), &ann, &keys(&[KEY]));
+    if may_give {
+        assert_eq!(outcome.unwrap_err().kind, Kind::Refused);
+        // A folder that a power cut left before it had its owner is taken, one with something in it is not.
+        root.mode("home/ann/.ssh", 0o700);
+        std::os::unix::fs::chown(root.0.join("home/ann/.ssh"), Some(0), Some(0)).unwrap();
+        let error = account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap_err();
+        assert_eq!(error.kind, Kind::Os(39));
+        fs::remove_file(&file).unwrap();
+        account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap();
+        root.expect("home/ann/.ssh", 0o700, ann.owner);
+    } else {
+        assert_eq!(outcome.unwrap(), 1);
+    }
+}
+
+/// A root with sshd, and the keys of an image in it.
+fn with_sshd(name: &str, config: &str) -> Root {
+    let root = Root::new(name);
+    root.write("etc/ssh/sshd_config", config);
+    for name in ["rsa", "ecdsa", "ed25519"] {
+        root.write(&format!("etc/ssh/ssh_host_{name}_key"), "the image's\n");
+        root.write(&format!("etc/ssh/ssh_host_{name}_key.pub"), "the image's\n");
+    }
+    root.write("etc/ssh/moduli", "");
+    root
+}
+
+#[test]
+fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
+    let root = with_sshd("host", "");
+    let renewed = host::renew(root.path()).unwrap().unwrap();
+    let line = renewed.public.unwrap();
+    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "sshd_config"]);
+    let path = format!("{}/etc/ssh/ssh_host_ed25519_key", root.path());
+    root.expect("etc/ssh/ssh_host_ed25519_key", 0o600, Owner::ROOT);
+    root.expect("etc/ssh/ssh_host_ed25519_key.pub", 0o644, Owner::ROOT);
+    assert_eq!(root.read("etc/ssh/ssh_host_ed25519_key.pub"), format!("{line}\n"));
+    assert_eq!(judge("ssh-keygen", &["-y", "-P", "", "-f", &path]).trim(), line);
+    assert!(judge("ssh-keygen", &["-l", "-f", &path]).starts_with("256 SHA256:"));
+    // As OpenSSH writes it itself, byte for byte but for the numbers: reading and writing it again changes its length by
+    // nothing.
+    let before = root.read("etc/ssh/ssh_host_ed25519_key");
+    judge("ssh-keygen", &["-q", "-p", "-P", "", "-N", "", "-f", &path]);
+    let after = root.read("etc/ssh/ssh_host_ed25519_key");
+    assert_eq!((before.len(), before.lines().count()), (after.len(), after.lines().count()));
+    assert_eq!(judge("ssh-keygen", &["-y", "-P", "", "-f", &path]).trim(), line);
+
+    let second = host::renew(root.path()).unwrap().unwrap();
+    assert_ne!(second.public, Some(line), "another one for another instance");
+    assert_eq!(host::renew(Root::new("no-sshd").path()).unwrap(), None);
+}
+
+#[test]
+fn what_is_cut_off_is_done_again_from_the_beginning() {
+    let root = with_sshd("cut", "");
+    fs::remove_file(root.0.join("etc/ssh/ssh_host_ed25519_key.pub")).unwrap();
+    root.write("etc/ssh/.ssh_host_ed25519_key.wisp", "half");
+    root.mode("etc/ssh/.ssh_host_ed25519_key.wisp", 0o644);
+    host::renew(root.path()).unwrap().unwrap();
+    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "sshd_config"]);
+    root.expect("etc/ssh/ssh_host_ed25519_key", 0o600, Owner::ROOT);
+}
+
+#[test]
+fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
+    let both = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\n";
+    let root = with_sshd("told-host", both);
+    let renewed = host::renew(root.path()).unwrap().unwrap();
+    assert_eq!(root.names("srv/keys"), ["my_ed25519", "my_ed25519.pub"]);
+    assert_eq!(renewed.missing.len(), 1, "no program of this root is run");
+    assert_eq!((renewed.missing[0].kind, &*renewed.missing[0].to), (Kind::Absent, "/etc/ssh/ssh_host_rsa_key"));
+    assert_eq!(root.names("etc/ssh"), ["moduli", "sshd_config"]);
+
+    let root = with_sshd("told-rsa", "HostKey /etc/ssh/ssh_host_rsa_key\n");
+    assert_eq!(host::renew(root.path()).unwrap_err().kind, Kind::Refused);
+    assert_eq!(root.read("etc/ssh/ssh_host_rsa_key"), "the image's\n", "else sshd would not start");
+}
+
+#[test]
+fn sshd_shows_the_key_of_the_machine_and_lets_in_whose_key_was_installed() {
+    let root = Root::new("login");
+    fs::create_dir_all(root.0.join("etc/ssh")).unwrap();
+    let machine = host::renew(root.path()).unwrap().unwrap().public.unwrap();
+    let user = judge("id", &["-un"]).trim().to_owned();
+    let id = |flag| judge("id", &[flag]).trim().parse().unwrap();
+    let me = Account { name: user.clone(), owner: Owner { uid: id("-u"), gid: id("-g") }, home: "/home/me".into() };
+    account::make_home(root.path(), &me).unwrap();
+    fs::create_dir_all(root.0.join("home/me")).unwrap();
+    let file = |path: &str| format!("{}/{path}", root.path());
+    for name in ["mine", "strange"] {
+        judge("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file(name)]);
+    }
+    account::install_keys(root.path(), &me, &keys(&[&root.read("mine.pub")])).unwrap();
+    // StrictModes looks at all folders up to the root, and /tmp is everybody's.
+    let config = format!(
+        "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\n\
+         PermitRootLogin yes\nKbdInteractiveAuthentication no\n",
+        file("etc/ssh/ssh_host_ed25519_key"),
+        file("home/me/.ssh/authorized_keys")
+    );
+    root.write("config", &config);
+    root.write("known", &format!("machine {machine}\n"));
+    if me.owner.uid == 0 {
+        // The superuser's sshd wants an empty folder, which its service makes.
+        fs::create_dir_all("/run/sshd").unwrap();
+    }
+    judge("/usr/sbin/sshd", &["-t", "-f", &file("config")]);
+    let login = |key: &str| {
+        let arguments = [
+            format!("ProxyCommand=/usr/sbin/sshd -i -f {}", file("config")),
+            format!("UserKnownHostsFile={}", file("known")),
+            "GlobalKnownHostsFile=none".into(),
+            "StrictHostKeyChecking=yes".into(),
+            "BatchMode=yes".into(),
+            "IdentitiesOnly=yes".into(),
+            "IdentityAgent=none".into(),
+        ];
+        let mut command = Command::new("ssh");
+        command.args(["-F", "none", "-i", &file(key)]).args(arguments.iter().flat_map(|option| ["-o", option]));
+        let output = command.arg(format!("{user}@machine")).arg("echo let in").output().unwrap();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (said, complaint) = login("mine");
+    assert_eq!(said, "let in\n", "{complaint}");
+    let (said, complaint) = login("strange");
+    assert!(said.is_empty() && complaint.contains("Permission denied"), "{complaint}");
+}
