@@ -172,7 +172,7 @@ mod tests {
             "ssh-ed25519 !!!!",
             &format!("ssh-rsa {ED25519}"),
             &format!("ssh-dss {ED25519}"),
-            &format!("{ED25519}"),
+            ED25519,
             &format!("ssh-ed25519 {ED25519} a\nssh-ed25519 {ED25519}"),
             &format!("ssh-ed25519 {ED25519} \x1b[2J"),
             &format!("ssh-ed25519 {ED25519}="),

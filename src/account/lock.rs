@@ -81,7 +81,8 @@ impl Guard<'_> {
     /// Takes those that are free, in order; whether these are all.
     fn take_more(&mut self, own: &str) -> Result<bool> {
         while let Some(name) = NAMES.get(self.taken) {
-            if !self.etc.link(own, name)? && !(sweep(self.etc, name)? && self.etc.link(own, name)?) {
+            let is_taken = self.etc.link(own, name)? || sweep(self.etc, name)? && self.etc.link(own, name)?;
+            if !is_taken {
                 return Ok(false);
             }
             self.taken = self.taken.saturating_add(1);

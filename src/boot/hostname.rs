@@ -1,7 +1,7 @@
 //! The name of the machine: in the kernel, in `/etc/hostname` and in `/etc/hosts`.
 
 use super::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::provider::Reader;
 use crate::sys::{file, kernel, tree};
 use alloc::format;
@@ -36,8 +36,8 @@ pub(super) fn set_hostname(context: &mut Context<'_>) -> Result<()> {
     let host = name.split_once('.').map_or(&*name, |(host, _)| host);
     let root = context.root();
     tree::make_directories(&format!("{root}/etc"), 0o755)?;
-    replace(&format!("{root}/etc/hostname"), |_| format!("{host}\n"))?;
-    replace(&format!("{root}/etc/hosts"), |old| hosts(old, &name, host))?;
+    file::amend(&format!("{root}/etc/hostname"), HOSTS_LIMIT, 0o644, &mut |_| format!("{host}\n"))?;
+    file::amend(&format!("{root}/etc/hosts"), HOSTS_LIMIT, 0o644, &mut |old| hosts(old, &name, host))?;
     if context.is_live() {
         kernel::set_host_name(host)?;
     }
@@ -90,18 +90,6 @@ fn hosts(old: &str, name: &str, host: &str) -> String {
         push(&own);
     }
     text
-}
-
-/// Makes the file at `path` what `change` makes of it, unless it is that already. Its mode stays; where it is a symbolic
-/// link, what it leads to is the owner's business.
-fn replace(path: &str, change: impl FnOnce(&str) -> String) -> Result<()> {
-    let old = match file::read(path, HOSTS_LIMIT) {
-        Err(error) if error.kind == Kind::Os(2) => Vec::new(),
-        old => old?,
-    };
-    let text = core::str::from_utf8(&old).map_err(|_| Error::corrupt("read", "it is no UTF-8").to(path))?;
-    let new = change(text);
-    if new == text { Ok(()) } else { file::write_atomically(path, new.as_bytes(), 0o644) }
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ fn install(root: &str, module: &Module) -> Result<()> {
         return Err(Error::absent("install a rule of mdev in", "it is not there: is there mdev?").to(hotplug::RULES));
     }
     let command = command(root, module)?;
-    file::amend(&path, RULES_LIMIT, 0o644, &|rules| module.insert(rules, &command))?;
+    file::amend(&path, RULES_LIMIT, 0o644, &mut |rules| module.insert(rules, &command))?;
     hotplug::assemble(root).map(|_| ())
 }
 

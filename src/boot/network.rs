@@ -123,7 +123,7 @@ fn set_resolvers(context: &mut Context<'_>) -> Result<()> {
         context.warn(&format!("{RESOLVERS} is a link, which its owner sees to: no nameserver is added"));
         return Ok(());
     }
-    file::amend(&path, TEXT_LIMIT, 0o644, &|old| with_servers(old, &servers)).map(|_| ())
+    file::amend(&path, TEXT_LIMIT, 0o644, &mut |old| with_servers(old, &servers)).map(|_| ())
 }
 
 /// The addresses at [`SERVERS_KEY`], which is a list or one text of several.
@@ -183,7 +183,7 @@ fn write(context: &Context<'_>, text: &str) -> Result<()> {
     if let Some((folder, _)) = path.rsplit_once('/') {
         tree::make_directories(folder, 0o755)?;
     }
-    if file::amend(&path, TEXT_LIMIT, 0o644, &|_| text.into())? {
+    if file::amend(&path, TEXT_LIMIT, 0o644, &mut |_| text.into())? {
         context.say(&format!("{INTERFACES} is written"));
     }
     Ok(())

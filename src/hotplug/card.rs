@@ -88,7 +88,7 @@ fn forget(root: &str, name: &str) -> Result<()> {
     }
     let state = format!("{root}{STATE}");
     if tree::is_there(&state) {
-        file::amend(&state, TEXT_LIMIT, 0o644, &|old| without(old, name))?;
+        file::amend(&state, TEXT_LIMIT, 0o644, &mut |old| without(old, name))?;
     }
     tree::remove_file(&format!("{state}.{name}.lock")).map(|_| ())
 }

@@ -64,7 +64,7 @@ fn put(path: &str, text: &str) -> Result<bool> {
         }
         file::write_atomically(&format!("{path}.bak"), &old, 0o644)?;
     }
-    file::amend(path, TEXT_LIMIT, 0o644, &|_| text.into())
+    file::amend(path, TEXT_LIMIT, 0o644, &mut |_| text.into())
 }
 
 fn add(text: &mut String, piece: &str) -> Result<()> {

@@ -156,7 +156,7 @@ pub fn set_mode(path: &str, mode: u32) -> Result<()> {
 ///
 /// # Errors
 /// As [`read`] and [`write_atomically`]; `Corrupt` when it is no UTF-8.
-pub fn amend(path: &str, limit: usize, mode: u32, change: &dyn Fn(&str) -> String) -> Result<bool> {
+pub fn amend(path: &str, limit: usize, mode: u32, change: &mut dyn FnMut(&str) -> String) -> Result<bool> {
     const DOING: &str = "change";
     let (old, keep) = match fs::lstat(path) {
         Ok(facts) => (read(path, limit)?, Some(facts)),
@@ -242,16 +242,16 @@ mod tests {
         use std::os::unix::fs::{MetadataExt, PermissionsExt};
         let folder = folder("amend");
         let path = format!("{folder}/file");
-        assert!(amend(&path, 100, 0o600, &|old| format!("{old}a")).unwrap(), "absent is empty");
+        assert!(amend(&path, 100, 0o600, &mut |old| format!("{old}a")).unwrap(), "absent is empty");
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        assert!(amend(&path, 100, 0o600, &|old| format!("{old}b")).unwrap());
+        assert!(amend(&path, 100, 0o600, &mut |old| format!("{old}b")).unwrap());
         let before = std::fs::metadata(&path).unwrap();
         assert_eq!((std::fs::read(&path).unwrap(), before.mode() & 0o7777), (b"ab".to_vec(), 0o640));
-        assert!(!amend(&path, 100, 0o600, &|old| old.into()).unwrap());
+        assert!(!amend(&path, 100, 0o600, &mut |old| old.into()).unwrap());
         assert_eq!(std::fs::metadata(&path).unwrap().ino(), before.ino());
-        assert_eq!(amend(&path, 1, 0o600, &|old| old.into()).unwrap_err().kind, Kind::Refused);
+        assert_eq!(amend(&path, 1, 0o600, &mut |old| old.into()).unwrap_err().kind, Kind::Refused);
         std::fs::write(&path, b"\xff").unwrap();
-        assert_eq!(amend(&path, 100, 0o600, &|old| old.into()).unwrap_err().kind, Kind::Corrupt);
+        assert_eq!(amend(&path, 100, 0o600, &mut |old| old.into()).unwrap_err().kind, Kind::Corrupt);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -76,9 +76,10 @@ pub(in super::super) fn userdata_apk_repositories(context: &mut Context<'_>) -> 
     let conf = Conf::parse(&String::from_utf8_lossy(&release));
     let own = own_version(conf.value("VERSION_ID").unwrap_or_default());
     let mut outcomes = Outcomes::new(context);
-    let amended = file::amend(&path, TEXT_LIMIT, 0o644, |before| {
+    let mut entries = entries.into_iter();
+    let amended = file::amend(&path, TEXT_LIMIT, 0o644, &mut |before| {
         let mut text = String::from(before);
-        for entry in entries {
+        for entry in entries.by_ref() {
             outcomes.note(entry.map(|entry| add(&mut text, &entry, own.as_deref())));
         }
         text
