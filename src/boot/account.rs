@@ -14,7 +14,7 @@ pub(super) const HOST_KEYS: &str = "set_host_keys";
 
 /// Makes the account, who may become root without a password; one that is there is adopted as it is.
 pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
-    let name = context.user();
+    let name = context.user()?;
     let account = match account::find(context.root(), &name)? {
         None => create_admin(context, &name)?,
         Some(account) => {
@@ -37,7 +37,7 @@ fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> 
         context.say("the cloud has no keys");
         return Ok(());
     }
-    let default = context.user();
+    let default = context.user()?;
     let user = |key: &provider::Key| key.user.as_ref().unwrap_or(&default).clone();
     let mut failure = None;
     let mut seen: Vec<String> = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
-    let name = context.user();
+    let name = context.user()?;
     let account = account::find(context.root(), &name)?.ok_or_else(|| absent(&name))?;
     let lines: Vec<&str> = keys.iter().map(String::as_str).collect();
     install(context, &account, &lines, true)
