@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// There is no event for the end of a lock that is a file; useradd holds one for some milliseconds.
 const NAP: Duration = Duration::from_millis(20);
 
-/// How far the time of a file and that of a process may be apart by rounding.
+/// How far the time of a file and that of the machine may be apart by rounding.
 const SLACK: u64 = 2;
 
 /// What `lckpwdf` locks.
@@ -95,21 +95,21 @@ impl Guard<'_> {
 fn sweep(etc: &Folder, name: &str) -> Result<bool> {
     let Some((content, facts)) = etc.read(name, LOCK_LIMIT)? else { return Ok(true) };
     let text = core::str::from_utf8(&content).unwrap_or_default();
-    let holder: Option<u32> = text.trim_end_matches(['\0', '\n']).parse().ok();
     // shadow, too, lets a lock without a number be.
-    let Some(holder) = holder else { return Ok(false) };
-    if holder != neighbour::own_number() && neighbour::age(holder).is_some_and(|age| held_by(age, facts.changed)) {
+    let Ok(holder) = text.trim_end_matches('\0').parse() else { return Ok(false) };
+    let is_old = !is_of_this_boot(facts.changed);
+    if !is_old && holder != neighbour::own_number() && neighbour::is_running(holder) {
         return Ok(false);
     }
     etc.remove(name)?;
     Ok(true)
 }
 
-/// Whether a process that has been running for `age` can have made a file at `made`, in seconds since 1970. A lock that
-/// a power cut left is often as old as the last boot, and its number somebody else's in this one.
-fn held_by(age: Duration, made: i64) -> bool {
+/// Whether a file that was made at `made`, in seconds since 1970, was made since the kernel started. A lock that a power
+/// cut left bears the number of somebody else by now.
+fn is_of_this_boot(made: i64) -> bool {
     let since = i64::try_from(clock::wall().as_secs()).unwrap_or(i64::MAX).saturating_sub(made);
-    u64::try_from(since).is_ok_and(|since| since <= age.as_secs().saturating_add(SLACK))
+    u64::try_from(since).is_ok_and(|since| since <= clock::since_boot().as_secs().saturating_add(SLACK))
 }
 
 #[cfg(test)]
@@ -155,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_older_than_the_process_of_its_number_is_another_boots() {
+    fn a_lock_from_before_the_boot_is_nobodys() {
         let now = i64::try_from(clock::wall().as_secs()).unwrap();
-        let minute = Duration::from_secs(60);
-        assert!(held_by(minute, now) && held_by(minute, now - 61));
-        assert!(!held_by(minute, now - 70) && !held_by(minute, now + 60));
+        let up = i64::try_from(clock::since_boot().as_secs()).unwrap();
+        assert!(is_of_this_boot(now) && is_of_this_boot(now - up));
+        assert!(!is_of_this_boot(now - up - 60) && !is_of_this_boot(now + 60));
     }
 
     #[test]
