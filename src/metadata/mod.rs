@@ -170,7 +170,7 @@ impl<'a> Access<'a> {
     #[must_use]
     pub fn stated_id(&self) -> Option<String> {
         let check = self.verdict.cloud.check.as_ref()?;
-        self.identity().known(check)
+        self.stated().known(check)
     }
 
     /// Whether what the cloud says is on a network.
@@ -256,15 +256,21 @@ impl<'a> Access<'a> {
     }
 
     fn identity(&self) -> Identity {
-        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
-        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         let name_and_mac =
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
+        let interfaces = self.interfaces(&self.network.borrow()).iter().map(name_and_mac).collect();
+        Identity { interfaces, ..self.stated() }
+    }
+
+    /// The identity without what only the kernel can be asked for.
+    fn stated(&self) -> Identity {
+        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
+        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             // By a clock that is not set no key would ever have ended.
             now: clock::wall().max(clock::EARLIEST).as_secs(),
-            interfaces: self.interfaces(&self.network.borrow()).iter().map(name_and_mac).collect(),
+            interfaces: Vec::new(),
         }
     }
 
