@@ -68,6 +68,8 @@ pub enum Thing {
 /// What the kernel says of a file or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// Which it is among all of its filesystem: two names with one number are of one file.
+    pub number: u64,
     /// What it is.
     pub thing: Thing,
     /// Its permission bits.
@@ -361,6 +363,7 @@ fn facts(found: &Stat) -> Facts {
         _ => Thing::Other,
     };
     Facts {
+        number: found.st_ino,
         thing,
         mode: found.st_mode & MODE_BITS,
         owner: Owner { uid: found.st_uid, gid: found.st_gid },

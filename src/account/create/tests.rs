@@ -12,7 +12,7 @@ const SHADOW: &str = "root:*::0:::::\nnobody:!::0:::::";
 const NOW: u64 = 20_778 * DAY;
 
 fn of(tables: &[(&'static str, &str)]) -> Tables {
-    let facts = Facts { thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
+    let facts = Facts { number: 0, thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
     let table = |(name, text): &(&'static str, &str)| Table { name, text: Vec::from(*text), facts, is_changed: false };
     Tables(tables.iter().map(table).collect())
 }
