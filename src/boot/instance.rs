@@ -63,12 +63,14 @@ fn has_moved(before: &str, now: &str) -> bool {
     !before.is_empty() && !now.is_empty() && before != now
 }
 
-/// What the firmware says of this machine; empty where it says nothing, or only to root.
+/// What the firmware says of this machine; empty where it says nothing, or only to root. A serial number that says where a
+/// seed is says nothing of the machine, and may have a password in it.
 #[must_use]
 pub fn machine(context: &Context<'_>) -> String {
     let mut text = String::new();
     for (field, value) in &context.machine.evidence.firmware {
-        if matches!(field, Field::ProductUuid | Field::ProductSerial) {
+        let is_own = matches!(field, Field::ProductUuid | Field::ProductSerial) && nocloud::word(value).is_none();
+        if is_own {
             text.push_str(if text.is_empty() { "" } else { " " });
             text.push_str(value);
         }
