@@ -68,6 +68,8 @@ pub struct Journal {
     is_dirty: bool,
     /// The lines in front of one that was cut off.
     sound: Option<String>,
+    /// Whether the last line that was added may have no end, since the medium was full.
+    is_torn: bool,
 }
 
 impl Journal {
@@ -78,7 +80,8 @@ impl Journal {
     pub fn read(folder: &str) -> Result<Self> {
         let path = format!("{folder}/{NAME}");
         let (machine, entries) = (String::new(), Vec::new());
-        let mut journal = Self { path, file: None, machine, instance: None, entries, is_dirty: false, sound: None };
+        let mut journal =
+            Self { path, file: None, machine, instance: None, entries, is_dirty: false, sound: None, is_torn: false };
         match file::read(&journal.path, LIMIT) {
             Ok(bytes) => {
                 journal.parse(&bytes).map_err(|error| error.to(journal.path.as_str()))?;
@@ -169,7 +172,10 @@ impl Journal {
             self.file = Some(Record::open(&self.path)?);
         }
         if let Some(file) = &self.file {
-            file.append(format!("{name} {word}\n").as_bytes())?;
+            let start = if self.is_torn { "\n" } else { "" };
+            self.is_torn = true;
+            file.append(format!("{start}{name} {word}\n").as_bytes())?;
+            self.is_torn = false;
         }
         self.is_dirty = true;
         Ok(())
@@ -185,5 +191,28 @@ impl Journal {
         }
         self.is_dirty = false;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_behind_one_that_found_no_room_is_its_own() {
+        let folder = std::env::temp_dir().join(format!("wisp-journal-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.to_str().unwrap();
+        let mut journal = Journal::read(path).unwrap();
+        journal.begin("m", Some("i"), &[]).unwrap();
+        journal.note("one", State::Started).unwrap();
+        // What a write leaves that stops in the middle.
+        journal.file.as_ref().unwrap().append(b"one do").unwrap();
+        journal.is_torn = true;
+        journal.note("two", State::Started).unwrap();
+        journal.note("two", State::Done).unwrap();
+        let journal = Journal::read(path).unwrap();
+        assert_eq!((journal.state("one"), journal.state("two")), (Some(State::Started), Some(State::Done)));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }
