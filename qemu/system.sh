@@ -77,9 +77,10 @@ told_by_azure() {
 told_by_gcp() {
     # shellcheck disable=SC2016 # a jq program
     local attributes='{"ssh-keys": "alpine:\(env.KEY)", "user-data": (env.SCRIPT | @base64d)}'
-    local instance=".id = (env.ID | tonumber) | .hostname = env.NAME | .name = env.NAME | .attributes = $attributes"
+    local instance=".id = \"the number\" | .hostname = env.NAME | .name = env.NAME | .attributes = $attributes"
     {
-        replace_json '/computeMetadata/v1/instance/?recursive=true' "{instance: ., project: {}} | .instance |= ($instance) | $1 | .instance"
+        replace_json '/computeMetadata/v1/instance/?recursive=true' "{instance: ., project: {}} | .instance |= ($instance) | $1 | .instance" |
+            sed "s/\"the number\"/$ID/" # jq knows no number of that many digits
         replace_json '/computeMetadata/v1/project/attributes/?recursive=true' '{instance: {attributes: {}}, project: {attributes: {}}}'" | $1 | .project.attributes"
     } >over/replies
 }

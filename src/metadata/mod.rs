@@ -27,8 +27,9 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::{OnceCell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
@@ -54,6 +55,8 @@ pub struct Access<'a> {
     pub verdict: Verdict,
     machine: &'a Machine,
     network: RefCell<Network>,
+    /// However long the user would have the service waited for, no longer than this.
+    limit: Cell<Duration>,
 }
 
 /// What is known of the network, which may be configured meanwhile.
@@ -117,7 +120,7 @@ impl Machine {
     /// As [`Self::verdict`]; `Absent` if nothing tells of any cloud.
     pub fn access(&self) -> Result<Access<'_>> {
         let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
-        Ok(Access { verdict, machine: self, network: RefCell::default() })
+        Ok(Access { verdict, machine: self, network: RefCell::default(), limit: Cell::new(Duration::MAX) })
     }
 }
 
@@ -129,7 +132,7 @@ impl<'a> Access<'a> {
     /// As [`link::reach`].
     pub fn reach(&self, log: &Log) -> Result<Option<Held>> {
         let Some(want) = self.want()? else { return Ok(None) };
-        let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let total = self.patience();
         let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
         let servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
         let through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
@@ -151,6 +154,16 @@ impl<'a> Access<'a> {
         let link_local = service.link_local;
         let other = addresses.next();
         Ok(Some(Want { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
+    }
+
+    /// Whoever has to be reached from now on is waited for no longer than this.
+    pub fn limit(&self, limit: Duration) {
+        self.limit.set(limit);
+    }
+
+    /// How long the service is waited for.
+    fn patience(&self) -> Duration {
+        self.machine.settings.deadline.unwrap_or(Policy::METADATA.total).min(self.limit.get())
     }
 
     /// The identity of this instance, where the firmware states it: nobody has to be asked.
@@ -203,7 +216,7 @@ impl<'a> Access<'a> {
             .iter()
             .map(|interface| interface.index)
             .collect();
-        let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let total = self.patience();
         let way = service::Way {
             endpoints: service::endpoints(cloud, &scopes)?,
             interface: self.network.borrow().through.clone(),
