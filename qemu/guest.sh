@@ -1,7 +1,7 @@
 # The guest's root tree: busybox, our init, wisp. Made of plain files, so no step needs root or a mount.
 
 # The commands that guest/init and the scenarios' tasks use. A list, so that a missing one is noticed here.
-GUEST_COMMANDS=(sh awk base64 cat chmod cp dd dmesg echo grep head insmod ip ls mkdir mknod mount poweroff readlink
+GUEST_COMMANDS=(sh awk base64 cat chmod cp dd dmesg echo grep head id insmod ip ls mkdir mknod mount poweroff readlink
     reboot rm sed seq sleep stat switch_root sync tail test touch tr true umount uname wget)
 
 # guest_root DIR: the tree that goes into the root filesystem. A scenario adds files to it before it makes one.

@@ -71,20 +71,17 @@ told_by_azure() {
     # shellcheck disable=SC2016 # a jq program
     local compute='.vmId = env.ID | .name = env.NAME | .osProfile.computerName = env.NAME | .userData = env.SCRIPT
         | .publicKeys = [{keyData: env.KEY, path: "/home/azureuser/.ssh/authorized_keys"}]'
-    {
-        replace_json '/metadata/instance' ".compute |= ($compute) | $1"
-        replace_json '/metadata/instance?extended=true' ".compute |= ($compute) | $1"
-        replace_json '/metadata/instance/compute' "$compute"
-    } >over/replies
+    replace_json '/metadata/instance?extended=true' ".compute |= ($compute) | $1" >over/replies
 }
 
 told_by_gcp() {
     # shellcheck disable=SC2016 # a jq program
     local attributes='{"ssh-keys": "alpine:\(env.KEY)", "user-data": (env.SCRIPT | @base64d)}'
-    local instance=".id = (env.ID | tonumber) | .hostname = env.NAME | .name = env.NAME | .attributes = $attributes"
+    local instance=".id = \"the number\" | .hostname = env.NAME | .name = env.NAME | .attributes = $attributes"
     {
-        replace_json '/computeMetadata/v1/?recursive=true' ".instance |= ($instance) | $1"
-        replace_json '/computeMetadata/v1/instance/?recursive=true' "{instance: ., project: {}} | .instance |= ($instance) | $1 | .instance"
+        replace_json '/computeMetadata/v1/instance/?recursive=true' "{instance: ., project: {}} | .instance |= ($instance) | $1 | .instance" |
+            sed "s/\"the number\"/$ID/" # jq knows no number of that many digits
+        replace_json '/computeMetadata/v1/project/attributes/?recursive=true' '{instance: {attributes: {}}, project: {attributes: {}}}'" | $1 | .project.attributes"
     } >over/replies
 }
 

@@ -20,6 +20,14 @@
 //! a service (fetch over http), a volume, a seed ─► metadata, one provider::Source ┴─► provider::Reader ─► imds, JSON
 //! ```
 //!
+//! and, in the first boot of an instance, once for each of its four phases,
+//!
+//! ```text
+//! settings, the cloud, the kind of user-data ─► plan::phases ─► names ─► boot::actions, one table ─► account, service,
+//!                                                                  │         hotplug, grow, metadata
+//!                     boot::journal: started, done, failed ◄───────┘
+//! ```
+//!
 //! The first packet is sent when the first value is asked for; `--network` (a lease) and a seed with a URL are earlier.
 //!
 //! The rooms listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
@@ -57,6 +65,13 @@
 //!
 //! A filesystem is never larger than a table that is already on the medium. Any other damage of a primary GPT with a
 //! sound backup is repaired only on the user's word (`wisp.grow=repair`); with both copies damaged nothing is touched.
+//!
+//! # What is done once
+//!
+//! [`boot`] notes in a journal that an action begins, and has that on the medium before the action does anything. Every
+//! action but the user's own can be done twice: it looks first, and replaces files whole. So after a cut the next boot does
+//! again what was not noted as done, and the user's own work, which may not bear it, is told and left. The journal belongs
+//! to one instance; in another one it is begun anew, and with it the keys that the machine shows.
 //!
 //! # What is nowhere
 //!

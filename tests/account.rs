@@ -177,8 +177,42 @@ fn pwck_and_grpck_find_nothing_to_say_of_an_account() {
     account::create(root.path(), &Wanted { is_homeless: true, ..wanted }).unwrap();
     let path = |name: &str| format!("{}/etc/{name}", root.path());
     judge("pwck", &["-r", &path("passwd"), &path("shadow")]);
-    judge("grpck", &["-r", &path("group"), &path("gshadow")]);
+    // grpck looks for members in the system that it runs on.
+    let output =
+        Command::new("grpck").args(["-r", &path("group"), &path("gshadow")]).env("LC_ALL", "C").output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let is_known = |line: &&str| {
+        line.ends_with("no user ann") || line.starts_with("delete member 'ann'") || *line == "grpck: no changes"
+    };
+    assert_eq!(said.lines().find(|line| !is_known(line)), None);
     assert!(!root.0.join("home").exists());
+}
+
+#[test]
+fn accounts_that_useradd_makes_meanwhile_are_not_lost() {
+    let root = Root::debian("useradd");
+    // For anybody but the superuser useradd ends before it begins, and what is left is our own.
+    let mut others: Vec<_> = (0..3)
+        .map(|number| {
+            let mut useradd = Command::new("useradd");
+            useradd.args(["--prefix", root.path(), "-M", &format!("other{number}")]);
+            useradd.stderr(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for number in 0..8 {
+        let name = format!("ours{number}");
+        account::create(root.path(), &Wanted { name: &name, groups: &["sudo"], ..Wanted::default() }).unwrap();
+    }
+    // Of several useradd at once, only one gets its locks; the others say so and end.
+    let made: Vec<bool> = others.iter_mut().map(|other| other.wait().unwrap().success()).collect();
+    let passwd = root.read("etc/passwd");
+    for (number, is_made) in made.into_iter().enumerate() {
+        assert_eq!(account::find(root.path(), &format!("other{number}")).unwrap().is_some(), is_made, "{passwd}");
+    }
+    assert_eq!(passwd.lines().filter(|line| line.starts_with("ours")).count(), 8, "{passwd}");
+    let mut numbers: Vec<&str> = passwd.lines().filter_map(|line| line.split(':').nth(2)).collect();
+    numbers.sort_unstable();
+    assert!(numbers.windows(2).all(|pair| pair[0] != pair[1]), "{passwd}");
 }
 
 #[test]
@@ -356,12 +390,12 @@ fn what_is_cut_off_is_done_again_from_the_beginning() {
 
 #[test]
 fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
-    let both = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\n";
-    let root = with_sshd("told-host", both);
+    let all = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\nHostKey /srv/keys/my_rsa\n";
+    let root = with_sshd("told-host", all);
+    root.write("srv/keys/my_rsa", "the image's\n");
     let renewed = host::renew(root.path()).unwrap().unwrap();
     assert_eq!(root.names("srv/keys"), ["my_ed25519", "my_ed25519.pub"]);
-    assert_eq!(renewed.missing.len(), 1, "no program of this root is run");
-    assert_eq!((renewed.missing[0].kind, &*renewed.missing[0].to), (Kind::Absent, "/etc/ssh/ssh_host_rsa_key"));
+    assert_eq!(renewed.missing, ["/etc/ssh/ssh_host_rsa_key", "/srv/keys/my_rsa"], "no program of this root is run");
     assert_eq!(root.names("etc/ssh"), ["moduli", "sshd_config"]);
 
     let root = with_sshd("told-rsa", "HostKey /etc/ssh/ssh_host_rsa_key\n");

@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use wisp::account::key::Key;
 use wisp::settings::Boot;
 use wisp::sys::uevent::Event;
 use wisp::text::cmdline::Cmdline;
@@ -23,5 +24,10 @@ fuzz_target!(|input: &[u8]| {
     let _ = mountinfo::find_device(&text, (8, 1));
     if let Some(guid) = Guid::parse(&text) {
         assert_eq!(Guid::parse(&guid.to_string()), Some(guid));
+    }
+    for line in text.lines() {
+        if let Ok(key) = Key::parse(line, true) {
+            assert!(!key.body().contains(char::is_whitespace), "a key is one word");
+        }
     }
 });

@@ -136,6 +136,7 @@ mod tests {
     fn what_the_user_may_not_read_is_secret() {
         let user = Owner { uid: 1000, gid: 1000 };
         let facts = |uid, mode| Facts {
+            number: 0,
             thing: crate::sys::folder::Thing::File,
             mode,
             owner: Owner { uid, gid: 0 },

@@ -4,7 +4,7 @@
 //! is not in passwd does not exist, so a power cut at any point leaves a login that works or none, and what it left is
 //! taken up by the next run: the group of its name, and with it the number.
 
-use super::table::{add_member, field, find, has_number, lines, number, put};
+use super::table::{add_member, find, has_number, lines, number, put};
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock, parse, read};
 use crate::error::{Error, Result};
 use crate::sys::clock;
@@ -75,9 +75,9 @@ impl Tables {
     }
 
     /// Sets the line of `entry` in the file `name`; whether there is such a file.
-    fn put(&mut self, name: &str, entry: &str, fields: &[&str]) -> bool {
+    fn put(&mut self, name: &str, entry: &str, rest: &[&str]) -> bool {
         let Some(table) = self.0.iter_mut().find(|table| table.name == name) else { return false };
-        put(&mut table.text, entry, &[&[entry], fields].concat().join(":"));
+        put(&mut table.text, entry, &[entry, ":", &rest.concat()].concat());
         table.is_changed = true;
         true
     }
@@ -118,7 +118,7 @@ fn check(wanted: &Wanted<'_>) -> Result<()> {
     let names = wanted.groups.iter().chain([&wanted.group].into_iter().filter(|name| !name.is_empty()));
     names.chain([&wanted.name]).try_for_each(|name| check_name(name))?;
     let is_sound = |word: &&str| !word.contains(|letter: char| letter == ':' || letter.is_control());
-    let is_path = |path: &&str| path.is_empty() || path.starts_with('/') && !path.contains("/../");
+    let is_path = |path: &&str| path.is_empty() || path.starts_with('/') && path.split('/').all(|part| part != "..");
     let (words, paths) = ([wanted.gecos, wanted.shell, wanted.home], [wanted.shell, wanted.home]);
     if words.iter().all(is_sound) && paths.iter().all(is_path) {
         return Ok(());
@@ -143,33 +143,31 @@ fn add(tables: &mut Tables, wanted: &Wanted<'_>, defaults: &[u8], now: u64) -> R
     let day = now.checked_div(DAY).filter(|_| now >= clock::EARLIEST.as_secs());
     let day = day.map_or_else(String::new, |day| format!("{day}"));
     // sshd takes an account with `!` for locked, even for keys, where it has no PAM; no password is `*` when hashed.
-    let has_shadow = tables.put("shadow", wanted.name, &["*", &day, "0", "99999", "7", "", "", ""]);
+    let has_shadow = tables.put("shadow", wanted.name, &["*:", &day, ":0:99999:7:::"]);
     let password = if has_shadow { "x" } else { "*" };
     let home = if wanted.home.is_empty() { ["/home/", wanted.name].concat() } else { wanted.home.into() };
     let shell = if wanted.shell.is_empty() { "/bin/sh" } else { wanted.shell };
-    let (uid_text, gid_text) = (format!("{uid}"), format!("{gid}"));
-    tables.put(PASSWD, wanted.name, &[password, &uid_text, &gid_text, wanted.gecos, &home, shell]);
+    let numbers = format!(":{uid}:{gid}:");
+    tables.put(PASSWD, wanted.name, &[password, &numbers, wanted.gecos, ":", &home, ":", shell]);
     Ok(Account { name: wanted.name.into(), owner: Owner { uid, gid }, home })
 }
 
 /// The number of the group called `name`, which is made if it is not there.
 fn add_group(tables: &mut Tables, name: &str, is_system: bool, defaults: &[u8]) -> Result<u32> {
-    let (members, known) = match find(tables.text("group"), name) {
-        Some(line) => (String::from_utf8_lossy(field(line, 3)).into_owned(), Some(number(line, 2))),
-        None => (String::new(), None),
-    };
-    let gid = match known {
-        Some(gid) => gid.ok_or_else(|| Error::corrupt("understand the group", "its line is broken").to(name))?,
+    let gid = match find(tables.text("group"), name) {
+        Some(line) => {
+            number(line, 2).ok_or_else(|| Error::corrupt("understand the group", "its line is broken").to(name))?
+        }
         None => {
             // One that is free for a user too, who then has the same.
             let used = [tables.text("group"), tables.text(PASSWD)];
             let gid = Range::of(defaults, "GID", is_system).free(&used)?;
-            tables.put("group", name, &["x", &format!("{gid}"), ""]);
+            tables.put("group", name, &["x:", &format!("{gid}"), ":"]);
             gid
         }
     };
     if find(tables.text("gshadow"), name).is_none() {
-        tables.put("gshadow", name, &["!", "", &members]);
+        tables.put("gshadow", name, &["!::"]);
     }
     Ok(gid)
 }

@@ -7,16 +7,13 @@ use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};
 use crate::error::{Error, Result};
 use crate::sys::file;
-use crate::sys::folder::{Folder, Owner, Thing};
+use crate::sys::folder::{Folder, Owner, Thing, UNFINISHED};
 
 /// How deep a skeleton is; Debian's has one level, desktops have four.
 const DEPTH_LIMIT: usize = 16;
 
 /// Bytes of one file of a skeleton.
 const FILE_LIMIT: usize = 16 << 20;
-
-/// A home that is being filled.
-const CLOSED: u32 = 0o700;
 
 /// Makes the home of an account that has none.
 ///
@@ -31,23 +28,20 @@ pub(super) fn make(root: &str, account: &Account, mode: u32) -> Result<()> {
     let Some((above, name)) = account.home.trim_end_matches('/').rsplit_once('/') else { return Ok(()) };
     let parent = folder(root, above)?;
     let home = match parent.look(name)? {
-        None => parent.make(name, CLOSED, Owner::ROOT)?,
+        None => parent.make(name, UNFINISHED, Owner::ROOT)?,
         Some(found)
-            if found.thing == Thing::Folder && found.mode == CLOSED && found.owner == Owner::ROOT.possible() =>
+            if found.thing == Thing::Folder && found.mode == UNFINISHED && found.owner == Owner::ROOT.possible() =>
         {
             let gone = || Error::absent("fill the home", "it is gone").to(&*account.home);
             parent.enter(name)?.ok_or_else(gone)?
         }
         Some(_) => return Ok(()),
     };
-    if account.owner == Owner::ROOT {
-        return Ok(());
-    }
     if let Some(skeleton) = Folder::open(root, "/etc/skel")? {
         copy(&skeleton, &home, account.owner, DEPTH_LIMIT)?;
     }
     home.flush()?;
-    home.set(mode, account.owner)?;
+    home.set(if account.owner.uid == 0 { mode & 0o700 } else { mode }, account.owner)?;
     parent.flush()
 }
 

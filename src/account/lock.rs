@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// There is no event for the end of a lock that is a file; useradd holds one for some milliseconds.
 const NAP: Duration = Duration::from_millis(20);
 
-/// How far the time of a file and that of a process may be apart by rounding.
+/// How far the time of a file and that of the machine may be apart by rounding.
 const SLACK: u64 = 2;
 
 /// What `lckpwdf` locks.
@@ -28,6 +28,10 @@ const NAMES: [&str; 4] = ["passwd.lock", "group.lock", "gshadow.lock", "shadow.l
 
 /// Bytes of a lock: a number.
 const LOCK_LIMIT: usize = 32;
+
+/// The file that shadow's locks are names of while they are ours. Made whole before it gets them, so that nobody finds a
+/// lock without a number. It goes last: after a power cut the locks may be empty, and by this they are known as ours.
+const OWN: &str = ".pwd.wisp";
 
 /// While it lives, nobody else changes accounts.
 pub(super) struct Guard<'a> {
@@ -40,6 +44,9 @@ impl Drop for Guard<'_> {
     fn drop(&mut self) {
         // One that stays names a process that is gone, and nobody heeds it.
         NAMES.iter().take(self.taken).for_each(|name| drop(self.etc.remove(name)));
+        if self.record.is_some() {
+            drop(self.etc.remove(OWN));
+        }
     }
 }
 
@@ -52,21 +59,17 @@ pub(super) fn take(etc: &Folder) -> Result<Guard<'_>> {
 }
 
 fn take_until(etc: &Folder, deadline: Deadline) -> Result<Guard<'_>> {
-    // Made whole under another name, so that nobody finds a lock without a number.
-    const OWN: &str = ".pwd.wisp";
     let mut guard = Guard { etc, record: None, taken: 0 };
     loop {
         if guard.record.is_none() {
             guard.record = etc.lock(RECORD)?;
-        }
-        if guard.record.is_some() {
-            etc.remove(OWN)?;
-            etc.create(OWN, format!("{}\0", neighbour::own_number()).as_bytes())?;
-            let more = guard.take_more(OWN);
-            etc.remove(OWN)?;
-            if more? {
-                return Ok(guard);
+            if guard.record.is_some() {
+                sweep_own(etc)?;
+                etc.create(OWN, format!("{}\0", neighbour::own_number()).as_bytes())?;
             }
+        }
+        if guard.record.is_some() && guard.take_more()? {
+            return Ok(guard);
         }
         if deadline.has_passed(clock::now()) {
             let name = if guard.record.is_none() { RECORD } else { NAMES.get(guard.taken).unwrap_or(&RECORD) };
@@ -79,9 +82,9 @@ fn take_until(etc: &Folder, deadline: Deadline) -> Result<Guard<'_>> {
 
 impl Guard<'_> {
     /// Takes those that are free, in order; whether these are all.
-    fn take_more(&mut self, own: &str) -> Result<bool> {
+    fn take_more(&mut self) -> Result<bool> {
         while let Some(name) = NAMES.get(self.taken) {
-            let is_taken = self.etc.link(own, name)? || sweep(self.etc, name)? && self.etc.link(own, name)?;
+            let is_taken = self.etc.link(OWN, name)? || sweep(self.etc, name)? && self.etc.link(OWN, name)?;
             if !is_taken {
                 return Ok(false);
             }
@@ -91,25 +94,37 @@ impl Guard<'_> {
     }
 }
 
+/// Removes the locks of one of us that was cut off. Who has the record lock is the only one of us.
+fn sweep_own(etc: &Folder) -> Result<()> {
+    let Some(own) = etc.look(OWN)? else { return Ok(()) };
+    for name in NAMES {
+        if etc.look(name)?.is_some_and(|lock| lock.number == own.number) {
+            etc.remove(name)?;
+        }
+    }
+    etc.remove(OWN)
+}
+
 /// Removes the lock `name` if whoever took it is gone; whether it is.
 fn sweep(etc: &Folder, name: &str) -> Result<bool> {
     let Some((content, facts)) = etc.read(name, LOCK_LIMIT)? else { return Ok(true) };
-    let text = core::str::from_utf8(&content).unwrap_or_default();
-    let holder: Option<u32> = text.trim_end_matches(['\0', '\n']).parse().ok();
-    // shadow, too, lets a lock without a number be.
-    let Some(holder) = holder else { return Ok(false) };
-    if holder != neighbour::own_number() && neighbour::age(holder).is_some_and(|age| held_by(age, facts.changed)) {
-        return Ok(false);
+    if is_of_this_boot(facts.changed) {
+        let text = core::str::from_utf8(&content).unwrap_or_default();
+        // shadow, too, lets a lock without a number be.
+        let Ok(holder) = text.trim_end_matches('\0').parse() else { return Ok(false) };
+        if holder != neighbour::own_number() && neighbour::is_running(holder) {
+            return Ok(false);
+        }
     }
     etc.remove(name)?;
     Ok(true)
 }
 
-/// Whether a process that has been running for `age` can have made a file at `made`, in seconds since 1970. A lock that
-/// a power cut left is often as old as the last boot, and its number somebody else's in this one.
-fn held_by(age: Duration, made: i64) -> bool {
+/// Whether a file that was made at `made`, in seconds since 1970, was made since the kernel started. A lock that a power
+/// cut left is empty, or bears the number of somebody else by now.
+fn is_of_this_boot(made: i64) -> bool {
     let since = i64::try_from(clock::wall().as_secs()).unwrap_or(i64::MAX).saturating_sub(made);
-    u64::try_from(since).is_ok_and(|since| since <= age.as_secs().saturating_add(SLACK))
+    u64::try_from(since).is_ok_and(|since| since <= clock::since_boot().as_secs().saturating_add(SLACK))
 }
 
 #[cfg(test)]
@@ -155,11 +170,30 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_older_than_the_process_of_its_number_is_another_boots() {
+    fn a_lock_from_before_the_boot_is_nobodys() {
         let now = i64::try_from(clock::wall().as_secs()).unwrap();
-        let minute = Duration::from_secs(60);
-        assert!(held_by(minute, now) && held_by(minute, now - 61));
-        assert!(!held_by(minute, now - 70) && !held_by(minute, now + 60));
+        let up = i64::try_from(clock::since_boot().as_secs()).unwrap();
+        assert!(is_of_this_boot(now) && is_of_this_boot(now - up));
+        assert!(!is_of_this_boot(now - up - 60) && !is_of_this_boot(now + 60));
+    }
+
+    #[test]
+    fn locks_that_a_power_cut_left_are_swept_even_if_they_are_empty() {
+        let (path, etc) = etc("cut");
+        std::fs::write(format!("{path}/{OWN}"), "").unwrap();
+        for name in ["passwd.lock", "group.lock"] {
+            std::fs::hard_link(format!("{path}/{OWN}"), format!("{path}/{name}")).unwrap();
+        }
+        // Not ours, and its holder runs.
+        std::fs::write(format!("{path}/shadow.lock"), "1\0").unwrap();
+        let once = Deadline::after(clock::now(), Duration::ZERO);
+        let error = take_until(&etc, once).err().unwrap();
+        assert_eq!((error.kind, &*error.to), (Kind::TimedOut, &*format!("{path}/shadow.lock")));
+        assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD, "shadow.lock"]);
+        std::fs::remove_file(format!("{path}/shadow.lock")).unwrap();
+        drop(take_until(&etc, once).unwrap());
+        assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD]);
+        std::fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

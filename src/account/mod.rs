@@ -14,7 +14,7 @@ pub mod host;
 pub mod key;
 mod lock;
 mod rules;
-pub mod sshd;
+mod sshd;
 mod table;
 
 pub use authorized::install_keys;

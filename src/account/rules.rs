@@ -28,9 +28,9 @@ pub fn admin_group(root: &str) -> Result<&'static str> {
 /// `Os`; `Refused` when a file of rules is no regular file.
 pub fn permit(root: &str, group: &str) -> Result<()> {
     if let Some(folder) = Folder::open(root, "/etc/sudoers.d")? {
-        add(&folder, group, &["%", group, " ALL=(ALL) NOPASSWD: ALL"].concat(), 0o440)?;
+        add(&folder, group, &["%", group, " ALL=(ALL) NOPASSWD: ALL\n"].concat(), 0o440)?;
     }
-    let rule = ["permit nopass :", group].concat();
+    let rule = ["permit nopass :", group, "\n"].concat();
     if let Some(folder) = Folder::open(root, "/etc/doas.d")? {
         return add(&folder, &[group, ".conf"].concat(), &rule, 0o400);
     }
@@ -43,15 +43,13 @@ pub fn permit(root: &str, group: &str) -> Result<()> {
 /// Adds a line to the file `name`, which is made if it is not there.
 fn add(folder: &Folder, name: &str, line: &str, mode: u32) -> Result<()> {
     let found = folder.read(name, RULES_LIMIT)?;
-    let (mode, owner) = found.as_ref().map_or((mode, Owner::ROOT), |(_, facts)| (facts.mode, facts.owner));
-    let mut content = found.map_or_else(Default::default, |(content, _)| content);
-    if table::lines(&content).any(|old| old == line.as_bytes()) {
+    let (content, mode, owner) = match &found {
+        Some((content, facts)) => (&**content, facts.mode, facts.owner),
+        None => (&[][..], mode, Owner::ROOT),
+    };
+    if table::lines(content).any(|old| old == line.trim_end().as_bytes()) {
         return Ok(());
     }
-    if !content.is_empty() && !content.ends_with(b"\n") {
-        content.push(b'\n');
-    }
-    content.extend_from_slice(line.as_bytes());
-    content.push(b'\n');
-    folder.write(name, &content, mode, owner)
+    let newline: &[u8] = if content.is_empty() || content.ends_with(b"\n") { b"" } else { b"\n" };
+    folder.write(name, &[content, newline, line.as_bytes()].concat(), mode, owner)
 }

@@ -49,8 +49,8 @@ impl Config {
             return Err(Error::refused(DOING, "sshd is told to have none").to(&*account.name));
         }
         let path = expand(pattern, account);
-        let home = format!("{}/", account.home.trim_end_matches('/'));
-        let path = path.strip_prefix(&home).unwrap_or(&path);
+        let below = path.strip_prefix(account.home.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
+        let path = below.unwrap_or(&path);
         if path.split('/').any(|part| part == "..") || path.is_empty() || path.ends_with('/') {
             return Err(Error::refused(DOING, "sshd is told a path that is none").to(&*account.name));
         }
@@ -60,7 +60,7 @@ impl Config {
     /// Reads the files that `pattern` fits, in the order of their names.
     fn include(&mut self, root: &str, pattern: &str, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return };
-        let start = if pattern.starts_with('/') { [root, ""] } else { [root, "/etc/ssh/"] };
+        let start = if pattern.starts_with('/') { [root, "", ""] } else { [root, FOLDER, "/"] };
         let whole = [start.concat().as_str(), pattern].concat();
         let Some((folder, pattern)) = whole.rsplit_once('/') else { return };
         for name in file::list(folder).unwrap_or_default().iter().filter(|name| fits(name, pattern)) {
@@ -120,21 +120,9 @@ fn fits(name: &str, pattern: &str) -> bool {
 
 /// A path with what its tokens stand for.
 fn expand(pattern: &str, account: &Account) -> String {
-    let mut path = String::new();
-    let mut letters = pattern.chars();
-    while let Some(letter) = letters.next() {
-        if letter != '%' {
-            path.push(letter);
-            continue;
-        }
-        match letters.next() {
-            Some('h') => path.push_str(&account.home),
-            Some('u') => path.push_str(&account.name),
-            Some('U') => path.push_str(&format!("{}", account.owner.uid)),
-            other => path.extend(other),
-        }
-    }
-    path
+    let uid = format!("{}", account.owner.uid);
+    let tokens = [("%%", "\0"), ("%h", &account.home), ("%u", &account.name), ("%U", &uid), ("\0", "%")];
+    tokens.iter().fold(String::from(pattern), |path, (token, value)| path.replace(token, value))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! which names come from elsewhere (nsswitch.conf(5), `compat`). Pure.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The first line of `table` that is about `name`, without its newline.
 pub(super) fn find<'a>(table: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -35,16 +36,19 @@ pub(super) fn has_number(table: &[u8], place: usize, wanted: u32) -> bool {
 pub(super) fn put(table: &mut Vec<u8>, name: &str, line: &str) {
     let is_elsewhere = |line: &&[u8]| line.starts_with(b"+") || line.starts_with(b"-");
     if let Some(old) = find(table, name) {
-        let range = place(table, old);
-        table.splice(range, line.bytes());
+        *table = insert(table, place(table, old), &["", line]);
         return;
     }
     let at = lines(table).find(is_elsewhere).map_or(table.len(), |line| place(table, line).start);
     let is_begun = at > 0 && at == table.len() && !table.ends_with(b"\n");
-    let newline = [b'\n'];
-    let before = if is_begun { &newline[..] } else { &[] };
-    let new: Vec<u8> = before.iter().copied().chain(line.bytes()).chain(newline).collect();
-    table.splice(at..at, new);
+    *table = insert(table, at..at, &[if is_begun { "\n" } else { "" }, line, "\n"]);
+}
+
+/// What is in `range` becomes these.
+fn insert(table: &[u8], range: Range<usize>, parts: &[&str]) -> Vec<u8> {
+    let new = parts.concat();
+    let (before, after) = (table.get(..range.start), table.get(range.end..));
+    [before.unwrap_or_default(), new.as_bytes(), after.unwrap_or_default()].concat()
 }
 
 /// Adds `member` to the last field of the line of `group`, which must have one of that name with `fields` fields;
@@ -56,10 +60,8 @@ pub(super) fn add_member(table: &mut Vec<u8>, group: &str, member: &str) -> bool
     if !is_whole || members.split(|byte| *byte == b',').any(|other| other == member.as_bytes()) {
         return false;
     }
-    let comma = if members.is_empty() { "" } else { "," };
     let end = place(table, line).end;
-    let added: Vec<u8> = comma.bytes().chain(member.bytes()).collect();
-    table.splice(end..end, added);
+    *table = insert(table, end..end, &[if members.is_empty() { "" } else { "," }, member]);
     true
 }
 
@@ -67,7 +69,7 @@ pub(super) fn add_member(table: &mut Vec<u8>, group: &str, member: &str) -> bool
 const MEMBERS: usize = 3;
 
 /// Where `part` of `whole` lies in it.
-fn place(whole: &[u8], part: &[u8]) -> core::ops::Range<usize> {
+fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start.saturating_add(part.len())
 }

@@ -14,11 +14,11 @@ pub(super) const HOST_KEYS: &str = "set_host_keys";
 
 /// Makes the account, who may become root without a password; one that is there is adopted as it is.
 pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
-    let name = context.user();
+    let name = context.user()?;
     let account = match account::find(context.root(), &name)? {
         None => create_admin(context, &name)?,
         Some(account) => {
-            context.say(&format!("{name} is there already"));
+            context.say(&[&*name, " is there already"].concat());
             account
         }
     };
@@ -37,7 +37,7 @@ fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> 
         context.say("the cloud has no keys");
         return Ok(());
     }
-    let default = context.user();
+    let default = context.user()?;
     let user = |key: &provider::Key| key.user.as_ref().unwrap_or(&default).clone();
     let mut failure = None;
     let mut seen: Vec<String> = Vec::new();
@@ -61,9 +61,9 @@ pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
-    let name = context.user();
+    let name = context.user()?;
     let account = account::find(context.root(), &name)?.ok_or_else(|| absent(&name))?;
-    let lines: Vec<&str> = keys.iter().flat_map(|text| text.lines()).collect();
+    let lines: Vec<&str> = keys.iter().map(String::as_str).collect();
     install(context, &account, &lines, true)
 }
 
@@ -74,12 +74,10 @@ pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
         context.say("there is no sshd");
         return Ok(());
     };
-    for error in &renewed.missing {
-        context.warn(&format!("{error}"));
+    for path in &renewed.missing {
+        context.warn(&["sshd is told to show a key that nobody made: ", path].concat());
     }
-    if let Some(line) = &renewed.public {
-        context.say(&format!("the machine's key is {line}"));
-    }
+    context.say(&["the machine's key is ", renewed.public.as_deref().unwrap_or("of another type")].concat());
     Ok(())
 }
 
@@ -106,7 +104,7 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
         wanted.group = described.primary_group.unwrap_or_default();
     }
     let account = account::create(root, &Wanted { groups: &groups, ..wanted })?;
-    context.say(&format!("made {name}, in the group {group}"));
+    context.say(&["made ", name, ", in the group ", group].concat());
     Ok(account)
 }
 
@@ -118,7 +116,7 @@ fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&str]) -> Res
     }
     let account = match account::find(context.root(), name)? {
         Some(account) if is_named && account.owner.uid == 0 => {
-            context.warn(&format!("keys for {name} are left out: they would be root's"));
+            context.warn(&["keys are left out that would be root's, for ", name].concat());
             return Ok(());
         }
         Some(account) => account,
@@ -138,7 +136,7 @@ fn install(context: &Context<'_>, account: &Account, lines: &[&str], has_options
     for line in lines.iter().filter(|line| !line.trim().is_empty()) {
         match Key::parse(line, has_options) {
             Ok(key) => keys.push(key),
-            Err(error) => context.warn(&format!("a key for {} is left out: {}", account.name, error.why)),
+            Err(error) => context.warn(&["a key is left out for ", &account.name, ": ", &error.why].concat()),
         }
     }
     if !keys.is_empty() {

@@ -131,8 +131,13 @@ impl<'a> Context<'a> {
 
     /// The name of the account that is made and given the keys: as the user-data says, else the configuration, else the
     /// cloud, else `alpine`.
-    pub fn user(&mut self) -> String {
+    ///
+    /// # Errors
+    /// Where the cloud may say it, what keeps it from saying: an account by another name would keep its owner out.
+    pub fn user(&mut self) -> Result<String> {
         let said = self.userdata.user().or(self.settings().user.as_deref()).map(String::from);
-        said.or_else(|| self.ask(Reader::admin).ok().flatten()).unwrap_or_else(|| DEFAULT_USER.into())
+        let may_say = self.access.is_some_and(|access| !access.verdict.cloud.admin.0.is_empty());
+        let told = if said.is_none() && may_say { self.ask(Reader::admin)? } else { None };
+        Ok(said.or(told).unwrap_or_else(|| DEFAULT_USER.into()))
     }
 }

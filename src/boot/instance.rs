@@ -10,12 +10,17 @@ use crate::settings::Phase;
 use crate::sys::file;
 use alloc::format;
 use alloc::string::String;
+use core::time::Duration;
 
 /// The fact that `early` leaves for the phases behind it in the same boot.
 pub const FACT: &str = "instance";
 
 /// A cloud's name for an instance is a line of some dozen letters.
 const FACT_LIMIT: usize = 4096;
+
+/// How long a cloud is asked whether this is still the instance that the firmware says it is. A network that comes up with
+/// the system is there after five seconds, and this is what every boot of an outage costs.
+const DOUBT: Duration = Duration::from_secs(10);
 
 /// What a disk is to this boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +41,11 @@ pub fn judge(context: &mut Context<'_>, is_complete: bool) -> (Standing, Option<
     let is_begun = context.journal.is_begun();
     let bound = context.journal.instance.clone();
     let has_moved = is_begun && has_moved(&context.journal.machine, &machine(context));
+    // Nothing is left to be done, and the firmware knows no other machine: an outage need not keep the boot.
+    let is_settled = is_complete && is_begun && !has_moved && !machine(context).is_empty();
+    if let Some(access) = context.access.filter(|_| is_settled) {
+        access.limit(DOUBT);
+    }
     let told = match name(context) {
         Ok(told) => told,
         Err(error) if is_begun || is_complete => return (Standing::Same, Some(error)),

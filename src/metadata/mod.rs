@@ -27,8 +27,9 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::cell::{OnceCell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
@@ -54,12 +55,15 @@ pub struct Access<'a> {
     pub verdict: Verdict,
     machine: &'a Machine,
     network: RefCell<Network>,
+    /// However long the user would have the service waited for, no longer than this.
+    limit: Cell<Duration>,
 }
 
 /// What is known of the network, which may be configured meanwhile.
 #[derive(Debug, Default)]
 struct Network {
-    interfaces: Vec<Interface>,
+    /// Asked of the kernel when they are first needed: a phase that asks no service needs none.
+    interfaces: OnceCell<Vec<Interface>>,
     /// Servers of names that a lease told.
     servers: Vec<IpAddr>,
     /// The interface that was configured to reach the service: nothing is asked through another.
@@ -116,9 +120,7 @@ impl Machine {
     /// As [`Self::verdict`]; `Absent` if nothing tells of any cloud.
     pub fn access(&self) -> Result<Access<'_>> {
         let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
-        // Without netlink there are no names of interfaces to give, and no link-local service to ask.
-        let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
-        Ok(Access { verdict, machine: self, network: RefCell::new(Network { interfaces, ..Network::default() }) })
+        Ok(Access { verdict, machine: self, network: RefCell::default(), limit: Cell::new(Duration::MAX) })
     }
 }
 
@@ -130,12 +132,12 @@ impl<'a> Access<'a> {
     /// As [`link::reach`].
     pub fn reach(&self, log: &Log) -> Result<Option<Held>> {
         let Some(want) = self.want()? else { return Ok(None) };
-        let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let total = self.patience();
         let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
         let servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
         let through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
         let wire_server = held.lease.as_ref().and_then(|lease| lease.wire_server);
-        let interfaces = link::interfaces().unwrap_or_default();
+        let interfaces = OnceCell::from(link::interfaces().unwrap_or_default());
         self.network.replace(Network { interfaces, servers, through, wire_server });
         Ok(Some(held))
     }
@@ -154,11 +156,21 @@ impl<'a> Access<'a> {
         Ok(Some(Want { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
     }
 
+    /// Whoever has to be reached from now on is waited for no longer than this.
+    pub fn limit(&self, limit: Duration) {
+        self.limit.set(limit);
+    }
+
+    /// How long the service is waited for.
+    fn patience(&self) -> Duration {
+        self.machine.settings.deadline.unwrap_or(Policy::METADATA.total).min(self.limit.get())
+    }
+
     /// The identity of this instance, where the firmware states it: nobody has to be asked.
     #[must_use]
     pub fn stated_id(&self) -> Option<String> {
         let check = self.verdict.cloud.check.as_ref()?;
-        self.identity().known(check)
+        self.stated().known(check)
     }
 
     /// Whether what the cloud says is on a network.
@@ -200,11 +212,11 @@ impl<'a> Access<'a> {
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let service = cloud.service.as_ref().ok_or_else(|| Error::absent("find the service of", cloud.title))?;
-        let scopes: Vec<u32> = link::candidates(&self.network.borrow().interfaces, service.interface)
+        let scopes: Vec<u32> = link::candidates(self.interfaces(&self.network.borrow()), service.interface)
             .iter()
             .map(|interface| interface.index)
             .collect();
-        let total = self.machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+        let total = self.patience();
         let way = service::Way {
             endpoints: service::endpoints(cloud, &scopes)?,
             interface: self.network.borrow().through.clone(),
@@ -244,15 +256,27 @@ impl<'a> Access<'a> {
     }
 
     fn identity(&self) -> Identity {
-        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
-        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         let name_and_mac =
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
+        let interfaces = self.interfaces(&self.network.borrow()).iter().map(name_and_mac).collect();
+        Identity { interfaces, ..self.stated() }
+    }
+
+    /// The identity without what only the kernel can be asked for.
+    fn stated(&self) -> Identity {
+        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
+        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             // By a clock that is not set no key would ever have ended.
             now: clock::wall().max(clock::EARLIEST).as_secs(),
-            interfaces: self.network.borrow().interfaces.iter().map(name_and_mac).collect(),
+            interfaces: Vec::new(),
         }
+    }
+
+    /// Without netlink there are no names of interfaces to give, and no link-local service to ask.
+    fn interfaces<'b>(&self, network: &'b Network) -> &'b [Interface] {
+        let list = || if self.machine.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
+        network.interfaces.get_or_init(list)
     }
 }

@@ -10,7 +10,7 @@ pub fn now() -> Duration {
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// Time since the kernel started, sleep counted (`CLOCK_BOOTTIME`), as it tells when processes began.
+/// Time since the kernel started, sleep counted (`CLOCK_BOOTTIME`).
 #[must_use]
 pub fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);

@@ -20,6 +20,10 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLO
 /// What a file that is made may be before it is done.
 const OPEN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
+/// The mode of a folder that is not done yet: nobody else gets in, and the bit for shared folders, which has no meaning
+/// then, tells it from any that somebody made for himself.
+pub const UNFINISHED: u32 = 0o1700;
+
 /// Permission bits, with those for set-user-ID and the like.
 const MODE_BITS: u32 = 0o7777;
 
@@ -64,6 +68,8 @@ pub enum Thing {
 /// What the kernel says of a file or a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// Which it is among all of its filesystem: two names with one number are of one file.
+    pub number: u64,
     /// What it is.
     pub thing: Thing,
     /// Its permission bits.
@@ -141,8 +147,7 @@ impl Folder {
             return Ok(found);
         }
         const DOING: &str = "make the folder";
-        // Nobody else gets in before it has its owner.
-        let made = fs::mkdirat(&self.descriptor, &*named(name), Mode::RWXU);
+        let made = fs::mkdirat(&self.descriptor, &*named(name), Mode::from_raw_mode(UNFINISHED));
         made.map_err(|errno| self.failed(errno, DOING, name))?;
         let folder = self.enter(name)?.ok_or_else(|| self.failed(Errno::NOENT, DOING, name))?;
         folder.set(mode, owner)?;
@@ -257,10 +262,10 @@ impl Folder {
     /// # Errors
     /// `Os`: EEXIST.
     pub fn make_link(&self, name: &str, target: &str, owner: Owner) -> Result<()> {
-        let own_name = named(name);
-        let (uid, gid) = numbers(owner.possible());
-        let made = fs::symlinkat(&*named(target), &self.descriptor, &*own_name)
-            .and_then(|()| fs::chownat(&self.descriptor, &*own_name, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
+        let (link, owner) = (named(name), owner.possible());
+        let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+        let made = fs::symlinkat(&*named(target), &self.descriptor, &*link)
+            .and_then(|()| fs::chownat(&self.descriptor, &*link, uid, gid, AtFlags::SYMLINK_NOFOLLOW));
         made.map_err(|errno| self.failed(errno, "make the symbolic link", name))
     }
 
@@ -358,6 +363,7 @@ fn facts(found: &Stat) -> Facts {
         _ => Thing::Other,
     };
     Facts {
+        number: found.st_ino,
         thing,
         mode: found.st_mode & MODE_BITS,
         owner: Owner { uid: found.st_uid, gid: found.st_gid },
@@ -370,12 +376,7 @@ fn own(file: &OwnedFd, now: Owner, owner: Owner) -> rustix::io::Result<()> {
     if now == owner {
         return Ok(());
     }
-    let (uid, gid) = numbers(owner);
-    fs::fchown(file, uid, gid)
-}
-
-fn numbers(owner: Owner) -> (Option<Uid>, Option<Gid>) {
-    (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+    fs::fchown(file, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
 }
 
 #[cfg(test)]
@@ -444,20 +445,22 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_mended_and_links_are_copied() {
+    fn modes_are_mended_and_only_empty_folders_removed() {
         let root = root("set");
         let folder = Folder::open(&root, "/a").unwrap().unwrap();
         let owner = folder.facts().unwrap().owner;
         folder.set(0o700, owner).unwrap();
         assert_eq!(std::fs::metadata(format!("{root}/a")).unwrap().permissions().mode() & 0o777, 0o700);
-        symlink("to/where", format!("{root}/l")).unwrap();
+        folder.make_link("l", "to/where", owner).unwrap();
+        assert_eq!(folder.link_target("l").unwrap(), "to/where");
+        assert_eq!(folder.make_link("l", "to/where", owner).unwrap_err().kind, Kind::Os(17));
         let top = Folder::open(&root, "/").unwrap().unwrap();
-        folder.make_link("l", &top.link_target("l").unwrap(), owner).unwrap();
-        assert_eq!(std::fs::read_link(format!("{root}/a/l")).unwrap().to_str(), Some("to/where"));
-        assert_eq!(folder.make_link("l", &top.link_target("l").unwrap(), owner).unwrap_err().kind, Kind::Os(17));
         assert!(folder.link("l", "m").unwrap() && !folder.link("l", "m").unwrap());
         assert_eq!(top.remove_folder("a").unwrap_err().kind, Kind::Os(39));
-        top.remove_folder("m").unwrap();
+        folder.remove("l").unwrap();
+        folder.remove("m").unwrap();
+        top.remove_folder("a").unwrap();
+        top.remove_folder("a").unwrap();
         folder.flush().unwrap();
         std::fs::remove_dir_all(root).unwrap();
     }

@@ -12,7 +12,7 @@ const SHADOW: &str = "root:*::0:::::\nnobody:!::0:::::";
 const NOW: u64 = 20_778 * DAY;
 
 fn of(tables: &[(&'static str, &str)]) -> Tables {
-    let facts = Facts { thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
+    let facts = Facts { number: 0, thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
     let table = |(name, text): &(&'static str, &str)| Table { name, text: Vec::from(*text), facts, is_changed: false };
     Tables(tables.iter().map(table).collect())
 }
@@ -43,7 +43,7 @@ fn an_account_is_a_line_in_each_file() {
         text(&tables, "group"),
         format!("{}ann:x:1000:\ndocker:x:101:ann\n", GROUP.replace("10:root", "10:root,ann"))
     );
-    assert_eq!(text(&tables, "gshadow"), "root:*::\nann:!::\nwheel:!::root,ann\ndocker:!::ann\n");
+    assert_eq!(text(&tables, "gshadow"), "root:*::\nann:!::\nwheel:!::ann\ndocker:!::ann\n");
     assert_eq!(text(&tables, "shadow"), format!("{SHADOW}\nann:*:20778:0:99999:7:::\n"));
     let line = "ann:x:1000:1000::/home/ann:/bin/sh\n";
     assert_eq!(
@@ -109,6 +109,7 @@ fn what_cannot_stand_between_colons_is_refused() {
         Wanted { shell: "sh", ..ann },
         Wanted { home: "home", ..ann },
         Wanted { home: "/home/../etc", ..ann },
+        Wanted { home: "/home/..", ..ann },
     ] {
         assert_eq!(check(&wanted).unwrap_err().kind, Kind::Usage, "{wanted:?}");
     }
@@ -148,11 +149,19 @@ fn after_a_cut_at_any_write_there_is_no_half_account_and_another_run_completes_i
             std::fs::write(format!("{root}/etc/{}", table.name), &table.text).unwrap();
         }
         std::fs::write(format!("{root}/etc/.shadow.wisp"), "cut off").unwrap();
+        if writes == TABLES.len() - 1 {
+            // While the home was filled, which comes before passwd.
+            std::fs::create_dir_all(format!("{root}/home/ann")).unwrap();
+            let unfinished = std::os::unix::fs::PermissionsExt::from_mode(crate::sys::folder::UNFINISHED);
+            std::fs::set_permissions(format!("{root}/home/ann"), unfinished).unwrap();
+        }
         assert_eq!(super::super::find(&root, "ann").unwrap().is_some(), writes == TABLES.len());
         assert_eq!(create(&root, &wanted).unwrap(), account);
         assert_eq!(content(&root), content(&whole), "after {writes} writes");
         home::make_home(&root, &account).unwrap();
         assert_eq!(std::fs::read_to_string(format!("{root}/home/ann/.profile")).unwrap(), "hello");
+        let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(format!("{root}/home/ann")).unwrap());
+        assert_eq!(mode & 0o7777, 0o755);
         assert_eq!(create(&root, &wanted).unwrap(), account, "and once more");
     }
     std::fs::remove_dir_all(base).unwrap();
