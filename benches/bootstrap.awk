@@ -1,6 +1,6 @@
 # Turns the lines of benches/bootstrap, METHOD PLACE ROUND PHASE wall_us cpu_us peak_kib processes requests connections
 # tokens, and `flushes METHOD COUNT us`, into a row per method and place with all its phases together, and into one per
-# phase. Times are medians, counts and memory the largest.
+# phase of wisp. Times are medians, counts and memory the largest.
 
 function most(old, new) {
     return new > old + 0 ? new : old + 0
@@ -20,8 +20,6 @@ $3 == "trace" {
 {
     whole = $1 SUBSEP $2
     stage = whole SUBSEP $4
-    if (!(whole in runs))
-        wholes[++rows] = whole
     if (!((whole, $3) in numbers))
         numbers[whole, $3] = ++runs[whole]
     run = numbers[whole, $3]
@@ -48,17 +46,29 @@ function row(key, base,    wall, cpu) {
         counted[key, 8], counted[key, 9], counted[key, 10], counted[key, 11]
 }
 
+function whole_row(method, place,    key) {
+    key = method SUBSEP place
+    printf "| %s | %s | %d |", names[method], place, runs[key]
+    row(key, "floor" SUBSEP place)
+    if (key in flushes)
+        printf " %d | %.1f |\n", flushes[key], flushed[key] / 1000
+    else
+        print " | |"
+}
+
 END {
+    names["floor"] = "floor"
+    names["script"] = "the user's script alone"
+    names["wisp"] = "wisp"
+    names["cloud-init"] = "cloud-init"
     print "| method | root on | runs | wall ms (range) | × floor | CPU ms (range) | × floor | peak KiB | processes | requests | connections | tokens | flushes | ms in them |"
     print "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
-    for (i = 1; i <= rows; i++) {
-        key = wholes[i]
-        split(key, part, SUBSEP)
-        printf "| %s | %s | %d |", part[1], part[2], runs[key]
-        row(key, "floor" SUBSEP part[2])
-        if (key in flushes) printf " %d | %.1f |\n", flushes[key], flushed[key] / 1000
-        else print " | |"
-    }
+    places = split("memory disk", place, " ")
+    methods = split("floor script wisp cloud-init", method, " ")
+    for (i = 1; i <= places; i++)
+        for (j = 1; j <= methods; j++)
+            if ((method[j], place[i]) in runs)
+                whole_row(method[j], place[i])
     print "\n| phase, in memory | wall ms (range) | × floor | CPU ms (range) | × floor | peak KiB | processes | requests | connections | tokens |"
     print "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
     for (i = 1; i <= phases; i++) {

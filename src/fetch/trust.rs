@@ -18,19 +18,23 @@ use rustls::crypto::{
     CipherSuiteCommon, CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
 };
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, Der, PrivateKeyDer, TrustAnchor, UnixTime};
 use rustls::sign::SigningKey;
 use rustls::time_provider::TimeProvider;
 use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme, SupportedCipherSuite, Tls13CipherSuite};
 use webpki::ring as signature;
 
 use super::tls::DOING;
+use crate::codec::Format;
 use crate::error::{Error, Result};
 use crate::sys::clock::{self, EARLIEST};
 use crate::sys::{environment, file, random};
 
 /// Bytes of a file of authorities: Debian's has 220 KiB.
 const AUTHORITIES_LIMIT: usize = 4 << 20;
+
+/// Mozilla's authorities, as `build.rs` packs them.
+const MOZILLA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/authorities.gz"));
 
 static AES_128: Tls13CipherSuite = without_quic(cipher_suite::TLS13_AES_128_GCM_SHA256);
 static AES_256: Tls13CipherSuite = without_quic(cipher_suite::TLS13_AES_256_GCM_SHA384);
@@ -96,7 +100,7 @@ fn clock_is_set(now: Duration) -> Result<()> {
 fn authorities() -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     let Some(path) = environment::variable(c"SSL_CERT_FILE") else {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        store.roots = mozilla()?;
         return Ok(store);
     };
     // What the user set up wrongly stays wrong: no second try.
@@ -110,6 +114,26 @@ fn authorities() -> Result<RootCertStore> {
         return Err(unusable(&format!("no certificate is in {path}")));
     }
     Ok(store)
+}
+
+fn mozilla() -> Result<Vec<TrustAnchor<'static>>> {
+    let bytes = Format::Gzip.decode(MOZILLA, AUTHORITIES_LIMIT)?;
+    let mut fields = Vec::new();
+    let mut rest = bytes.as_slice();
+    while let Some((length, behind)) = rest.split_first_chunk() {
+        let Some((field, behind)) = behind.split_at_checked(u16::from_be_bytes(*length).into()) else { break };
+        fields.push(Der::from(field.to_vec()));
+        rest = behind;
+    }
+    // All names, then all keys, then all constraints; an empty one is none.
+    let mut keys = fields.split_off(fields.len() / 3);
+    let constraints = keys.split_off(keys.len() / 2);
+    let both = fields.into_iter().zip(keys).zip(constraints);
+    let authority = |((subject, subject_public_key_info), constraints): ((_, _), Der<'static>)| {
+        let name_constraints = (!constraints.is_empty()).then_some(constraints);
+        TrustAnchor { subject, subject_public_key_info, name_constraints }
+    };
+    Ok(both.map(authority).collect())
 }
 
 /// `suite` without what it brings for QUIC.
@@ -184,7 +208,14 @@ mod tests {
     #[test]
     fn the_rules_are_complete() {
         config().unwrap();
-        assert!(webpki_roots::TLS_SERVER_ROOTS.len() > 100, "Mozilla trusts more than a hundred");
+    }
+
+    #[test]
+    fn mozilla_is_who_the_library_says_it_is() {
+        let authorities = mozilla().unwrap();
+        assert!(authorities.len() > 100, "Mozilla trusts more than a hundred");
+        assert!(authorities == webpki_roots::TLS_SERVER_ROOTS);
+        assert!(authorities.iter().any(|authority| authority.name_constraints.is_some()));
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub struct Access<'a> {
 /// What is known of the network, which may be configured meanwhile.
 #[derive(Debug, Default)]
 struct Network {
-    interfaces: Vec<Interface>,
+    /// Asked of the kernel when they are first needed: a phase that asks no service needs none.
+    interfaces: OnceCell<Vec<Interface>>,
     /// Servers of names that a lease told.
     servers: Vec<IpAddr>,
     /// The interface that was configured to reach the service: nothing is asked through another.
@@ -119,10 +120,7 @@ impl Machine {
     /// As [`Self::verdict`]; `Absent` if nothing tells of any cloud.
     pub fn access(&self) -> Result<Access<'_>> {
         let verdict = self.verdict()?.ok_or_else(|| self.unknown())?;
-        // Without netlink there are no names of interfaces to give, and no link-local service to ask.
-        let interfaces = if self.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
-        let network = RefCell::new(Network { interfaces, ..Network::default() });
-        Ok(Access { verdict, machine: self, network, limit: Cell::new(Duration::MAX) })
+        Ok(Access { verdict, machine: self, network: RefCell::default(), limit: Cell::new(Duration::MAX) })
     }
 }
 
@@ -139,7 +137,7 @@ impl<'a> Access<'a> {
         let servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
         let through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
         let wire_server = held.lease.as_ref().and_then(|lease| lease.wire_server);
-        let interfaces = link::interfaces().unwrap_or_default();
+        let interfaces = OnceCell::from(link::interfaces().unwrap_or_default());
         self.network.replace(Network { interfaces, servers, through, wire_server });
         Ok(Some(held))
     }
@@ -172,7 +170,7 @@ impl<'a> Access<'a> {
     #[must_use]
     pub fn stated_id(&self) -> Option<String> {
         let check = self.verdict.cloud.check.as_ref()?;
-        self.identity().known(check)
+        self.stated().known(check)
     }
 
     /// Whether what the cloud says is on a network.
@@ -214,7 +212,7 @@ impl<'a> Access<'a> {
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let service = cloud.service.as_ref().ok_or_else(|| Error::absent("find the service of", cloud.title))?;
-        let scopes: Vec<u32> = link::candidates(&self.network.borrow().interfaces, service.interface)
+        let scopes: Vec<u32> = link::candidates(self.interfaces(&self.network.borrow()), service.interface)
             .iter()
             .map(|interface| interface.index)
             .collect();
@@ -258,15 +256,27 @@ impl<'a> Access<'a> {
     }
 
     fn identity(&self) -> Identity {
-        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
-        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         let name_and_mac =
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
+        let interfaces = self.interfaces(&self.network.borrow()).iter().map(name_and_mac).collect();
+        Identity { interfaces, ..self.stated() }
+    }
+
+    /// The identity without what only the kernel can be asked for.
+    fn stated(&self) -> Identity {
+        // Of a bare machine, or one in a laboratory, the strings are the maker's, and say nothing about a service.
+        let is_clouds = self.verdict.signs.iter().any(|sign| sign.mark == "dmi");
         Identity {
             firmware: if is_clouds { self.machine.evidence.firmware.clone() } else { Vec::new() },
             // By a clock that is not set no key would ever have ended.
             now: clock::wall().max(clock::EARLIEST).as_secs(),
-            interfaces: self.network.borrow().interfaces.iter().map(name_and_mac).collect(),
+            interfaces: Vec::new(),
         }
+    }
+
+    /// Without netlink there are no names of interfaces to give, and no link-local service to ask.
+    fn interfaces<'b>(&self, network: &'b Network) -> &'b [Interface] {
+        let list = || if self.machine.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
+        network.interfaces.get_or_init(list)
     }
 }

@@ -112,8 +112,13 @@ impl Sysfs<'_> {
     /// Every block device, sorted by name. One that vanishes meanwhile is left out.
     #[must_use]
     pub fn all(&self) -> Vec<Block> {
-        let names = file::list(&format!("{}/class/block", self.root)).unwrap_or_default();
-        names.iter().filter_map(|name| self.named(name).ok()).collect()
+        self.names().iter().filter_map(|name| self.named(name).ok()).collect()
+    }
+
+    /// The name of every block device, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        file::list(&format!("{}/class/block", self.root)).unwrap_or_default()
     }
 
     /// The devices that `name` is made of; empty unless it is a device mapper or RAID device.

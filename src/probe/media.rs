@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::block::{Block, Sysfs};
+use super::block::{Block, Sysfs, node_of};
 use crate::error::{Kind, Result};
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
@@ -32,9 +32,8 @@ const ENOMEDIUM: i32 = 123;
 /// `root` is the folder that holds `/dev`: empty, but for tests.
 #[must_use]
 pub fn labelled<'a>(sysfs: Sysfs<'_>, root: &str, labels: &[&'a str]) -> Vec<(String, &'a str)> {
-    // They come sorted by name.
-    let blocks = sysfs.all();
-    blocks.iter().rev().filter_map(|block| look_at(root, block, labels).ok().flatten()).collect()
+    let names = sysfs.names();
+    names.iter().rev().filter_map(|name| look_at(sysfs, root, name, labels).ok().flatten()).collect()
 }
 
 /// The drives for discs, those whose medium the platform puts in.
@@ -69,11 +68,11 @@ pub fn eject(path: &str) -> Result<()> {
     Device::open(path, Access::ReadRemovable)?.eject()
 }
 
-fn look_at<'a>(root: &str, block: &Block, labels: &[&'a str]) -> Result<Option<(String, &'a str)>> {
-    if block.size.0 == 0 || MADE_UP.iter().any(|prefix| block.name.starts_with(prefix)) {
+fn look_at<'a>(sysfs: Sysfs<'_>, root: &str, name: &str, labels: &[&'a str]) -> Result<Option<(String, &'a str)>> {
+    if MADE_UP.iter().any(|prefix| name.starts_with(prefix)) || sysfs.size(name)?.0 == 0 {
         return Ok(None);
     }
-    let path = format!("{root}{}", block.node());
+    let path = format!("{root}{}", node_of(name));
     let Some(volume) = open_volume(&path)? else { return Ok(None) };
     let label = labels.iter().find(|label| volume.has_label(label));
     Ok(label.map(|label| (path, *label)))

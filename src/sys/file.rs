@@ -97,7 +97,7 @@ pub fn list(path: &str) -> Result<Vec<String>> {
     let failed = |errno| os(errno, DOING, path);
     let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
     let mut names = BTreeSet::new();
-    for entry in fs::Dir::read_from(&directory).map_err(failed)? {
+    for entry in fs::Dir::new(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let Ok(name) = entry.file_name().to_str() else { continue };
         if name == "." || name == ".." {
@@ -132,9 +132,13 @@ fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result
         Err(errno) => return Err(failed(errno)),
     }
     let temporary = format!("{path}.new");
-    // A left-over of a run that was cut off; if it cannot be removed, creating it afresh says why.
-    let _ = fs::unlink(&temporary);
-    let written = write_new(&temporary, content, mode, owner).and_then(|()| fs::rename(&temporary, path));
+    let mut written = write_new(&temporary, content, mode, owner);
+    if written == Err(Errno::EXIST) {
+        // A left-over of a run that was cut off; if it cannot be removed, creating it afresh says why.
+        let _ = fs::unlink(&temporary);
+        written = write_new(&temporary, content, mode, owner);
+    }
+    let written = written.and_then(|()| fs::rename(&temporary, path));
     if let Err(errno) = written {
         // The write has failed already, and its reason is the one to tell.
         let _ = fs::unlink(&temporary);

@@ -1,48 +1,43 @@
-//! The allocator of the freestanding program: a small area that keeps what is freed, and musl's malloc beyond it.
+//! The allocator of the freestanding program: areas that keep what is freed, and pages of their own for large blocks.
 //!
 //! musl maps each block between a page and 128 KiB by itself and unmaps it when it is freed, so every short-lived
 //! buffer costs two system calls and a page fault for each page, and `calloc` faults twice: it reads a page to see
-//! whether it must be cleared. Growing a root has a hundred such pages to pay for and little else to do. Pages of the
-//! area are touched once and stay; those that are never needed never exist.
+//! whether it must be cleared. Growing a root has a hundred such pages to pay for and little else to do. Pages of an
+//! area are touched once and stay; those that are never needed never exist. With zstd's blocks from here too, musl's
+//! allocator, 8 KB, is not linked in.
 
-#![expect(unsafe_code, reason = "an allocator is unsafe by contract, and malloc comes from the C library")]
+#![expect(unsafe_code, reason = "an allocator is unsafe by contract, and hands out pages of the kernel's")]
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ffi::c_void;
 use core::ptr;
 
-unsafe extern "C" {
-    fn malloc(size: usize) -> *mut c_void;
-    fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void;
-    fn calloc(count: usize, size: usize) -> *mut c_void;
-    fn realloc(block: *mut c_void, size: usize) -> *mut c_void;
-    fn free(block: *mut c_void);
-}
+use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
 
-/// What `malloc` guarantees on both supported CPUs (C11: `max_align_t`), and so does the area.
+/// What C wants of any block on both supported CPUs (C11: `max_align_t`).
 const ALIGNMENT: usize = 16;
+
+/// The smallest page of any supported CPU, and so the alignment of what the kernel maps.
+const PAGE: usize = 4096;
 
 /// Twice what growing a disk with the usual table of 16 KiB has in use at once.
 const AREA: usize = 256 << 10;
 
-/// Larger blocks are rare, live long and are musl's, which gives them back to the kernel.
+/// Larger blocks are rare, live long and have their own pages, which go back to the kernel.
 const LARGEST: usize = 64 << 10;
 
 /// Four sizes per power of two: at most a fifth of a block is wasted.
 const CLASSES: usize = 4 * (LARGEST.ilog2() as usize + 1);
 
-/// A freed block holds the address of the next one of its class.
+/// The rest of the newest area; and the freed blocks, each of which holds the address of the next one of its class.
 struct State {
-    used: usize,
+    rest: *mut u8,
+    left: usize,
     freed: [*mut u8; CLASSES],
 }
 
-#[repr(C, align(4096))]
-struct Heap {
-    area: UnsafeCell<[u8; AREA]>,
-    state: UnsafeCell<State>,
-}
+struct Heap(UnsafeCell<State>);
 
 // SAFETY: wisp has one thread, and a forked child has a copy of its own.
 unsafe impl Sync for Heap {}
@@ -63,26 +58,28 @@ const fn class_of(size: usize) -> (usize, usize) {
     ((top as usize).saturating_mul(4).saturating_add(quarter), rounded)
 }
 
-/// Whether the area may hold a block of this layout.
+/// Whether a block of this layout is in an area.
 const fn fits(layout: Layout) -> bool {
     layout.align() <= ALIGNMENT && layout.size() <= LARGEST
 }
 
+/// Zeros from the kernel, or null.
+fn map(size: usize) -> *mut u8 {
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: without an address to be at, the mapping overlaps no other.
+    unsafe { mmap_anonymous(ptr::null_mut(), size, protection, flags) }.map_or(ptr::null_mut(), <*mut c_void>::cast)
+}
+
 impl Heap {
     const fn new() -> Self {
-        let state = State { used: 0, freed: [ptr::null_mut(); CLASSES] };
-        Self { area: UnsafeCell::new([0; AREA]), state: UnsafeCell::new(state) }
+        Self(UnsafeCell::new(State { rest: ptr::null_mut(), left: 0, freed: [ptr::null_mut(); CLASSES] }))
     }
 
-    fn owns(&self, block: *mut u8) -> bool {
-        block.addr().wrapping_sub(self.area.get().addr()) < AREA
-    }
-
-    /// A block of the area, or null when it is used up.
+    /// A block of an area, or null when there is no memory.
     fn take(&self, size: usize) -> *mut u8 {
         let (class, size) = class_of(size);
         // SAFETY: one thread, and no reference to the state outlives a method of this allocator.
-        let state = unsafe { &mut *self.state.get() };
+        let state = unsafe { &mut *self.0.get() };
         let Some(freed) = state.freed.get_mut(class) else { return ptr::null_mut() };
         if !freed.is_null() {
             let block = *freed;
@@ -90,24 +87,28 @@ impl Heap {
             *freed = unsafe { block.cast::<*mut u8>().read() };
             return block;
         }
-        let start = state.used;
-        if size > AREA.saturating_sub(start) {
-            return ptr::null_mut();
+        if size > state.left {
+            let area = map(AREA);
+            if area.is_null() {
+                return area;
+            }
+            (state.rest, state.left) = (area, AREA);
         }
-        state.used = start.saturating_add(size);
-        // SAFETY: `start` plus `size` is within the area.
-        unsafe { self.area.get().cast::<u8>().add(start) }
+        let block = state.rest;
+        state.rest = block.wrapping_add(size);
+        state.left = state.left.saturating_sub(size);
+        block
     }
 
-    /// Takes a block of the area back.
+    /// Takes a block of an area back.
     fn give(&self, block: *mut u8, size: usize) {
         let (class, size) = class_of(size);
         // SAFETY: as in `take`.
-        let state = unsafe { &mut *self.state.get() };
+        let state = unsafe { &mut *self.0.get() };
         // The newest block goes back to the untouched rest, so that nested buffers of any size share their pages.
-        let start = block.addr().wrapping_sub(self.area.get().addr());
-        if start.saturating_add(size) == state.used {
-            state.used = start;
+        if block.wrapping_add(size) == state.rest {
+            state.rest = block;
+            state.left = state.left.saturating_add(size);
             return;
         }
         let Some(freed) = state.freed.get_mut(class) else { return };
@@ -120,28 +121,17 @@ impl Heap {
 // SAFETY: blocks are of the size and alignment asked for, and none is handed out twice before it is given back.
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if fits(layout) {
-            let block = self.take(layout.size());
-            if !block.is_null() {
-                return block;
-            }
+        match layout.align() {
+            _ if fits(layout) => self.take(layout.size()),
+            ..=PAGE => map(layout.size()),
+            _ => ptr::null_mut(),
         }
-        if layout.align() <= ALIGNMENT {
-            // SAFETY: any size may be passed to malloc; GlobalAlloc never passes 0.
-            return unsafe { malloc(layout.size()) }.cast();
-        }
-        // SAFETY: `Layout` guarantees a power-of-two alignment and a size that does not overflow when padded.
-        unsafe { aligned_alloc(layout.align(), layout.pad_to_align().size()) }.cast()
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.align() <= ALIGNMENT && layout.size() > LARGEST {
-            // SAFETY: as for malloc; fresh pages from the kernel are not touched again to be zeroed.
-            return unsafe { calloc(1, layout.size()) }.cast();
-        }
         // SAFETY: the caller's contract is the same.
         let block = unsafe { self.alloc(layout) };
-        if !block.is_null() {
+        if !block.is_null() && fits(layout) {
             // SAFETY: the block was just allocated with this size.
             unsafe { ptr::write_bytes(block, 0, layout.size()) };
         }
@@ -149,25 +139,28 @@ unsafe impl GlobalAlloc for Heap {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if self.owns(block) {
+        if fits(layout) {
             return self.give(block, layout.size());
         }
-        // SAFETY: every block that is not of the area came from the C allocator.
-        unsafe { free(block.cast()) };
+        // SAFETY: a block that is not in an area has all of its pages, and is not used again. The kernel refuses only
+        // when it would have to remember too many pieces, and then the pages stay.
+        let _ = unsafe { munmap(block.cast(), layout.size()) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if layout.align() <= ALIGNMENT && !self.owns(block) {
-            // SAFETY: the block came from malloc or calloc, and `size` is not 0.
-            return unsafe { realloc(block.cast(), size) }.cast();
-        }
-        if self.owns(block) && size <= LARGEST && class_of(layout.size()).0 == class_of(size).0 {
-            return block;
-        }
         // SAFETY: the caller guarantees that `size` padded to the alignment does not overflow.
-        let layout_new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (fits(layout), fits(wanted)) {
+            (true, true) if class_of(layout.size()).0 == class_of(size).0 => return block,
+            (false, false) => {
+                // SAFETY: the block has all of its pages, and its old address is not used again.
+                let moved = unsafe { mremap(block.cast(), layout.size(), size, MremapFlags::MAYMOVE) };
+                return moved.map_or(ptr::null_mut(), <*mut c_void>::cast);
+            }
+            _ => {}
+        }
         // SAFETY: the caller's contract is the same.
-        let moved = unsafe { self.alloc(layout_new) };
+        let moved = unsafe { self.alloc(wanted) };
         if !moved.is_null() {
             // SAFETY: both blocks hold at least the smaller size, and a new block never overlaps a live one.
             unsafe { ptr::copy_nonoverlapping(block, moved, layout.size().min(size)) };
@@ -175,6 +168,61 @@ unsafe impl GlobalAlloc for Heap {
             unsafe { self.dealloc(block, layout) };
         }
         moved
+    }
+}
+
+/// What zstd calls. A block of C's begins with its size, which `free` is not told.
+#[cfg(all(freestanding, feature = "full"))]
+mod for_c {
+    use super::{ALIGNMENT, GlobalAlloc, HEAP, Heap, Layout, ptr};
+
+    /// The layout of a block of `size` bytes and what lies before them.
+    fn layout_of(size: usize) -> Option<Layout> {
+        Layout::from_size_align(size.checked_add(ALIGNMENT)?, ALIGNMENT).ok()
+    }
+
+    fn allocate(size: usize, allocate: unsafe fn(&Heap, Layout) -> *mut u8) -> *mut u8 {
+        let Some(layout) = layout_of(size) else { return ptr::null_mut() };
+        // SAFETY: the layout has a size, which is not 0.
+        let block = unsafe { allocate(&HEAP, layout) };
+        if block.is_null() {
+            return block;
+        }
+        // SAFETY: the block is aligned to 16 and has 16 bytes before those that were asked for.
+        unsafe {
+            block.cast::<usize>().write(size);
+            block.add(ALIGNMENT)
+        }
+    }
+
+    /// `malloc(3)`
+    #[unsafe(no_mangle)]
+    extern "C" fn malloc(size: usize) -> *mut u8 {
+        allocate(size, Heap::alloc)
+    }
+
+    /// `calloc(3)`
+    #[unsafe(no_mangle)]
+    extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
+        count.checked_mul(size).map_or(ptr::null_mut(), |size| allocate(size, Heap::alloc_zeroed))
+    }
+
+    /// `free(3)`
+    ///
+    /// # Safety
+    /// The block is null or one of `malloc`'s or `calloc`'s, and is not used again.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn free(block: *mut u8) {
+        if block.is_null() {
+            return;
+        }
+        // SAFETY: the caller promises that `allocate` wrote its size 16 bytes before it.
+        unsafe {
+            let block = block.sub(ALIGNMENT);
+            if let Some(layout) = layout_of(block.cast::<usize>().read()) {
+                HEAP.dealloc(block, layout);
+            }
+        }
     }
 }
 
@@ -256,21 +304,20 @@ mod tests {
     fn what_is_freed_is_used_again_and_what_does_not_fit_is_still_served() {
         let heap = Heap::new();
         let layout = Layout::from_size_align(20_000, 1).unwrap();
-        for _ in 0..1000 {
-            // SAFETY: the size is not 0, and the block is not used after it was freed.
-            unsafe {
-                let block = heap.alloc(layout);
-                assert!(heap.owns(block));
-                heap.dealloc(block, layout);
-            }
-        }
+        // SAFETY: the size is not 0.
+        let first = unsafe { heap.alloc(layout) };
+        // SAFETY: the block is live, and compared only from now on.
+        unsafe { heap.dealloc(first, layout) };
         // SAFETY: the size is not 0.
         let blocks: Vec<*mut u8> = (0..50).map(|_| unsafe { heap.alloc(layout) }).collect();
-        assert!(heap.owns(blocks[0]) && !heap.owns(blocks[49]) && !blocks[49].is_null());
-        for block in blocks {
-            // SAFETY: each is live, and forgotten now.
-            unsafe { heap.dealloc(block, layout) };
+        assert_eq!(blocks[0], first);
+        assert!(50 * layout.size() > 3 * AREA && blocks.iter().all(|block| !block.is_null()));
+        for block in &blocks {
+            // SAFETY: each is live, and compared only from now on.
+            unsafe { heap.dealloc(*block, layout) };
         }
+        // SAFETY: the size is not 0.
+        assert!((0..50).all(|_| blocks.contains(&unsafe { heap.alloc(layout) })));
     }
 
     #[test]

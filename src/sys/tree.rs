@@ -30,6 +30,10 @@ pub fn make_directory(path: &str, mode: u32) -> Result<()> {
 /// # Errors
 /// `Os`.
 pub fn make_directories(path: &str, mode: u32) -> Result<()> {
+    // Those above it are there nearly always.
+    if make_directory(path, mode).is_ok() {
+        return Ok(());
+    }
     for (slash, _) in path.match_indices('/').filter(|(at, _)| *at > 0) {
         make_directory(path.get(..slash).unwrap_or_default(), 0o755)?;
     }
