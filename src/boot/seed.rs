@@ -7,6 +7,7 @@ use crate::sys::{file, tree};
 use crate::userdata::{self, Userdata};
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::vec::Vec;
 
 const NAME: &str = "user-data";
 
@@ -34,7 +35,10 @@ pub fn read(folder: &str) -> Result<Userdata> {
 /// # Errors
 /// Those of asking and of [`userdata::decode`]; `Os`.
 pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
-    let packed = reader.userdata()?.unwrap_or_default();
+    keep(reader.userdata()?.unwrap_or_default(), folder)
+}
+
+fn keep(packed: Vec<u8>, folder: &str) -> Result<Userdata> {
     tree::make_directories(folder, FOLDER_MODE)?;
     let path = format!("{folder}/{NAME}");
     let unpacked = match userdata::decode(&packed) {
@@ -51,8 +55,9 @@ pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
 }
 
 pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
-    let folder = context.settings().var.as_str();
-    context.userdata = context.ask(|reader| save(reader, folder))?;
+    let packed = context.ask(Reader::userdata)?.unwrap_or_default();
+    // Not while asking: a disk that is full is no service that is silent.
+    context.userdata = keep(packed, &context.settings().var)?;
     Ok(())
 }
 
