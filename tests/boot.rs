@@ -789,7 +789,7 @@ fn forgetting_an_instance_can_be_cut_off_anywhere() {
         let steps: [&dyn Fn(); 4] = [
             &|| machine.remove(&format!("{STATE}/.bootstrap-complete")),
             &|| machine.remove(&format!("{STATE}/user-data")),
-            &|| machine.write(&format!("{STATE}/journal.new"), "wisp journal 1\nmach"),
+            &|| machine.write(&format!("{STATE}/journal.wisp"), "wisp journal 1\nmach"),
             &|| {
                 machine
                     .write(&format!("{STATE}/journal"), "wisp journal 1\nmachine 4c4c4544-0001\ninstance nocloud/i-2\n")
