@@ -56,8 +56,8 @@ pub fn forget(folder: &str) -> Result<()> {
 /// cannot keep it open once it began.
 pub(super) fn bootstrap_complete(context: &mut Context<'_>) -> Result<()> {
     if let Some(open) = Phase::ALL.into_iter().find_map(|phase| open(context, phase, |_| true)) {
-        let why = "not everything was done, and the next boot tries again";
-        return Err(Error::refused("complete the bootstrap before", why).to(open));
+        let why = "it has not been done, and the next boot tries again; `wisp bootstrap complete` ends that";
+        return Err(Error::refused("complete the bootstrap without", why).to(open));
     }
     context.journal.flush()?;
     complete(&context.settings().var, context.journal.instance.as_deref())

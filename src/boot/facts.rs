@@ -9,7 +9,7 @@
 
 use super::context::Context;
 use super::instance::FACT;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::Phase;
 use crate::sys::{clock, file, process, tree};
@@ -176,4 +176,15 @@ fn leave_unanswered(context: &Context<'_>) {
 #[must_use]
 pub fn is_unanswered(root: &str) -> bool {
     file::exists(&format!("{root}{FOLDER}/{UNANSWERED}"))
+}
+
+/// Nothing is known of this boot any more.
+///
+/// # Errors
+/// `Os`.
+pub fn forget(root: &str) -> Result<()> {
+    for phase in Phase::ALL {
+        tree::remove_file(&format!("{root}{FOLDER}/{}.json", phase.name()))?;
+    }
+    tree::remove_file(&format!("{root}{FOLDER}/{FACT}")).map(drop)
 }

@@ -29,7 +29,8 @@ pub(super) fn set_hostname(context: &mut Context<'_>) -> Result<()> {
         core::str::from_utf8(told).ok().map(|name| name.trim_end_matches('.')).filter(|name| is_name(name))
     else {
         // It stays what it is whatever is tried, and must not keep the machine from being set up.
-        context.warn("what the cloud tells is no name for a host (RFC 1123), and is left out");
+        let shown: String = String::from_utf8_lossy(told).chars().take(LABEL_LIMIT).collect();
+        context.warn(&format!("the name that the cloud tells is none (RFC 1123), and is left out: {shown}"));
         return Ok(());
     };
     let name = name_of_address(name);

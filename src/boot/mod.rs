@@ -77,7 +77,15 @@ pub fn is_complete(folder: &str) -> bool {
 /// # Errors
 /// `Os`: also when there is no such folder.
 pub fn complete(folder: &str) -> Result<()> {
-    end::complete(folder, Journal::read(folder)?.instance.as_deref())
+    end::complete(folder, readable(folder)?.instance.as_deref())
+}
+
+/// The journal in `folder`; one that is none is as good as none.
+fn readable(folder: &str) -> Result<Journal> {
+    match Journal::read(folder) {
+        Err(error) if error.kind == Kind::Corrupt => Ok(Journal::nowhere(folder)),
+        journal => journal,
+    }
 }
 
 /// The owner's word: everything is to be done again. What the machine is known by stays what it is, unless it wakes up
@@ -85,18 +93,17 @@ pub fn complete(folder: &str) -> Result<()> {
 ///
 /// # Errors
 /// `Os`.
-pub fn incomplete(folder: &str) -> Result<()> {
-    let mut journal = match Journal::read(folder) {
-        Err(error) if error.kind == Kind::Corrupt => Journal::nowhere(folder),
-        journal => journal?,
-    };
+pub fn incomplete(root: &str, folder: &str) -> Result<()> {
+    let mut journal = readable(folder)?;
     let has_keys = journal.state(account::HOST_KEYS) == Some(State::Done);
     // A disk that nothing tells from its copies may be one.
     match journal.instance.clone().filter(|instance| has_keys && instance != instance::NOBODY) {
         Some(instance) => journal.begin(&journal.machine.clone(), Some(&instance), &[account::HOST_KEYS])?,
         None => journal.end()?,
     }
-    end::forget(folder)
+    end::forget(folder)?;
+    // What this boot has done is no longer how far the bootstrap is.
+    facts::forget(root)
 }
 
 /// Runs `phase` on the machine below `root`, and returns whether all of it worked.
@@ -155,6 +162,14 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         Ok(access) => (Some(access), None),
         Err(error) if error.kind == Kind::Absent => (None, None),
         Err(error) => (None, Some(error)),
+    };
+    let (access, lost) = match access {
+        // It would speak of the machine that this runs on, its keys and all.
+        Some(access) if !machine.root.is_empty() && access.is_far() => {
+            let why = "its service speaks of the machine that this runs on, not of the files below --root";
+            (None, Some(Error::refused("ask", why).to(access.verdict.cloud.title)))
+        }
+        access => (access, lost),
     };
     let tell = |line: &str| log.info(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;

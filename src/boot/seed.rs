@@ -1,6 +1,7 @@
 //! What the user sent is fetched, unpacked and kept.
 
 use super::context::Context;
+use super::journal::State;
 use crate::error::{Kind, Result};
 use crate::provider::Reader;
 use crate::sys::{file, tree};
@@ -58,12 +59,18 @@ pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
     let packed = context.ask(Reader::userdata)?.unwrap_or_default();
     // Not while asking: a disk that is full is no service that is silent.
     context.userdata = keep(packed, &context.settings().var)?;
+    if let Ok(Some(config)) = context.userdata.config() {
+        for key in config.unknown() {
+            context.warn(&format!("{key}: of an #alpine-config this is no key, and is left out"));
+        }
+    }
     Ok(())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
-    context.say("there is no user-data");
+    let is_known = context.journal.state("save_userdata") == Some(State::Done);
+    context.say(if is_known { "there is no user-data" } else { "the user-data has not been saved" });
     Ok(())
 }
 
