@@ -260,6 +260,32 @@ fn without_a_cloud_the_machine_is_known_by_its_firmware() {
     assert!(machine.boot()[0].marks().contains(&"++ expand_root: done"));
 }
 
+#[test]
+fn a_serial_number_that_names_a_seed_is_not_told_to_everybody() {
+    let machine = Machine::bare("serial");
+    machine.write("seeds/meta-data", "hostname: web\n");
+    machine.write("sys/class/dmi/id/product_serial", "ds=nocloud;s=/seeds/;k=http://10.0.0.1/?secret\n");
+    machine.boot();
+    assert!(machine.journal().contains("instance machine/4c4c4544-0001\n"));
+    let mut files = ["boot", "early", "main", "final"].map(|phase| format!("run/wisp/{phase}.json")).to_vec();
+    files.extend(["run/wisp/instance".into(), format!("{STATE}/.bootstrap-complete")]);
+    for file in files {
+        assert!(!machine.read(&file).contains("secret"), "{file}");
+    }
+}
+
+#[test]
+fn an_identity_without_end_is_not_taken_down() {
+    let machine = Machine::seeded("endless", &"i".repeat(5000));
+    for phase in PHASES {
+        machine.wisp(&[phase]);
+    }
+    assert!(!machine.journal().contains("iiii"));
+    machine.seed("i-1", "");
+    machine.boot();
+    assert!(machine.journal().contains("instance nocloud/i-1\n"));
+}
+
 /// A service that answers with these files, unless it is down, until it is dropped; then its port is closed.
 struct Service {
     port: u16,
@@ -690,7 +716,7 @@ fn without_a_place_for_facts_everything_is_done() {
 fn without_a_record_people_can_log_in_and_no_script_runs() {
     let machine = Machine::seeded("no-record", "i-1");
     // Nothing can be put in the place of the record.
-    let obstacle = machine.root.join(STATE).join("journal.new");
+    let obstacle = machine.root.join(STATE).join("journal.wisp");
     fs::create_dir_all(&obstacle).unwrap();
     let outcomes = machine.try_boot();
     assert_eq!(codes(&outcomes), [1; 4], "{outcomes:?}");
@@ -707,7 +733,7 @@ fn without_a_record_people_can_log_in_and_no_script_runs() {
 #[test]
 fn a_disk_that_cannot_keep_the_user_data_is_no_silent_cloud() {
     let machine = Machine::seeded("full", "i-1");
-    let obstacle = machine.root.join(STATE).join("user-data.new");
+    let obstacle = machine.root.join(STATE).join("user-data.wisp");
     fs::create_dir_all(&obstacle).unwrap();
     let outcomes = machine.try_boot();
     assert_eq!(codes(&outcomes), [0, 1, 1, 1], "{outcomes:?}");

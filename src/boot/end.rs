@@ -14,10 +14,11 @@ use alloc::string::String;
 const MARKER: &str = ".bootstrap-complete";
 
 /// What Tiny Cloud keeps beside it, which belongs to the instance that it was fetched in.
-const BELONGINGS: [&str; 9] = [
+const BELONGINGS: [&str; 10] = [
     "user-data",
     "user-data.raw",
     "user-data.script",
+    "user-data.command",
     "user-data.lf",
     "meta-data",
     "vendor-data",

@@ -35,12 +35,13 @@ pub(super) fn set_hostname(context: &mut Context<'_>) -> Result<()> {
     let name = name_of_address(name);
     let host = name.split_once('.').map_or(&*name, |(host, _)| host);
     let root = context.root();
+    if context.is_live() {
+        // Whatever becomes of the files.
+        kernel::set_host_name(host)?;
+    }
     tree::make_directories(&format!("{root}/etc"), 0o755)?;
     file::amend(&format!("{root}/etc/hostname"), HOSTS_LIMIT, 0o644, &mut |_| format!("{host}\n"))?;
     file::amend(&format!("{root}/etc/hosts"), HOSTS_LIMIT, 0o644, &mut |old| hosts(old, &name, host))?;
-    if context.is_live() {
-        kernel::set_host_name(host)?;
-    }
     context.say(&format!("this machine is {name}"));
     Ok(())
 }
