@@ -662,11 +662,15 @@ fn a_silent_service_is_waited_for_once() {
     before.write("proc/cmdline", "wisp.metadata_deadline=600\n");
     before.write("etc/network/interfaces", "auto lo\n");
     before.write(&format!("{STATE}/seed/nocloud/meta-data"), &format!("seedfrom: {place}\n"));
-    for phase in [behind.start(&["main"]), before.start(&["boot"])] {
+    let over = Machine::bare("over");
+    over.write("proc/cmdline", &format!("ds=nocloud;s={place} wisp.metadata_deadline=600\n"));
+    over.write("run/wisp/unanswered", "");
+    over.write(&format!("{STATE}/.bootstrap-complete"), "");
+    for (phase, code) in [(behind.start(&["main"]), 1), (before.start(&["boot"]), 1), (over.start(&["final"]), 0)] {
         let output = phase.wait_with_output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         let waited = told.split(", after ").nth(1).unwrap_or_else(|| panic!("{told}")).split(' ').next().unwrap();
-        assert!(output.status.code() == Some(1) && waited.parse::<u32>().unwrap() <= 5, "{told}");
+        assert!(output.status.code() == Some(code) && waited.parse::<u32>().unwrap() <= 5, "{told}");
     }
 }
 

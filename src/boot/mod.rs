@@ -61,9 +61,9 @@ const LOCK_WAIT: Duration = Duration::from_secs(180);
 /// The lock sends no event when it becomes free.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long metadata is waited for where patience helps nobody who waits to log in: behind `early`, when that has waited in
-/// vain, and in front of the network, when a seed on a disk names another one out there. Whoever is there answers in
-/// milliseconds.
+/// How long metadata is waited for where patience helps nobody: in front of the network, when a seed on a disk names another
+/// one out there; behind `early`, when that has waited in vain and people wait to log in, or all there is to learn is which
+/// instance this is. Whoever is there answers in milliseconds.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 
 /// Whether the bootstrap was completed, for whichever instance, where `folder` has the agent's state.
@@ -127,7 +127,8 @@ pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let is_hasty = match phase {
         Phase::Boot => machine.access().is_ok_and(|access| !access.is_remote()),
         Phase::Early => false,
-        Phase::Main | Phase::Final => facts::is_unanswered(root),
+        Phase::Main => facts::is_unanswered(root),
+        Phase::Final => facts::is_unanswered(root) && end::is_complete(&machine.settings.var),
     };
     if is_hasty {
         let own = machine.settings.deadline.unwrap_or(SHORT_WAIT);
