@@ -250,3 +250,26 @@ impl Journal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_behind_one_that_found_no_room_is_its_own() {
+        let folder = std::env::temp_dir().join(format!("wisp-journal-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.to_str().unwrap();
+        let mut journal = Journal::read(path).unwrap();
+        journal.begin("m", Some("i"), &[]).unwrap();
+        journal.note("one", State::Started).unwrap();
+        // What a write leaves that stops in the middle.
+        journal.file.as_ref().unwrap().append(b"one do").unwrap();
+        journal.is_stale = true;
+        journal.note("two", State::Started).unwrap();
+        journal.note("two", State::Done).unwrap();
+        let journal = Journal::read(path).unwrap();
+        assert_eq!((journal.state("one"), journal.state("two")), (Some(State::Started), Some(State::Done)));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
