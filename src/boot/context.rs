@@ -87,6 +87,11 @@ impl<'a> Context<'a> {
         self.machine.root.is_empty()
     }
 
+    /// Nobody is asked from here on, because of `error`.
+    pub fn hush(&mut self, error: Error) {
+        self.silent = Some(error);
+    }
+
     /// Whether there is a cloud to be asked.
     #[must_use]
     pub const fn has_cloud(&self) -> bool {

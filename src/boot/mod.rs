@@ -35,7 +35,7 @@ pub mod status;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::{Level, Log};
-use crate::metadata::Machine;
+use crate::metadata::{Access, Machine};
 use crate::plan::phases;
 use crate::settings::Phase;
 use crate::sys::record::Lock;
@@ -164,19 +164,16 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         Err(error) if error.kind == Kind::Absent => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let (access, lost) = match access {
-        // It would speak of the machine that this runs on, its keys and all.
-        Some(access) if !machine.root.is_empty() && access.is_far() => {
-            let why = "its service speaks of the machine that this runs on, not of the files below --root";
-            (None, Some(Error::refused("ask", why).to(access.verdict.cloud.title)))
-        }
-        access => (access, lost),
-    };
     let tell = |line: &str| log.info(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
     let userdata = seed::read(&machine.settings.var)?;
     let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), userdata, journal);
     context.lost = lost;
+    if !context.is_live() && context.access.is_some_and(Access::is_far) {
+        // It would speak of the machine that this runs on, its keys and all.
+        let why = "its service speaks of the machine that this runs on, not of the files below --root";
+        context.hush(Error::refused("ask the cloud", why));
+    }
     let is_complete = end::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
     let is_new = matches!(standing, Standing::New(_));
