@@ -186,5 +186,5 @@ pub fn forget(root: &str) -> Result<()> {
     for phase in Phase::ALL {
         tree::remove_file(&format!("{root}{FOLDER}/{}.json", phase.name()))?;
     }
-    tree::remove_file(&format!("{root}{FOLDER}/{FACT}")).map(drop)
+    [FACT, UNANSWERED].iter().try_for_each(|name| tree::remove_file(&format!("{root}{FOLDER}/{name}")).map(drop))
 }

@@ -27,6 +27,9 @@ const FACT_LIMIT: usize = 4096;
 /// the system is there after five seconds, and this is what every boot of an outage costs.
 const DOUBT: Duration = Duration::from_secs(10);
 
+/// The same behind `early`, when that has asked in vain: whoever is there by now answers in milliseconds.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What a disk is to this boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -51,7 +54,8 @@ pub fn judge(context: &mut Context<'_>, is_complete: bool) -> (Standing, Option<
     // Nothing is left to be done, and the firmware knows no other machine: an outage need not keep the boot.
     let is_settled = is_complete && is_begun && !has_moved && !machine(context).is_empty();
     if let Some(access) = context.access.filter(|_| is_settled) {
-        access.limit(DOUBT);
+        let is_unanswered = context.phase > Phase::Early && facts::is_unanswered(context.root());
+        access.limit(if is_unanswered { AGAIN } else { DOUBT });
     }
     let told = match name(context) {
         Ok(told) => told,
