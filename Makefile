@@ -64,19 +64,20 @@ SMALL_SHA  = --cfg sha2_backend_soft="compact"
 SMALL_CURVE = --cfg curve25519_dalek_backend="serial"
 # Functions with more than so many bytes of variables stay apart: in a large frame each takes a long address.
 INLINING   = -C llvm-args=-inline-max-stacksize=384
+# A choice among few ways is made by comparisons: 5 KB less than with tables of the ways' addresses, and as fast.
+CHOOSING   = -C llvm-args=-min-jump-table-entries=12
 # In the large program, what its code says again and again becomes functions: 25 KB, for a tenth of the speed of gzip, xz
 # and lz4, and up to a quarter of that of bzip2.
 $(OUT)/wisp: OUTLINING = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=3
 # Functions of the same code become one, where Rust brings the linker that can do it: 6 KB. Nothing here, and nothing that
 # is linked in, compares functions by their addresses.
 LLD        = $(if $(CROSS),,$(firstword $(wildcard $(shell $(COMPILER) --print sysroot)/lib/rustlib/$(ARCH)-*/bin/gcc-ld/ld.lld)))
-FOLDING    = $(if $(LLD),-C link-arg=-B$(dir $(LLD)) -C link-arg=-fuse-ld=lld -C link-arg=-Wl$(,)--icf=all)
-, := ,
+FOLDING    = $(if $(LLD),-C link-arg=-B$(dir $(LLD)) -C link-arg=-fuse-ld=lld -C link-arg=-Xlinker -C link-arg=--icf=all)
 TRIPLE     = $(subst -,_,$(TARGET))
 TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
 BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static \
-	$(INLINING) $(OUTLINING) $(FOLDING) $(SMALL_SHA) $(SMALL_CURVE)' \
+	$(INLINING) $(CHOOSING) $(OUTLINING) $(FOLDING) $(SMALL_SHA) $(SMALL_CURVE)' \
 	CARGO_PROFILE_RELEASE_STRIP=none $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
 	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS)' \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
@@ -117,10 +118,11 @@ build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/serve
 qemu: build build/metadata-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
 
-bench: build build/metadata-server ## wisp against sfdisk and its kin, against curl, against the tool of each compression format
+bench: build build/metadata-server ## wisp against sfdisk and its kin, curl, the tool of each compression format, cloud-init
 	@qemu/bench
 	@benches/crawl
 	@benches/decode
+	@benches/bootstrap
 
 size: build ## bytes against the budget, and the ten largest symbols of each program
 	@$(call weigh,wisp,$(BUDGET_WISP)); $(call weigh,wisp-initramfs,$(BUDGET_WISP_INITRAMFS)); exit $${over:-0}

@@ -9,7 +9,7 @@ use crate::codec::Format;
 use crate::error::{Error, Result};
 use crate::sys::{file, module, node};
 use crate::text::cmdline::Cmdline;
-use crate::text::modules::{FILE_LIMIT, Index, Load};
+use crate::text::modules::{FILE_LIMIT, Index, Load, Name};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
@@ -72,7 +72,7 @@ pub struct Loader<'a> {
     folder: &'a str,
     index: Index<'a>,
     asked: BTreeSet<String>,
-    tried: BTreeSet<&'a str>,
+    tried: BTreeSet<Name<'a>>,
     count: usize,
     failures: Vec<Error>,
 }
@@ -92,7 +92,7 @@ impl<'a> Loader<'a> {
             return;
         }
         for load in self.index.resolve(wanted) {
-            if self.tried.insert(load.path) {
+            if self.tried.insert(Name::of_path(load.path)) {
                 match insert(self.folder, &load) {
                     Ok(()) => self.count = self.count.saturating_add(1),
                     Err(error) => self.failures.push(error),

@@ -87,6 +87,9 @@ struct Module<'a> {
     needs: &'a str,
 }
 
+/// What the lists say about each module, in their order.
+type Lines<'a> = BTreeMap<Name<'a>, Vec<Cow<'a, str>>>;
+
 /// Everything known about the modules of one kernel. Borrows from the texts it was given.
 #[derive(Debug, Default)]
 pub struct Index<'a> {
@@ -96,8 +99,8 @@ pub struct Index<'a> {
     /// Aliases of `modprobe.d`, which win over everything else.
     aliases_configured: Table<'a>,
     /// What stands behind the name in `softdep NAME pre: … post: …`.
-    soft: BTreeMap<Name<'a>, Vec<&'a str>>,
-    options: BTreeMap<Name<'a>, Vec<Cow<'a, str>>>,
+    soft: Lines<'a>,
+    options: Lines<'a>,
     blacklist: BTreeSet<Name<'a>>,
 }
 
@@ -197,7 +200,7 @@ impl<'a> Index<'a> {
     fn add_softdep_line(&mut self, line: &'a str) {
         let mut words = words(line);
         if let (Some("softdep"), Some(name)) = (words.next(), words.next()) {
-            self.soft.entry(Name(name)).or_default().push(after_words(line, 2));
+            self.soft.entry(Name(name)).or_default().push(Cow::Borrowed(after_words(line, 2)));
         }
     }
 

@@ -33,12 +33,11 @@ struct Texts {
 /// Adds the modules of `recipe`, their lists and the configuration to `archive`.
 pub(super) fn add(recipe: &Recipe, archive: &mut Archive<'_>) -> Result<()> {
     let texts = Texts::read(recipe)?;
-    let paths = choose(&texts.index(), recipe)?;
+    let (names, paths) = choose(&texts.index(), recipe)?;
     let target = format!("lib/modules/{}", recipe.kernel);
     for path in &paths {
         archive.add_file(&format!("{target}/{}", path_inside(path)), 0o644, read_module(recipe, path)?)?;
     }
-    let names = set(paths.iter().map(|path| Name::of_path(path)));
     for (name, list) in [
         ("modules.dep", trim_dep(&texts.dep, &names)),
         ("modules.alias", trim_alias(&texts.alias, &names)),
@@ -84,14 +83,19 @@ impl Texts {
     }
 }
 
-/// The paths of all modules that go in, as `modules.dep` writes them.
-fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<BTreeSet<&'a str>> {
+/// The names of all modules that go in, and their paths as `modules.dep` writes them.
+fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>, Vec<&'a str>)> {
     if let Some(name) = recipe.modules.iter().find(|name| !index.contains(name)) {
         let why = format!("kernel {} has no module of that name", recipe.kernel);
         return Err(Error::absent("find", why).to(name.as_str()));
     }
-    let loads = wanted(recipe).flat_map(|name| index.resolve(name));
-    Ok(set(loads.map(|load| load.path)))
+    let (mut names, mut paths) = (BTreeSet::new(), Vec::new());
+    for load in wanted(recipe).flat_map(|name| index.resolve(name)) {
+        if names.insert(Name::of_path(load.path)) {
+            paths.push(load.path);
+        }
+    }
+    Ok((names, paths))
 }
 
 /// All names that were asked for.
@@ -148,18 +152,13 @@ fn trim_softdep(text: &[u8], names: &BTreeSet<Name<'_>>) -> String {
 }
 
 /// What `/init` may be asked for and has not to look for: built-in modules that were wanted or are soft dependencies.
-fn trim_builtin(texts: &Texts, names: &BTreeSet<Name<'_>>, recipe: &Recipe) -> String {
-    let softdep = trim_softdep(&texts.softdep, names);
+fn trim_builtin(texts: &Texts, chosen: &BTreeSet<Name<'_>>, recipe: &Recipe) -> String {
+    let softdep = trim_softdep(&texts.softdep, chosen);
     let soft = lines(softdep.as_bytes()).flat_map(soft_wanted);
-    let wanted = set(wanted(recipe).chain(soft).map(Name));
-    keep(&texts.builtin, |line| wanted.contains(&Name::of_path(line)))
-}
-
-/// One by one: `collect` would sort them first, by a sort that weighs 4 KB for each type.
-fn set<T: Ord>(items: impl Iterator<Item = T>) -> BTreeSet<T> {
-    let mut set = BTreeSet::new();
-    set.extend(items);
-    set
+    // One by one: `collect` would sort them first, by a sort that weighs 4 KB.
+    let mut names = BTreeSet::new();
+    names.extend(wanted(recipe).chain(soft).map(Name));
+    keep(&texts.builtin, |line| names.contains(&Name::of_path(line)))
 }
 
 /// The lines for which `is_kept` holds.
