@@ -121,10 +121,11 @@ build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/serve
 qemu: build build/metadata-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
 
-bench: build build/metadata-server ## wisp against sfdisk and its kin, against curl, against the tool of each compression format
+bench: build build/metadata-server ## wisp against sfdisk and its kin, curl, the tool of each compression format, cloud-init
 	@qemu/bench
 	@benches/crawl
 	@benches/decode
+	@benches/bootstrap
 
 size: build ## bytes against the budget, and the ten largest symbols of each program
 	@$(call weigh,wisp,$(BUDGET_WISP)); $(call weigh,wisp-initramfs,$(BUDGET_WISP_INITRAMFS)); exit $${over:-0}

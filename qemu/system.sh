@@ -6,7 +6,7 @@ CLOUD=          # whose service, of tests/metadata/recorded; `nocloud` has a vol
 OWNER=alpine    # the account that is made and given the keys
 NAME=           # what the instance is called
 SCRIPT_EXIT=0   # with what the user's script ends
-OUTAGE_LIMIT=20 # seconds by which a boot may be longer when no metadata can be had
+OUTAGE_LIMIT=30 # seconds by which a boot may be longer when no metadata can be had; a deadline is two minutes
 LOGIN_LIMIT=30  # seconds that one login may take
 
 # cloud_system NAME CLOUD: the machine has a disk of its own with this system, and is in this cloud.

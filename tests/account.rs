@@ -240,6 +240,17 @@ fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
 }
 
 #[test]
+fn a_root_without_a_file_of_groups_gets_one() {
+    let root = Root::debian("groupless");
+    for name in ["group", "gshadow", "shadow"] {
+        fs::remove_file(root.0.join("etc").join(name)).unwrap();
+    }
+    account::create(root.path(), &Wanted { name: "ann", groups: &["wheel"], ..Wanted::default() }).unwrap();
+    assert_eq!(root.read("etc/group"), "ann:x:1000:\nwheel:x:101:ann\n");
+    assert!(root.read("etc/passwd").ends_with("\nann:*:1000:1000::/home/ann:/bin/sh\n"));
+}
+
+#[test]
 fn without_files_there_are_no_accounts() {
     let root = Root::new("empty");
     let wanted = Wanted { name: "ann", ..Wanted::default() };
@@ -375,6 +386,17 @@ fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
     let second = host::renew(root.path()).unwrap().unwrap();
     assert_ne!(second.public, Some(line), "another one for another instance");
     assert_eq!(host::renew(Root::new("no-sshd").path()).unwrap(), None);
+}
+
+#[test]
+fn keys_of_another_system_stay() {
+    let root = with_sshd("elsewhere", "HostKey /etc/ssh/ssh_host_ed25519_key\nHostKey /keys/rsa\n");
+    // A link of this root that means another place of this root; to whoever looks from outside, it is his own.
+    root.write("outside/rsa", "theirs");
+    let outside = root.0.join("outside");
+    symlink(&outside, root.0.join("keys")).unwrap();
+    host::renew(root.path()).unwrap();
+    assert_eq!(root.read("outside/rsa"), "theirs");
 }
 
 #[test]

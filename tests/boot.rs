@@ -5,13 +5,16 @@
 #![cfg(feature = "full")]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use miniserde::json::{self, Value};
+use wisp::sys::record::Lock;
 
 /// A machine's files, gone when the test is over.
 struct Machine {
@@ -91,24 +94,34 @@ impl Machine {
         self.root.join(path).exists()
     }
 
-    fn wisp(&self, words: &[&str]) -> Outcome {
+    fn start(&self, words: &[&str]) -> Child {
         let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
         let mut command = Command::new(program);
         command.args(words).arg("--root").arg(&self.root).stdin(Stdio::null()).env_remove("CLOUD");
-        let output = command.output().unwrap();
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn wisp(&self, words: &[&str]) -> Outcome {
+        let output = self.start(words).wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
     /// All four phases, each of which must work.
     fn boot(&self) -> Vec<Outcome> {
+        let outcomes = self.try_boot();
+        assert_eq!(codes(&outcomes), [0; 4], "{outcomes:?}");
+        outcomes
+    }
+
+    /// All four phases.
+    fn try_boot(&self) -> Vec<Outcome> {
         fs::remove_dir_all(self.root.join("run")).ok();
-        let run = |phase| {
-            let outcome = self.wisp(&[phase]);
-            assert_eq!(outcome.code, Some(0), "{phase}: {outcome:?}");
-            outcome
-        };
-        PHASES.map(run).into()
+        PHASES.map(|phase| self.wisp(&[phase])).into()
+    }
+
+    fn remove(&self, path: &str) {
+        fs::remove_file(self.root.join(path)).unwrap();
     }
 
     fn journal(&self) -> String {
@@ -145,6 +158,10 @@ impl Machine {
         lines.sort();
         lines
     }
+}
+
+fn codes(outcomes: &[Outcome]) -> Vec<i32> {
+    outcomes.iter().map(|outcome| outcome.code.unwrap()).collect()
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -194,7 +211,9 @@ fn a_phase_that_runs_twice_in_a_first_boot_does_nothing_twice() {
         assert_eq!(machine.wisp(&[phase]).code, Some(0));
         let before = machine.picture();
         let again = machine.wisp(&[phase]);
-        let is_quiet = |mark: &&str| mark.ends_with(": done before") || mark.contains("set_ephemeral_network");
+        // What a boot undoes, and what user-data may still change.
+        let is_again = |mark: &str| mark.contains("set_ephemeral_network") || mark.contains("create_default_user");
+        let is_quiet = |mark: &&str| mark.ends_with(": done before") || is_again(mark);
         assert!(again.code == Some(0) && again.marks().iter().all(is_quiet), "{again:?}");
         assert_eq!(machine.picture(), before, "{phase}");
     }
@@ -241,22 +260,53 @@ fn without_a_cloud_the_machine_is_known_by_its_firmware() {
     assert!(machine.boot()[0].marks().contains(&"++ expand_root: done"));
 }
 
-/// A service that answers with these files until it is dropped; then its port is closed.
+#[test]
+fn a_serial_number_that_names_a_seed_is_not_told_to_everybody() {
+    let machine = Machine::bare("serial");
+    machine.write("seeds/meta-data", "hostname: web\n");
+    machine.write("sys/class/dmi/id/product_serial", "ds=nocloud;s=/seeds/;k=http://10.0.0.1/?secret\n");
+    machine.boot();
+    assert!(machine.journal().contains("instance machine/4c4c4544-0001\n"));
+    let mut files = ["boot", "early", "main", "final"].map(|phase| format!("run/wisp/{phase}.json")).to_vec();
+    files.extend(["run/wisp/instance".into(), format!("{STATE}/.bootstrap-complete")]);
+    for file in files {
+        assert!(!machine.read(&file).contains("secret"), "{file}");
+    }
+}
+
+#[test]
+fn an_identity_without_end_is_not_taken_down() {
+    let machine = Machine::seeded("endless", &"i".repeat(5000));
+    for phase in PHASES {
+        machine.wisp(&[phase]);
+    }
+    assert!(!machine.journal().contains("iiii"));
+    machine.seed("i-1", "");
+    machine.boot();
+    assert!(machine.journal().contains("instance nocloud/i-1\n"));
+}
+
+/// A service that answers with these files, unless it is down, until it is dropped; then its port is closed.
 struct Service {
     port: u16,
-    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    stop: Arc<AtomicBool>,
+    is_down: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Service {
     fn start(instance: &'static str) -> Self {
+        Self::with(instance, "#!/bin/sh\n")
+    }
+
+    fn with(instance: &'static str, userdata: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let seen = stop.clone();
+        let (stop, is_down) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (ended, down) = (stop.clone(), is_down.clone());
         let thread = std::thread::spawn(move || {
             for stream in listener.incoming() {
-                if seen.load(std::sync::atomic::Ordering::SeqCst) {
+                if ended.load(Ordering::SeqCst) {
                     return;
                 }
                 let mut stream = stream.unwrap();
@@ -265,10 +315,14 @@ impl Service {
                 let line = String::from_utf8_lossy(&request[..count]).into_owned();
                 let body = match line.split(' ').nth(1) {
                     Some(path) if path.ends_with("/meta-data") => format!("instance-id: {instance}\nhostname: far\n"),
-                    Some(path) if path.ends_with("/user-data") => "#!/bin/sh\n".to_owned(),
+                    Some(path) if path.ends_with("/user-data") => userdata.to_owned(),
                     _ => String::new(),
                 };
-                let status = if body.is_empty() { "404 Not Found" } else { "200 OK" };
+                let (status, body) = match body.is_empty() {
+                    _ if down.load(Ordering::SeqCst) => ("503 Service Unavailable", String::new()),
+                    true => ("404 Not Found", body),
+                    false => ("200 OK", body),
+                };
                 let _ = write!(
                     stream,
                     "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -276,13 +330,23 @@ impl Service {
                 );
             }
         });
-        Self { port, stop, thread: Some(thread) }
+        Self { port, stop, is_down, thread: Some(thread) }
+    }
+
+    fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    /// Has `machine` look for its seed here.
+    fn serve(&self, machine: &Machine) {
+        let line = format!("ds=nocloud;s=http://127.0.0.1:{}/ wisp.metadata_deadline=1\n", self.port);
+        machine.write("proc/cmdline", &line);
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.stop.store(true, Ordering::SeqCst);
         let _ = std::net::TcpStream::connect(("127.0.0.1", self.port));
         self.thread.take().unwrap().join().unwrap();
     }
@@ -292,8 +356,7 @@ impl Drop for Service {
 fn a_service_that_does_not_answer_is_no_new_instance() {
     let machine = Machine::bare("silent");
     let service = Service::start("i-far");
-    let port = service.port;
-    machine.write("proc/cmdline", &format!("ds=nocloud;s=http://127.0.0.1:{port}/ wisp.metadata_deadline=1\n"));
+    service.serve(&machine);
     machine.boot();
     assert!(machine.journal().contains("instance nocloud/i-far\n"));
     drop(service);
@@ -308,9 +371,8 @@ fn a_service_that_does_not_answer_is_no_new_instance() {
 fn a_first_boot_without_an_answer_is_finished_by_the_next_one() {
     let machine = Machine::bare("late");
     let service = Service::start("i-far");
-    let port = service.port;
+    service.serve(&machine);
     drop(service);
-    machine.write("proc/cmdline", &format!("ds=nocloud;s=http://127.0.0.1:{port}/ wisp.metadata_deadline=1\n"));
     let codes: Vec<_> = PHASES.iter().map(|phase| machine.wisp(&[phase]).code).collect();
     assert_eq!(codes, [0, 1, 1, 1].map(Some), "what needs no answer works, and nothing is taken for complete");
     assert_eq!(text(&machine.status(), "status"), "error");
@@ -322,7 +384,7 @@ fn a_first_boot_without_an_answer_is_finished_by_the_next_one() {
     machine.seed("i-far", "#!/bin/sh\n");
     let outcomes = machine.boot();
     assert!(outcomes[2].marks().contains(&"++ set_hostname: done"), "{outcomes:?}");
-    assert!(outcomes[2].marks().contains(&"-- create_default_user: done before"), "{outcomes:?}");
+    assert!(outcomes[2].marks().contains(&"-- set_host_keys: done before"), "{outcomes:?}");
 }
 
 #[test]
@@ -459,4 +521,344 @@ fn what_is_no_record_and_no_text_is_told() {
     let outcome = machine.wisp(&["main"]);
     assert!(outcome.code == Some(1) && outcome.err.contains("etc/hosts: it is no UTF-8"), "{outcome:?}");
     assert!(outcome.marks().contains(&"++ set_ssh_keys: done"), "the keys are installed all the same: {outcome:?}");
+}
+
+const AZURE: &str = "7783-7084-3265-9085-8269-3286-77\n";
+
+#[test]
+fn an_identity_that_firmware_spells_otherwise_is_the_same() {
+    let machine = Machine::bare("spelling");
+    machine.write("sys/class/dmi/id/chassis_asset_tag", AZURE);
+    machine.firmware("45e12aec-dcd1-b213-94ed-01234567890a");
+    assert_eq!(machine.wisp(&["boot"]).code, Some(0));
+    assert!(machine.journal().contains("instance azure/45e12aec-dcd1-b213-94ed-01234567890a\n"), "nobody was asked");
+    assert_eq!(machine.wisp(&["bootstrap", "complete"]).code, Some(0));
+    let before = machine.picture();
+    for uuid in ["EC2AE145-D1DC-13B2-94ED-01234567890A", "45E12AEC-DCD1-B213-94ED-01234567890A"] {
+        machine.firmware(uuid);
+        assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "{uuid}");
+    }
+    assert_eq!(machine.picture(), before);
+    machine.firmware("45e12aec-dcd1-b213-94ed-01234567890b");
+    assert!(machine.wisp(&["boot"]).err.contains("is now in azure/45e12aec-dcd1-b213-94ed-01234567890b"));
+}
+
+#[test]
+fn an_instance_that_moves_to_another_machine_is_told_and_remembered() {
+    let machine = Machine::seeded("moved", "i-1");
+    machine.boot();
+    machine.firmware("4c4c4544-0002");
+    let outcomes = machine.boot();
+    assert!(outcomes[0].err.contains("nocloud/i-1 as before, and the firmware is another one's"), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| outcome.marks().is_empty()), "{outcomes:?}");
+    assert!(machine.boot().iter().all(|outcome| !outcome.err.contains("as before")), "told once");
+    // What named it is gone, and it is where it was when it was named.
+    fs::remove_dir_all(machine.root.join(STATE).join("seed")).unwrap();
+    assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()));
+}
+
+#[test]
+fn a_seed_without_a_name_is_known_by_the_machine_and_not_by_its_own_place() {
+    let machine = Machine::bare("nameless");
+    machine.write("sys/class/dmi/id/product_serial", "ds=nocloud;h=web;password=hunter2\n");
+    machine.boot();
+    assert_eq!(machine.read("etc/hostname"), "web\n");
+    assert!(machine.journal().contains("instance machine/4c4c4544-0001\n"));
+    machine.write("sys/class/dmi/id/product_serial", "ds=nocloud;h=db\n");
+    assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "what it is told is not who it is");
+
+    // Where the firmware tells nothing else, a copy of the disk is not told from the disk: its keys are not kept.
+    machine.remove("sys/class/dmi/id/product_uuid");
+    machine.wisp(&["bootstrap", "incomplete"]);
+    fs::remove_file(machine.root.join(STATE).join("journal")).unwrap();
+    machine.boot();
+    assert_eq!(machine.read(&format!("{STATE}/.bootstrap-complete")), "machine/\n");
+    machine.wisp(&["bootstrap", "incomplete"]);
+    assert!(machine.boot()[2].marks().contains(&"++ set_host_keys: done"));
+}
+
+#[test]
+fn what_early_asked_in_vain_is_asked_again_before_anything_is_decided_by_it() {
+    let machine = Machine::bare("up");
+    let service = Service::with("i-far", "#alpine-config\nuser: bob\n");
+    service.serve(&machine);
+    service.set_down(true);
+    assert_eq!(["boot", "early"].map(|phase| machine.wisp(&[phase]).code), [Some(0), Some(1)]);
+    assert!(machine.has("run/wisp/unanswered") && !machine.has("run/wisp/instance"), "nothing was learned");
+    service.set_down(false);
+    let main = machine.wisp(&["main"]);
+    assert_eq!((main.code, main.marks()[1]), (Some(0), "++ save_userdata: done"), "{main:?}");
+    assert!(main.err.contains("made bob") && !machine.read("etc/passwd").contains("ann"), "{main:?}");
+    let last = machine.wisp(&["final"]);
+    assert_eq!((last.code, last.marks()[0]), (Some(0), "++ userdata_runcmd: starting"), "{last:?}");
+    assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n");
+}
+
+#[test]
+fn what_main_asked_in_vain_is_asked_again_at_the_end() {
+    let machine = Machine::bare("end");
+    let service = Service::start("i-far");
+    service.serve(&machine);
+    service.set_down(true);
+    assert_eq!(PHASES[..3].iter().map(|phase| machine.wisp(&[phase]).code.unwrap()).collect::<Vec<_>>(), [0, 1, 1]);
+    service.set_down(false);
+    let last = machine.wisp(&["final"]);
+    assert_eq!(last.code, Some(0), "{last:?}");
+    for mark in
+        ["++ save_userdata: done", "++ set_ssh_keys: done", "-- set_host_keys: done before", "++ run_userdata: done"]
+    {
+        assert!(last.marks().contains(&mark), "{last:?}");
+    }
+    assert_eq!((text(&machine.status(), "status"), machine.read("etc/hostname")), ("done", "far\n".into()));
+}
+
+#[test]
+fn user_data_that_comes_a_boot_later_names_its_user_all_the_same() {
+    let machine = Machine::bare("later");
+    let service = Service::with("i-far", "#alpine-config\nuser: bob\nssh_authorized_keys: [ssh-ed25519 AAAA]\n");
+    service.serve(&machine);
+    service.set_down(true);
+    assert_eq!(codes(&machine.try_boot()), [0, 1, 1, 1]);
+    service.set_down(false);
+    machine.boot();
+    assert!(machine.read("etc/passwd").contains("\nbob:"));
+    assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n");
+}
+
+#[test]
+fn a_clone_that_could_not_be_seen_by_early_is_seen_by_main() {
+    let machine = Machine::bare("unseen");
+    let service = Service::start("i-1");
+    service.serve(&machine);
+    machine.boot();
+    drop(service);
+    let service = Service::start("i-2");
+    service.serve(&machine);
+    service.set_down(true);
+    fs::remove_dir_all(machine.root.join("run")).unwrap();
+    for phase in ["boot", "early"] {
+        let outcome = machine.wisp(&[phase]);
+        assert!(outcome.code == Some(0) && outcome.marks().is_empty(), "{outcome:?}");
+    }
+    service.set_down(false);
+    let main = machine.wisp(&["main"]);
+    assert!(main.err.contains("this disk was in nocloud/i-1 and is now in nocloud/i-2"), "{main:?}");
+    for mark in ["++ expand_root: done", "++ save_userdata: done", "++ set_host_keys: done"] {
+        assert!(main.marks().contains(&mark), "{main:?}");
+    }
+    assert_eq!(machine.wisp(&["final"]).code, Some(0));
+}
+
+/// Who logs in waits for the phases, and for a silent service only once: in `early`, which has a network.
+#[test]
+fn a_silent_service_is_waited_for_once() {
+    let service = Service::start("i-far");
+    let place = format!("http://127.0.0.1:{}/", service.port);
+    drop(service);
+    let behind = Machine::bare("behind");
+    behind.write("proc/cmdline", &format!("ds=nocloud;s={place} wisp.metadata_deadline=600\n"));
+    behind.write("run/wisp/unanswered", "");
+    let before = Machine::bare("before");
+    before.write("proc/cmdline", "wisp.metadata_deadline=600\n");
+    before.write("etc/network/interfaces", "auto lo\n");
+    before.write(&format!("{STATE}/seed/nocloud/meta-data"), &format!("seedfrom: {place}\n"));
+    let over = Machine::bare("over");
+    over.write("proc/cmdline", &format!("ds=nocloud;s={place} wisp.metadata_deadline=600\n"));
+    over.write("run/wisp/unanswered", "");
+    over.write(&format!("{STATE}/.bootstrap-complete"), "");
+    for (phase, code) in [(behind.start(&["main"]), 1), (before.start(&["boot"]), 1), (over.start(&["final"]), 0)] {
+        let output = phase.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        let waited = told.split(", after ").nth(1).unwrap_or_else(|| panic!("{told}")).split(' ').next().unwrap();
+        assert!(output.status.code() == Some(code) && waited.parse::<u32>().unwrap() <= 5, "{told}");
+    }
+}
+
+#[test]
+fn main_by_hand_in_front_of_early_does_what_early_does() {
+    let machine = Machine::bare("hand");
+    machine.seed("i-1", "#alpine-config\nuser: bob\n");
+    for phase in ["boot", "main", "early", "main", "final"] {
+        assert_eq!(machine.wisp(&[phase]).code, Some(0), "{phase}");
+    }
+    let names = machine.read("etc/passwd");
+    assert!(names.contains("\nbob:") && !names.contains("\nann:"), "{names}");
+    assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n");
+}
+
+#[test]
+fn a_phase_waits_for_another_one() {
+    let machine = Machine::seeded("busy", "i-1");
+    fs::create_dir_all(machine.root.join("run/wisp")).unwrap();
+    let path = machine.root.join("run/wisp/lock");
+    let lock = Lock::take(path.to_str().unwrap()).unwrap().unwrap();
+    let mut boot = machine.start(&["boot"]);
+    let mut lines = BufReader::new(boot.stderr.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "another phase still runs: waiting for its end");
+    assert!(!machine.has(&format!("{STATE}/journal")), "nothing is done meanwhile");
+    drop(lock);
+    assert!(lines.any(|line| line.unwrap().contains("++ expand_root: done")));
+    assert!(boot.wait().unwrap().success());
+}
+
+#[test]
+fn without_a_place_for_facts_everything_is_done() {
+    let machine = Machine::seeded("no-run", "i-1");
+    machine.write("run", "");
+    machine.write("var/log", "");
+    let outcomes = PHASES.map(|phase| machine.wisp(&[phase]));
+    assert_eq!(codes(&outcomes), [0; 4], "{outcomes:?}");
+    assert!(outcomes[2].err.contains("run/wisp/main.json"), "it is told: {outcomes:?}");
+    assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n");
+}
+
+#[test]
+fn without_a_record_people_can_log_in_and_no_script_runs() {
+    let machine = Machine::seeded("no-record", "i-1");
+    // Nothing can be put in the place of the record.
+    let obstacle = machine.root.join(STATE).join("journal.wisp");
+    fs::create_dir_all(&obstacle).unwrap();
+    let outcomes = machine.try_boot();
+    assert_eq!(codes(&outcomes), [1; 4], "{outcomes:?}");
+    assert!(outcomes[2].marks().contains(&"++ create_default_user: done"), "{outcomes:?}");
+    assert!(outcomes[2].marks().contains(&"++ set_ssh_keys: done"), "{outcomes:?}");
+    assert!(outcomes[3].marks().contains(&"++ run_userdata: failed"), "{outcomes:?}");
+    let status = machine.wisp(&["status"]);
+    assert!(status.code == Some(1) && status.out.contains("error: journal: "), "{status:?}");
+    assert!(outcomes[3].marks().contains(&"++ bootstrap_complete: failed"), "{outcomes:?}");
+    fs::remove_dir(obstacle).unwrap();
+    assert!(machine.boot()[3].marks().contains(&"++ run_userdata: done"));
+}
+
+#[test]
+fn a_disk_that_cannot_keep_the_user_data_is_no_silent_cloud() {
+    let machine = Machine::seeded("full", "i-1");
+    let obstacle = machine.root.join(STATE).join("user-data.wisp");
+    fs::create_dir_all(&obstacle).unwrap();
+    let outcomes = machine.try_boot();
+    assert_eq!(codes(&outcomes), [0, 1, 1, 1], "{outcomes:?}");
+    for mark in ["++ save_userdata: failed", "++ set_hostname: done", "++ set_ssh_keys: done"] {
+        assert!(outcomes[2].marks().contains(&mark), "{outcomes:?}");
+    }
+    fs::remove_dir(obstacle).unwrap();
+    assert!(machine.boot()[3].marks().contains(&"++ run_userdata: done"));
+}
+
+#[test]
+fn a_record_that_is_none_is_an_error_that_ends_and_can_be_mended() {
+    let machine = Machine::seeded("broken", "i-1");
+    machine.write(&format!("{STATE}/journal"), "wisp journal 2\n");
+    assert_eq!(codes(&machine.try_boot()), [5; 4]);
+    let status = machine.wisp(&["status", "--wait"]);
+    assert_eq!(status.code, Some(1));
+    assert!(status.out.contains("error: main: read the journal") && status.out.contains("bootstrap incomplete"));
+    assert_eq!(machine.wisp(&["bootstrap", "incomplete"]).code, Some(0));
+    machine.boot();
+    assert_eq!(text(&machine.status(), "status"), "done");
+}
+
+#[test]
+fn of_a_record_everything_that_is_sound_counts() {
+    let machine = Machine::seeded("sound", "i-1");
+    assert_eq!(PHASES[..3].iter().map(|phase| machine.wisp(&[phase]).code.unwrap()).collect::<Vec<_>>(), [0, 0, 0]);
+    let path = machine.root.join(STATE).join("journal");
+    let journal = fs::read(&path).unwrap();
+    let long = "set_hostname failed\nset_hostname done\n".repeat(1000);
+    for (behind, is_kept) in [
+        (&b"future_action started\nrun_userdata paused\nseal 1 2 3\nalone\n"[..], true),
+        (b"run_userdata star", false),
+        (b"set_hostname failed\0\0\0\0", false),
+        (b"\xff\xfe\nset_hostname failed\n", false),
+        (long.as_bytes(), false),
+    ] {
+        fs::write(&path, [&journal, behind].concat()).unwrap();
+        let last = machine.wisp(&["final"]);
+        assert_eq!((last.code, last.marks()[1]), (Some(0), "++ run_userdata: done"), "{last:?}");
+        let now = machine.journal();
+        assert!(now.ends_with("\nrun_userdata started\nrun_userdata done\n") && now.len() < 1024, "{now}");
+        assert!(now.contains("\nset_hostname done\n") && !now.contains("set_hostname failed"), "{now}");
+        assert_eq!(now.contains("\nseal 1 2 3\n"), is_kept, "{now}");
+        machine.remove(&format!("{STATE}/.bootstrap-complete"));
+    }
+}
+
+/// Power goes between any two of the steps by which a disk forgets the instance it was in.
+#[test]
+fn forgetting_an_instance_can_be_cut_off_anywhere() {
+    let machine = Machine::seeded("forget", "i-1");
+    for cut in 0..5 {
+        machine.seed("i-1", "#!/bin/sh\necho first\n");
+        machine.boot();
+        machine.seed("i-2", "");
+        let steps: [&dyn Fn(); 4] = [
+            &|| machine.remove(&format!("{STATE}/.bootstrap-complete")),
+            &|| machine.remove(&format!("{STATE}/user-data")),
+            &|| machine.write(&format!("{STATE}/journal.wisp"), "wisp journal 1\nmach"),
+            &|| {
+                machine
+                    .write(&format!("{STATE}/journal"), "wisp journal 1\nmachine 4c4c4544-0001\ninstance nocloud/i-2\n")
+            },
+        ];
+        steps[..cut].iter().for_each(|step| step());
+        let outcomes = machine.boot();
+        assert!(outcomes[2].marks().contains(&"++ set_host_keys: done"), "{cut}: {outcomes:?}");
+        assert!(outcomes[2].marks().contains(&"++ missing_userdata: done"), "{cut}: nothing of i-1 is left");
+        assert_eq!(machine.read(&format!("{STATE}/.bootstrap-complete")), "nocloud/i-2\n");
+    }
+}
+
+/// The owner has said `incomplete`, and power goes in between; or the disk wakes up in another instance.
+#[test]
+fn incomplete_keeps_what_this_machine_is_known_by_and_no_other() {
+    let machine = Machine::seeded("incomplete", "i-1");
+    machine.boot();
+    let record = "wisp journal 1\nmachine 4c4c4544-0001\ninstance nocloud/i-1\nset_host_keys done\n";
+    assert_eq!(machine.wisp(&["bootstrap", "incomplete"]).code, Some(0));
+    assert_eq!(machine.journal(), record);
+    let kept = "-- set_host_keys: done before";
+    assert!(machine.boot()[2].marks().contains(&kept));
+    machine.write(&format!("{STATE}/journal"), record);
+    assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "cut off: it is complete as it was");
+    machine.wisp(&["bootstrap", "incomplete"]);
+    machine.seed("i-2", "");
+    assert!(machine.boot()[2].marks().contains(&"++ set_host_keys: done"));
+}
+
+#[test]
+fn a_clone_of_a_disk_that_is_half_done_begins_anew() {
+    for (name, phases) in [("half", 3), ("third", 1)] {
+        let machine = Machine::seeded(name, "i-1");
+        PHASES[..phases].iter().for_each(|phase| assert_eq!(machine.wisp(&[phase]).code, Some(0)));
+        machine.seed("i-2", "#!/bin/sh\n");
+        let outcomes = machine.boot();
+        assert!(outcomes[0].marks().contains(&"++ expand_root: done"), "{outcomes:?}");
+        assert!(outcomes[2].marks().contains(&"++ set_host_keys: done"), "{outcomes:?}");
+    }
+    // One that never learned which instance it was in, in another machine and in the same one.
+    for (uuid, mark) in
+        [("4c4c4544-0002", "++ set_host_keys: done"), ("4c4c4544-0001", "-- set_host_keys: done before")]
+    {
+        let machine = Machine::bare("pending");
+        machine.write("etc/wisp.conf", "CLOUD=clowd\nCLOUD_USER=ann\n");
+        assert_eq!(codes(&machine.try_boot()), [0, 1, 1, 1]);
+        machine.write("etc/wisp.conf", "CLOUD_USER=ann\n");
+        machine.firmware(uuid);
+        machine.seed("i-1", "");
+        let outcomes = machine.boot();
+        assert!(outcomes[2].marks().contains(&mark), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn the_users_own_work_that_failed_is_not_called_done() {
+    let machine = Machine::seeded("failed", "i-1");
+    PHASES[..3].iter().for_each(|phase| assert_eq!(machine.wisp(&[phase]).code, Some(0)));
+    let journal = machine.journal();
+    machine.write(&format!("{STATE}/journal"), &format!("{journal}run_userdata started\nrun_userdata failed\n"));
+    machine.seed("i-1", "#!/bin/sh\necho mended\n");
+    let last = machine.wisp(&["final"]);
+    assert_eq!((last.code, last.marks()[0]), (Some(0), "-- run_userdata: failed before"), "{last:?}");
+    machine.wisp(&["bootstrap", "incomplete"]);
+    assert!(machine.boot()[3].marks().contains(&"++ run_userdata: done"), "the owner has it run again");
+    assert_eq!(machine.read(&format!("{STATE}/user-data")), "#!/bin/sh\necho mended\n");
 }

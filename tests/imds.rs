@@ -299,13 +299,16 @@ fn user_data_is_saved_unpacked_and_for_root_alone() {
     fs::create_dir_all(machine.0.join("etc")).unwrap();
     fs::write(machine.0.join("etc/wisp.conf"), format!("TINY_CLOUD_VAR={}/a/b\n", machine.0.display())).unwrap();
     assert_eq!(machine.imds(&["--save"]).0, 0);
-    assert_eq!(fs::metadata(machine.0.join("a/b")).unwrap().permissions().mode() & 0o7777, 0o700);
+    assert_eq!(fs::metadata(machine.0.join("a/b")).unwrap().permissions().mode() & 0o7777, 0o755);
     fs::remove_dir_all(machine.0.join("etc")).unwrap();
-    // Damaged user-data leaves what was saved before.
+    // Damaged user-data leaves what was saved before, and is kept as it came for whoever wants to know what it was.
     fs::write(machine.0.join("var/lib/cloud/seed/nocloud/user-data"), &packed[..packed.len() - 1]).unwrap();
     let (code, _, err) = machine.imds(&["--save"]);
     assert_eq!((code, err.lines().count()), (5, 1), "{err}");
     assert_eq!(fs::read(&path).unwrap(), b"#!/bin/sh\n# packed\n");
+    let raw = path.with_extension("raw");
+    assert_eq!(fs::read(&raw).unwrap(), packed[..packed.len() - 1]);
+    assert_eq!(fs::metadata(&raw).unwrap().permissions().mode() & 0o7777, 0o600);
     let names: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "no temporary file stays: {names:?}");
+    assert_eq!(names.len(), 3, "no temporary file stays: {names:?}");
 }

@@ -241,6 +241,17 @@ fn commands_are_run_in_order_and_a_bad_one_stops_none() {
     }
 }
 
+/// The arguments of a process are for everybody to read.
+#[test]
+fn a_line_of_commands_is_in_no_list_of_processes() {
+    let place = Place::live("argv");
+    let text = "#alpine-config\nruncmd:\n- \": secret; tr '\\\\0' ' ' < /proc/$$/cmdline; stat -c %a $0\"\n";
+    place.act("userdata_runcmd", text).unwrap();
+    let said = place.read("var/log/user-data.log");
+    assert!(said.starts_with("/bin/sh /") && said.ends_with("user-data.command 600\n"), "{said}");
+    assert!(!said.contains("secret") && !place.folder.join("var/lib/cloud/user-data.command").exists());
+}
+
 #[test]
 fn a_config_that_cannot_be_understood_is_told_once() {
     let place = Place::tree("damaged");
@@ -319,7 +330,15 @@ fn files_are_written_below_the_root() {
         ("{path: etc/f, owner: 'ann:none'}", "etc/group: there is no none"),
         ("{path: etc/passwd/f}", "etc/passwd)"),
         ("{path: loop}", "it is a link without end"),
+        ("{path: shared/out}", "shared/out: it is a link that others than root can change"),
+        ("{path: shared/up/log}", "shared/up: it is a link that others than root can change"),
     ] {
+        if !place.folder.join("shared").is_dir() {
+            fs::create_dir(place.folder.join("shared")).unwrap();
+            fs::set_permissions(place.folder.join("shared"), fs::Permissions::from_mode(0o1777)).unwrap();
+            symlink("../etc/log", place.folder.join("shared/out")).unwrap();
+            symlink("../etc", place.folder.join("shared/up")).unwrap();
+        }
         if !place.folder.join("loop").is_symlink() {
             symlink("loop", place.folder.join("loop")).unwrap();
         }

@@ -84,6 +84,10 @@ fn merge(
     let is_sound = found.as_ref().is_none_or(|(_, facts)| facts.mode & mask == 0 && facts.owner.uid == owner.uid);
     let mut content = found.map_or_else(Vec::new, |(content, _)| content);
     let added = add(&mut content, keys);
+    if content.len() > FILE_LIMIT {
+        // Nobody would read it again.
+        return Err(Error::refused("add keys to", "there are too many of them").to(folder.path(name)));
+    }
     if added > 0 || !is_sound {
         folder.write(name, &content, mode, owner)?;
     }
@@ -92,20 +96,23 @@ fn merge(
 
 /// Adds the keys whose bodies are not there; how many.
 fn add(content: &mut Vec<u8>, keys: &[Key]) -> usize {
-    let mut added = 0_usize;
+    let lines = content.split(|byte| *byte == b'\n').filter_map(|line| core::str::from_utf8(line).ok());
+    let mut known: Vec<&str> = lines.filter_map(key::body).collect();
+    let mut new: Vec<&Key> = Vec::new();
     for key in keys {
-        let lines = content.split(|byte| *byte == b'\n').filter_map(|line| core::str::from_utf8(line).ok());
-        if lines.filter_map(key::body).any(|body| body == key.body()) {
-            continue;
+        if !known.contains(&key.body()) {
+            known.push(key.body());
+            new.push(key);
         }
+    }
+    for key in &new {
         if !content.is_empty() && !content.ends_with(b"\n") {
             content.push(b'\n');
         }
         content.extend_from_slice(key.line.as_bytes());
         content.push(b'\n');
-        added = added.saturating_add(1);
     }
-    added
+    new.len()
 }
 
 #[cfg(test)]
@@ -130,6 +137,26 @@ mod tests {
         for there in [KEY.into(), alloc::format!("no-pty {KEY} old\nodd"), alloc::format!(" {KEY} other name\r\n")] {
             assert_eq!(after(&there), (0, there));
         }
+    }
+
+    #[test]
+    fn many_keys_are_added_and_too_many_leave_the_file_as_it_is() {
+        let key = |number: u32, comment: usize| {
+            let blob = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20", &number.to_be_bytes().repeat(8)[..]].concat();
+            let line = alloc::format!("ssh-ed25519 {} {}", crate::text::base64::encode(&blob), "c".repeat(comment));
+            Key::parse(&line, false).unwrap()
+        };
+        let path = std::env::temp_dir().join(alloc::format!("wisp-keys-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let folder = Folder::open("", path.to_str().unwrap()).unwrap().unwrap();
+        let user = folder.facts().unwrap().owner;
+        let merge = |keys: &[Key]| merge(&folder, "keys", keys, user, (0o600, ANYTHING, user));
+        let many: Vec<Key> = (0..4096).map(|number| key(number, 0)).collect();
+        assert_eq!((merge(&many).unwrap(), merge(&many).unwrap()), (4096, 0));
+        let long: Vec<Key> = (5000..5300).map(|number| key(number, 16_000)).collect();
+        assert_eq!(merge(&long).unwrap_err().kind, crate::error::Kind::Refused);
+        assert_eq!(merge(&[key(9999, 0)]).unwrap(), 1, "it can still be read");
+        std::fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

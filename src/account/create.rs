@@ -8,7 +8,7 @@ use super::table::{add_member, find, has_number, lines, number, put};
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock, parse, read};
 use crate::error::{Error, Result};
 use crate::sys::clock;
-use crate::sys::folder::{Facts, Folder, Owner};
+use crate::sys::folder::{Facts, Folder, Owner, Thing};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -44,7 +44,8 @@ pub struct Wanted<'a> {
 }
 
 /// The files that know accounts, in the order in which they are written.
-const TABLES: [&str; 4] = ["group", "gshadow", "shadow", PASSWD];
+const TABLES: [&str; 4] = [GROUP, "gshadow", "shadow", PASSWD];
+const GROUP: &str = "group";
 const PASSWD: &str = "passwd";
 
 /// One of them.
@@ -65,6 +66,11 @@ impl Tables {
             if let Some((text, facts)) = etc.read(name, TABLE_LIMIT)? {
                 tables.push(Table { name, text, facts, is_changed: false });
             }
+        }
+        if !tables.iter().any(|table| table.name == GROUP) {
+            // Every account is in one: a root without that file gets it.
+            let facts = Facts { thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0, number: 0 };
+            tables.insert(0, Table { name: GROUP, text: Vec::new(), facts, is_changed: false });
         }
         Ok(Self(tables))
     }
@@ -132,7 +138,7 @@ fn add(tables: &mut Tables, wanted: &Wanted<'_>, defaults: &[u8], now: u64) -> R
     let gid = add_group(tables, own_group, wanted.is_system, defaults)?;
     for group in wanted.groups {
         add_group(tables, group, true, defaults)?;
-        for table in tables.0.iter_mut().filter(|table| matches!(table.name, "group" | "gshadow")) {
+        for table in tables.0.iter_mut().filter(|table| matches!(table.name, GROUP | "gshadow")) {
             table.is_changed |= add_member(&mut table.text, group, wanted.name);
         }
     }
@@ -154,15 +160,15 @@ fn add(tables: &mut Tables, wanted: &Wanted<'_>, defaults: &[u8], now: u64) -> R
 
 /// The number of the group called `name`, which is made if it is not there.
 fn add_group(tables: &mut Tables, name: &str, is_system: bool, defaults: &[u8]) -> Result<u32> {
-    let gid = match find(tables.text("group"), name) {
+    let gid = match find(tables.text(GROUP), name) {
         Some(line) => {
             number(line, 2).ok_or_else(|| Error::corrupt("understand the group", "its line is broken").to(name))?
         }
         None => {
             // One that is free for a user too, who then has the same.
-            let used = [tables.text("group"), tables.text(PASSWD)];
+            let used = [tables.text(GROUP), tables.text(PASSWD)];
             let gid = Range::of(defaults, "GID", is_system).free(&used)?;
-            tables.put("group", name, &["x:", &format!("{gid}"), ":"]);
+            tables.put(GROUP, name, &["x:", &format!("{gid}"), ":"]);
             gid
         }
     };

@@ -29,9 +29,7 @@ pub(super) fn make(root: &str, account: &Account, mode: u32) -> Result<()> {
     let parent = folder(root, above)?;
     let home = match parent.look(name)? {
         None => parent.make(name, UNFINISHED, Owner::ROOT)?,
-        Some(found)
-            if found.thing == Thing::Folder && found.mode == UNFINISHED && found.owner == Owner::ROOT.possible() =>
-        {
+        Some(found) if found.is_unfinished() => {
             let gone = || Error::absent("fill the home", "it is gone").to(&*account.home);
             parent.enter(name)?.ok_or_else(gone)?
         }

@@ -8,7 +8,7 @@ use super::sshd::{self, Config};
 use crate::error::{Error, Result};
 use crate::sys::folder::{Folder, Owner};
 use crate::sys::program::Program;
-use crate::sys::{file, random, stdio, tree};
+use crate::sys::{file, random, stdio};
 use crate::text::base64;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -68,8 +68,10 @@ pub fn renew(root: &str) -> Result<Option<Renewed>> {
             ssh.remove(&name)?;
         }
     }
-    for path in told.iter().filter(|path| Some(**path) != own) {
-        tree::remove_file(&[root, path].concat())?;
+    for (above, name) in told.iter().filter(|path| Some(**path) != own).filter_map(|path| path.rsplit_once('/')) {
+        if let Some(folder) = Folder::open(root, above)? {
+            folder.remove(name)?;
+        }
     }
     if own.is_none() || told.len() > 1 && has_generator {
         let program = Program { path: GENERATOR, arguments: &["-A"], environment: &[] };

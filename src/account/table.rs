@@ -6,9 +6,10 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-/// The first line of `table` that is about `name`, without its newline.
+/// The first line of `table` that is about `name`, without its newline, be it that of Windows.
 pub(super) fn find<'a>(table: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    lines(table).find(|line| field(line, 0) == name.as_bytes())
+    let found = lines(table).find(|line| field(line, 0) == name.as_bytes());
+    found.map(|line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// The lines of `table`.
@@ -115,6 +116,7 @@ mod tests {
         };
         assert_eq!(with("w:x:1:\nb:x:2:"), (true, "w:x:1:ann\nb:x:2:".into()));
         assert_eq!(with("w:x:1:root\n"), (true, "w:x:1:root,ann\n".into()));
+        assert_eq!(with("w:x:1:\r\nb:x:2:\r\n"), (true, "w:x:1:ann\r\nb:x:2:\r\n".into()));
         for table in ["w:x:1:ann\n", "w:x:1:root,ann,bob\n", "w:x:1\n", "w:x:1::\n", "v:x:1:\n"] {
             assert_eq!(with(table), (false, table.into()));
         }

@@ -91,8 +91,10 @@ pub(super) fn set_host_keys(_context: &mut Context<'_>) -> Result<()> {
 fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     let root = context.root();
     let group = account::admin_group(root)?;
-    // First, since whoever finds the account finds everything of it.
-    account::permit(root, group)?;
+    // First, since whoever finds the account finds everything of it. Rules that cannot be changed keep nobody out.
+    if let Err(error) = account::permit(root, group) {
+        context.warn(&format!("{error}; whether its members become root is for the rules that are there"));
+    }
     let described = context.userdata.account().filter(|described| described.name == name);
     let mut groups = Vec::from([group]);
     let mut wanted = Wanted { name, ..Wanted::default() };
@@ -218,5 +220,16 @@ mod tests {
             assert!(std::fs::metadata(format!("{}/home/alpine", context.root())).unwrap().is_dir());
         });
         assert_eq!(file("etc/group").unwrap(), "root:x:0:\nwheel:x:10:\n", "it is adopted as it is");
+    }
+
+    #[test]
+    fn rules_that_cannot_be_changed_keep_nobody_out() {
+        let file = after("rules", |context| {
+            let folder = format!("{}/etc/sudoers.d", context.root());
+            std::fs::create_dir(&folder).unwrap();
+            std::os::unix::fs::symlink("/nowhere", format!("{folder}/wheel")).unwrap();
+            install_all(context, &[key(Some("ann"), "hers")]).unwrap();
+        });
+        assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
     }
 }

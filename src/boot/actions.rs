@@ -22,6 +22,8 @@ pub struct Action {
 pub enum Again {
     /// Until it was done once. One that failed keeps the bootstrap open, and the next boot tries it again.
     UntilDone,
+    /// Like these, and again as long as the bootstrap is open: user-data that arrives late may want something else.
+    UntilComplete,
     /// In every boot until the bootstrap is complete: what it does is gone after a boot.
     EachBoot,
     /// Never, not even if it failed or was cut off: it is the user's own and may not bear it.
@@ -47,7 +49,7 @@ pub const ACTIONS: &[Action] = &[
     action("missing_userdata", Again::EachBoot, LOCAL, seed::missing_userdata),
     action("unknown_userdata", Again::EachBoot, LOCAL, seed::unknown_userdata),
     action("userdata_user", Again::EachBoot, LOCAL, config::userdata_user),
-    action("create_default_user", Again::UntilDone, LOCAL, account::create_default_user),
+    action("create_default_user", Again::UntilComplete, LOCAL, account::create_default_user),
     action("set_hostname", Again::UntilDone, ASKS, hostname::set_hostname),
     action("userdata_bootcmd", Again::Never, LOCAL, config::userdata_bootcmd),
     action("userdata_write_files", Again::UntilDone, LOCAL, config::userdata_write_files),

@@ -37,6 +37,8 @@ pub struct Context<'a> {
     opened: Option<Result<Reader<'a>>>,
     /// A service that did not answer is not waited for again by the next action.
     silent: Option<Error>,
+    /// Whether an answer was waited for in vain.
+    pub is_unanswered: bool,
 }
 
 impl<'a> Context<'a> {
@@ -63,6 +65,7 @@ impl<'a> Context<'a> {
             held: None,
             opened: None,
             silent: None,
+            is_unanswered: false,
         }
     }
 
@@ -82,6 +85,11 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.machine.root.is_empty()
+    }
+
+    /// Nobody is asked from here on, because of `error`.
+    pub fn hush(&mut self, error: Error) {
+        self.silent = Some(error);
     }
 
     /// Whether there is a cloud to be asked.
@@ -113,10 +121,11 @@ impl<'a> Context<'a> {
         let tell = self.tell;
         let reader = self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone());
         let answer = reader.and_then(look);
-        if let Err(error) = &answer
-            && matches!(error.kind, Kind::TimedOut | Kind::Os(_))
-        {
-            self.silent = Some(error.clone());
+        if let Err(error) = &answer {
+            self.is_unanswered |= error.kind.may_retry() && error.kind != Kind::Absent;
+            if matches!(error.kind, Kind::TimedOut | Kind::Os(_)) {
+                self.silent = Some(error.clone());
+            }
         }
         answer
     }

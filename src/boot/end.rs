@@ -1,6 +1,6 @@
 //! The end of the bootstrap: the marker that says that everything was done.
 
-use super::actions::{self, Again};
+use super::actions::{self, Action, Again};
 use super::context::Context;
 use super::journal::State;
 use super::names;
@@ -14,16 +14,17 @@ use alloc::string::String;
 const MARKER: &str = ".bootstrap-complete";
 
 /// What Tiny Cloud keeps beside it, which belongs to the instance that it was fetched in.
-const BELONGINGS: [&str; 9] = [
+const BELONGINGS: [&str; 10] = [
     "user-data",
     "user-data.raw",
+    "user-data.script",
+    "user-data.command",
     "user-data.lf",
     "meta-data",
     "vendor-data",
     "network-config",
     ".autodetect",
     ".nocloud_loaded",
-    "journal",
 ];
 
 /// Whether the bootstrap was completed, for whichever instance.
@@ -41,34 +42,46 @@ pub fn complete(folder: &str, instance: Option<&str>) -> Result<()> {
     file::write_atomically(&format!("{folder}/{MARKER}"), text.as_bytes(), 0o644)
 }
 
-/// Removes the marker and what was fetched and noted for the instance, the marker first.
+/// Removes the marker and what was fetched for the instance, the marker first. What was noted stays until another record
+/// takes its place, or none: until then, all this is forgotten again.
 ///
 /// # Errors
 /// `Os`.
 pub fn forget(folder: &str) -> Result<()> {
     tree::remove_file(&format!("{folder}/{MARKER}"))?;
-    // The record goes last: until it has gone, the rest of it is forgotten again.
     BELONGINGS.iter().try_for_each(|name| tree::remove_file(&format!("{folder}/{name}")).map(drop))
 }
 
 /// Marks the bootstrap complete if every action of every phase has done what it is for. What never runs a second time
-/// cannot keep it open.
+/// cannot keep it open once it began.
 pub(super) fn bootstrap_complete(context: &mut Context<'_>) -> Result<()> {
-    if let Some(open) = open(context) {
-        let why = "not everything was done, and the next boot tries again";
-        return Err(Error::refused("complete the bootstrap before", why).to(open));
+    if let Some(open) = Phase::ALL.into_iter().find_map(|phase| open(context, phase, |_| true)) {
+        let why = "it has not been done, and the next boot tries again; `wisp bootstrap complete` ends that";
+        return Err(Error::refused("complete the bootstrap without", why).to(open));
     }
     context.journal.flush()?;
     complete(&context.settings().var, context.journal.instance.as_deref())
 }
 
-/// An action that has yet to be done.
-fn open(context: &Context<'_>) -> Option<String> {
-    let lists = Phase::ALL.into_iter().flat_map(|phase| names(phase, context));
-    lists.into_iter().find(|name| {
+/// Where `phase` begins: what the cloud was asked in vain by the phases in front of it is asked again, user-data before all
+/// that it decides. Not what configures the network, since that is in use by then.
+pub(super) fn first_list(context: &Context<'_>, phase: Phase) -> Phase {
+    let is_open = |each: &Phase| open(context, *each, |action| action.asks).is_some();
+    let before = |each: &Phase| *each > Phase::Boot && *each < phase;
+    Phase::ALL.into_iter().filter(before).find(is_open).unwrap_or(phase)
+}
+
+/// An action of `phase` that has yet to be done, and that `is_meant`.
+fn open(context: &Context<'_>, phase: Phase, is_meant: fn(&Action) -> bool) -> Option<String> {
+    names(phase, context).into_iter().find(|name| {
         let Some(action) = actions::find(name) else { return false };
         let is_wanted = !context.settings().skip.contains(name) && (context.has_cloud() || !action.asks);
-        let is_done = context.journal.state(name) == Some(State::Done);
-        is_wanted && action.again == Again::UntilDone && !is_done
+        let state = context.journal.state(name);
+        let is_over = match action.again {
+            Again::UntilDone | Again::UntilComplete => state == Some(State::Done),
+            Again::Never => state.is_some(),
+            Again::EachBoot => true,
+        };
+        is_wanted && is_meant(action) && !is_over
     })
 }

@@ -5,12 +5,14 @@
 //! `pid`; `started` and `finished` in seconds since the machine started, `finished` 0 until it has; `instance`, `cloud`
 //! (null where there is none); `evidence`, the marks by which the cloud was recognised; `actions`, each with `name`,
 //! `state` (`done`, `failed`, `skipped`, `unknown`), `milliseconds`, and `error` (null if there is none). No secret is in
-//! them, and everybody may read them.
+//! them, and everybody may read them. What cannot be written here is told, and keeps nothing from being done.
 
 use super::context::Context;
 use super::instance::FACT;
 use crate::error::{Error, Result};
-use crate::sys::{clock, file, process};
+use crate::log::Log;
+use crate::settings::Phase;
+use crate::sys::{clock, file, process, tree};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -19,6 +21,9 @@ use miniserde::Serialize;
 
 /// Where they are.
 pub const FOLDER: &str = "/run/wisp";
+
+/// There when `early` has waited for an answer in vain.
+const UNANSWERED: &str = "unanswered";
 
 /// How a phase stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,13 +79,11 @@ struct PhaseJson<'a> {
 
 impl Facts {
     /// A phase begins.
-    ///
-    /// # Errors
-    /// `Os`.
-    pub fn begin(context: &Context<'_>) -> Result<Self> {
+    #[must_use]
+    pub fn begin(context: &Context<'_>) -> Self {
         let facts = Self { begin: clock::now(), actions: Vec::new() };
-        facts.write(context, Outcome::Running)?;
-        Ok(facts)
+        facts.write(context, Outcome::Running);
+        facts
     }
 
     /// An action has ended in `state` after `spent`.
@@ -90,17 +93,15 @@ impl Facts {
     }
 
     /// The phase ends.
-    ///
-    /// # Errors
-    /// `Os`.
-    pub fn end(&self, context: &Context<'_>, outcome: Outcome) -> Result<()> {
-        self.write(context, outcome)
+    pub fn end(&self, context: &Context<'_>, outcome: Outcome) {
+        self.write(context, outcome);
+        leave_unanswered(context);
     }
 
-    fn write(&self, context: &Context<'_>, outcome: Outcome) -> Result<()> {
+    fn write(&self, context: &Context<'_>, outcome: Outcome) {
         let verdict = context.access.map(|access| &access.verdict);
         let is_over = outcome != Outcome::Running;
-        let json = miniserde::json::to_string(&PhaseJson {
+        let facts = PhaseJson {
             phase: context.phase.name(),
             state: outcome.name(),
             pid: process::own_number(),
@@ -110,25 +111,80 @@ impl Facts {
             cloud: verdict.map(|verdict| verdict.cloud.name),
             evidence: verdict.map_or_else(Vec::new, |verdict| verdict.signs.iter().map(ToString::to_string).collect()),
             actions: &self.actions,
-        });
-        let path = format!("{}{FOLDER}/{}.json", context.root(), context.phase.name());
-        file::write_atomically(&path, format!("{json}\n").as_bytes(), 0o644)
+        };
+        facts.write(context.root(), context.log);
+    }
+}
+
+impl PhaseJson<'_> {
+    fn write(&self, root: &str, log: &Log) {
+        let json = miniserde::json::to_string(self);
+        write(root, &format!("{}.json", self.phase), &format!("{json}\n"), log);
+    }
+}
+
+fn write(root: &str, name: &str, text: &str, log: &Log) {
+    if let Err(error) = file::write_atomically(&format!("{root}{FOLDER}/{name}"), text.as_bytes(), 0o644) {
+        log.warning(&format!("{error}"));
     }
 }
 
 /// A phase had nothing to do.
-///
-/// # Errors
-/// `Os`.
-pub fn write_complete(context: &Context<'_>) -> Result<()> {
-    Facts { begin: clock::now(), actions: Vec::new() }.write(context, Outcome::Complete)
+pub fn write_complete(context: &Context<'_>) {
+    Facts { begin: clock::now(), actions: Vec::new() }.end(context, Outcome::Complete);
+}
+
+/// A phase could not begin, because of `error`.
+pub fn write_failure(root: &str, phase: Phase, error: &Error, log: &Log) {
+    let now = clock::now();
+    let mut facts = Facts { begin: now, actions: Vec::new() };
+    facts.add(phase.name(), Outcome::Failed.name(), Duration::ZERO, Some(error));
+    let json = PhaseJson {
+        phase: phase.name(),
+        state: Outcome::Failed.name(),
+        pid: process::own_number(),
+        started: now.as_secs(),
+        finished: now.as_secs(),
+        instance: None,
+        cloud: None,
+        evidence: Vec::new(),
+        actions: &facts.actions,
+    };
+    json.write(root, log);
 }
 
 /// Leaves the name of the instance for the phases behind this one.
+pub fn write_instance(context: &Context<'_>) {
+    if let Some(instance) = context.journal.instance.as_deref() {
+        write(context.root(), FACT, instance, context.log);
+    }
+}
+
+/// Leaves word for the phases behind `early`: who logs in waits for them, and has waited once.
+fn leave_unanswered(context: &Context<'_>) {
+    if context.phase != Phase::Early {
+        return;
+    }
+    if context.is_unanswered {
+        write(context.root(), UNANSWERED, "", context.log);
+    } else if let Err(error) = tree::remove_file(&format!("{}{FOLDER}/{UNANSWERED}", context.root())) {
+        context.warn(&format!("{error}"));
+    }
+}
+
+/// Whether `early` has waited for an answer in vain in this boot.
+#[must_use]
+pub fn is_unanswered(root: &str) -> bool {
+    file::exists(&format!("{root}{FOLDER}/{UNANSWERED}"))
+}
+
+/// Nothing is known of this boot any more.
 ///
 /// # Errors
 /// `Os`.
-pub fn write_instance(context: &Context<'_>) -> Result<()> {
-    let Some(instance) = context.journal.instance.as_deref() else { return Ok(()) };
-    file::write_atomically(&format!("{}{FOLDER}/{FACT}", context.root()), instance.as_bytes(), 0o644)
+pub fn forget(root: &str) -> Result<()> {
+    for phase in Phase::ALL {
+        tree::remove_file(&format!("{root}{FOLDER}/{}.json", phase.name()))?;
+    }
+    [FACT, UNANSWERED].iter().try_for_each(|name| tree::remove_file(&format!("{root}{FOLDER}/{name}")).map(drop))
 }

@@ -29,18 +29,20 @@ pub(super) fn set_hostname(context: &mut Context<'_>) -> Result<()> {
         core::str::from_utf8(told).ok().map(|name| name.trim_end_matches('.')).filter(|name| is_name(name))
     else {
         // It stays what it is whatever is tried, and must not keep the machine from being set up.
-        context.warn("what the cloud tells is no name for a host (RFC 1123), and is left out");
+        let shown: String = String::from_utf8_lossy(told).chars().take(LABEL_LIMIT).collect();
+        context.warn(&format!("the name that the cloud tells is none (RFC 1123), and is left out: {shown}"));
         return Ok(());
     };
     let name = name_of_address(name);
     let host = name.split_once('.').map_or(&*name, |(host, _)| host);
     let root = context.root();
+    if context.is_live() {
+        // Whatever becomes of the files.
+        kernel::set_host_name(host)?;
+    }
     tree::make_directories(&format!("{root}/etc"), 0o755)?;
     file::amend(&format!("{root}/etc/hostname"), HOSTS_LIMIT, 0o644, &mut |_| format!("{host}\n"))?;
     file::amend(&format!("{root}/etc/hosts"), HOSTS_LIMIT, 0o644, &mut |old| hosts(old, &name, host))?;
-    if context.is_live() {
-        kernel::set_host_name(host)?;
-    }
     context.say(&format!("this machine is {name}"));
     Ok(())
 }

@@ -17,6 +17,10 @@ const PROGRAMS: [&str; 4] = ["/usr/bin/wisp", "/usr/local/bin/wisp", "/bin/wisp"
 pub(super) fn install_hotplugs(context: &mut Context<'_>) -> Result<()> {
     let mut outcome = Ok(());
     for name in &context.settings().hotplugs {
+        if name == hotplug::LEFT_OUT {
+            context.warn("nvme_ebs_links is left out: the distribution's own rules give disks these names");
+            continue;
+        }
         context.say(&format!(">> {name}: installing"));
         let Some(module) = hotplug::find(name) else {
             context.warn(&format!(">> {name}: unknown"));

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! wisp journal 1
-//! machine ec2e1916-9099-7caf-fd21-012345abcdef ec2e1916-9099-7caf-fd21-012345abcdef
+//! machine ec2e1916-9099-7caf-fd21-012345abcdef
 //! instance aws/i-0123456789abcdef0
 //! save_userdata started
 //! save_userdata done
@@ -11,13 +11,14 @@
 //! run_userdata failed
 //! ```
 //!
-//! A line without its newline was cut off by a power failure, and tells nothing. `machine` is what the firmware says,
-//! as far as it says anything. A first boot that has not learned its instance yet has no line `instance`. Another
-//! instance begins another file, which takes the place of this one at once.
+//! Of several lines that begin alike the last counts, and one that is not understood tells nothing. So does a line without
+//! its newline, and whatever is behind bytes that are no text: power failed while it was written. `machine` is what the
+//! firmware says, as far as it says anything. A first boot that has not learned its instance yet has no line `instance`.
+//! Another instance begins another file, which takes the place of this one at once.
 
 use crate::error::{Error, Kind, Result};
-use crate::sys::file;
 use crate::sys::record::Record;
+use crate::sys::{file, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,7 +31,11 @@ const FIRST_LINE: &str = "wisp journal 1";
 /// It names the instance, which is no secret, and stands in a folder with what is.
 const MODE: u32 = 0o600;
 
-/// Some 30 actions write two lines of 40 bytes; one that fails in every boot adds two in each of them.
+/// Some 30 actions write two lines of 40 bytes, and one that fails two more in each boot: a longer file is written anew
+/// without what no longer counts.
+const LONG: usize = 16 << 10;
+
+/// No file of ours comes near it.
 const LIMIT: usize = 1 << 20;
 
 /// How far an action has come.
@@ -58,16 +63,20 @@ impl State {
 #[derive(Debug)]
 pub struct Journal {
     path: String,
+    /// Whether there is a file.
+    is_begun: bool,
+    /// That file, once something was added: of a bootstrap that is complete it may be on a medium that is read-only.
     file: Option<Record>,
-    /// What the firmware said when it was begun.
+    /// What the firmware said when it was begun, or since.
     pub machine: String,
     /// `CLOUD/ID`.
     pub instance: Option<String>,
     entries: Vec<(String, State)>,
     /// Whether something was added that may be in memory only.
     is_dirty: bool,
-    /// The lines in front of one that was cut off.
-    sound: Option<String>,
+    /// Whether the file is to be written anew before anything is added: what comes next must not become the rest of a line
+    /// that was cut off.
+    is_stale: bool,
 }
 
 impl Journal {
@@ -76,70 +85,105 @@ impl Journal {
     /// # Errors
     /// `Os`; `Corrupt` when it is no journal.
     pub fn read(folder: &str) -> Result<Self> {
-        let path = format!("{folder}/{NAME}");
-        let (machine, entries) = (String::new(), Vec::new());
-        let mut journal = Self { path, file: None, machine, instance: None, entries, is_dirty: false, sound: None };
+        let mut journal = Self::nowhere(folder);
         match file::read(&journal.path, LIMIT) {
-            Ok(bytes) => {
-                journal.parse(&bytes).map_err(|error| error.to(journal.path.as_str()))?;
-                journal.file = Some(Record::open(&journal.path)?);
-            }
+            Ok(bytes) => journal.parse(&bytes).map_err(|error| error.to(journal.path.as_str()))?,
             Err(error) if matches!(error.kind, Kind::Os(2 | 20)) => {}
             Err(error) => return Err(error),
         }
         Ok(journal)
     }
 
+    /// The journal that could be begun in `folder`.
+    #[must_use]
+    pub fn nowhere(folder: &str) -> Self {
+        let path = format!("{folder}/{NAME}");
+        let (machine, entries) = (String::new(), Vec::new());
+        let (is_begun, is_dirty, is_stale) = (false, false, false);
+        Self { path, is_begun, file: None, machine, instance: None, entries, is_dirty, is_stale }
+    }
+
     fn parse(&mut self, bytes: &[u8]) -> Result<()> {
-        const DOING: &str = "read the journal";
-        let text = core::str::from_utf8(bytes).map_err(|_| Error::corrupt(DOING, "it is no UTF-8"))?;
-        let mut lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let text = core::str::from_utf8(bytes).or_else(|error| {
+            let sound = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            core::str::from_utf8(sound)
+        });
+        let text = text.unwrap_or_default();
+        let end = text.rfind('\n').map_or(0, |end| end.saturating_add(1));
+        let mut lines = text.get(..end).unwrap_or_default().lines();
         if lines.next() != Some(FIRST_LINE) {
-            return Err(Error::corrupt(DOING, format!("it does not begin with \"{FIRST_LINE}\"")));
+            let why = format!("it does not begin with \"{FIRST_LINE}\"; to begin another: wisp bootstrap incomplete");
+            return Err(Error::corrupt("read the journal", why));
         }
         for line in lines {
             match line.split_once(' ') {
                 Some(("machine", machine)) => self.machine = machine.into(),
                 Some(("instance", instance)) => self.instance = Some(instance.into()),
                 Some((name, word)) => {
-                    let state = State::ALL.iter().find(|(_, known)| *known == word);
-                    self.entries.extend(state.map(|(state, _)| (name.into(), *state)));
+                    if let Some((state, _)) = State::ALL.iter().find(|(_, known)| *known == word) {
+                        self.set(name, *state);
+                    }
                 }
                 None => {}
             }
         }
-        let end = text.rfind('\n').map_or(0, |end| end.saturating_add(1));
-        self.sound = text.get(..end).filter(|sound| sound.len() < text.len()).map(String::from);
+        self.is_begun = true;
+        self.is_stale = end < bytes.len() || bytes.len() > LONG;
         Ok(())
+    }
+
+    fn emit(&self) -> String {
+        let mut text = format!("{FIRST_LINE}\nmachine {}\n", self.machine);
+        if let Some(instance) = &self.instance {
+            text.push_str(&format!("instance {instance}\n"));
+        }
+        self.entries.iter().for_each(|(name, state)| text.push_str(&format!("{name} {}\n", state.name())));
+        text
     }
 
     /// Whether a first boot has begun on this disk.
     #[must_use]
     pub const fn is_begun(&self) -> bool {
-        self.file.is_some()
+        self.is_begun
     }
 
     /// How far the action has come for this instance; `None` if it never began.
     #[must_use]
     pub fn state(&self, action: &str) -> Option<State> {
-        self.entries.iter().rev().find(|(name, _)| name == action).map(|(_, state)| *state)
+        self.entries.iter().find(|(name, _)| name == action).map(|(_, state)| *state)
     }
 
-    /// Begins the record of another instance, in which `done` is done already. The old one is there until this one is.
+    fn set(&mut self, action: &str, state: State) {
+        match self.entries.iter_mut().find(|(name, _)| name == action) {
+            Some((_, known)) => *known = state,
+            None => self.entries.push((action.into(), state)),
+        }
+    }
+
+    /// Begins the record of another instance, in which `done` is done already. The old one is there until this one is; where
+    /// it cannot be written, nothing can be noted.
     ///
     /// # Errors
     /// `Os`.
     pub fn begin(&mut self, machine: &str, instance: Option<&str>, done: &[&str]) -> Result<()> {
-        let mut text = format!("{FIRST_LINE}\nmachine {machine}\n");
-        if let Some(instance) = instance {
-            text.push_str(&format!("instance {instance}\n"));
-        }
-        done.iter().for_each(|action| text.push_str(&format!("{action} {}\n", State::Done.name())));
-        file::write_atomically(&self.path, text.as_bytes(), MODE)?;
-        self.file = Some(Record::open(&self.path)?);
-        (self.machine, self.instance, self.is_dirty) = (machine.into(), instance.map(String::from), false);
+        (self.machine, self.instance, self.is_begun) = (machine.into(), instance.map(String::from), false);
         self.entries = done.iter().map(|action| (String::from(*action), State::Done)).collect();
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<()> {
+        file::write_atomically(&self.path, self.emit().as_bytes(), MODE)?;
+        (self.is_begun, self.file) = (true, None);
+        (self.is_dirty, self.is_stale) = (false, false);
         Ok(())
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn end(self) -> Result<()> {
+        tree::remove_file(&self.path).map(drop)
     }
 
     /// The first boot that was begun turns out to be that of `instance`.
@@ -147,32 +191,51 @@ impl Journal {
     /// # Errors
     /// `Os`.
     pub fn bind(&mut self, instance: &str) -> Result<()> {
-        self.add("instance", instance)?;
         self.instance = Some(instance.into());
+        self.add("instance", instance)?;
+        self.flush()
+    }
+
+    /// The instance is in this machine now.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn set_machine(&mut self, machine: &str) -> Result<()> {
+        self.machine = machine.into();
+        self.add("machine", machine)?;
         self.flush()
     }
 
     /// Notes how far `action` is. A start is on the medium when this returns.
     ///
     /// # Errors
-    /// `Os`.
+    /// `Os`; `Absent` when it could not be begun.
     pub fn note(&mut self, action: &str, state: State) -> Result<()> {
-        self.add(action, state.name())?;
-        self.entries.push((action.into(), state));
-        if state == State::Started { self.flush() } else { Ok(()) }
+        let before = self.entries.clone();
+        self.set(action, state);
+        let added = self.add(action, state.name());
+        let noted = if state == State::Started { added.and_then(|()| self.flush()) } else { added };
+        if noted.is_err() {
+            self.entries = before;
+        }
+        noted
     }
 
     fn add(&mut self, name: &str, word: &str) -> Result<()> {
-        // What comes next must not become the rest of a line that was cut off.
-        if let Some(sound) = self.sound.take() {
-            file::write_atomically(&self.path, sound.as_bytes(), MODE)?;
-            self.file = Some(Record::open(&self.path)?);
+        if !self.is_begun {
+            return Err(Error::absent("add to", "it could not be begun").to(self.path.as_str()));
         }
-        if let Some(file) = &self.file {
-            file.append(format!("{name} {word}\n").as_bytes())?;
+        if self.is_stale {
+            return self.write();
         }
-        self.is_dirty = true;
-        Ok(())
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => Record::open(&self.path)?,
+        };
+        let added = file.append(format!("{name} {word}\n").as_bytes());
+        // Of a line that did not fit there may be a part.
+        (self.file, self.is_dirty, self.is_stale) = (Some(file), true, added.is_err());
+        added
     }
 
     /// Waits until everything that was noted is on the medium.
@@ -185,5 +248,28 @@ impl Journal {
         }
         self.is_dirty = false;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_behind_one_that_found_no_room_is_its_own() {
+        let folder = std::env::temp_dir().join(format!("wisp-journal-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.to_str().unwrap();
+        let mut journal = Journal::read(path).unwrap();
+        journal.begin("m", Some("i"), &[]).unwrap();
+        journal.note("one", State::Started).unwrap();
+        // What a write leaves that stops in the middle.
+        journal.file.as_ref().unwrap().append(b"one do").unwrap();
+        journal.is_stale = true;
+        journal.note("two", State::Started).unwrap();
+        journal.note("two", State::Done).unwrap();
+        let journal = Journal::read(path).unwrap();
+        assert_eq!((journal.state("one"), journal.state("two")), (Some(State::Started), Some(State::Done)));
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -54,11 +54,17 @@ use journal::{Journal, State};
 /// Files by which the owner of a machine switches everything off; the second is Tiny Cloud's.
 pub const SWITCHES: [&str; 2] = ["/etc/wisp.disabled", "/etc/tiny-cloud.disabled"];
 
-/// How long another phase that still runs is waited for. Each of them has its own deadline but for the user's scripts,
-/// which take as long as they take: beside one of these nothing is to be run.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long another phase that still runs is waited for. An init system runs them one after the other; what somebody runs by
+/// hand beside them ends when its wait for metadata does, usually two minutes, but for the user's scripts, which take as long
+/// as they take: beside one of these nothing is to be run.
+const LOCK_WAIT: Duration = Duration::from_secs(180);
 /// The lock sends no event when it becomes free.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long metadata is waited for where patience helps nobody: in front of the network, when a seed on a disk names another
+/// one out there; behind `early`, when that has waited in vain and people wait to log in, or all there is to learn is which
+/// instance this is. Whoever is there answers in milliseconds.
+const SHORT_WAIT: Duration = Duration::from_secs(5);
 
 /// Whether the bootstrap was completed, for whichever instance, where `folder` has the agent's state.
 #[must_use]
@@ -71,118 +77,157 @@ pub fn is_complete(folder: &str) -> bool {
 /// # Errors
 /// `Os`: also when there is no such folder.
 pub fn complete(folder: &str) -> Result<()> {
-    end::complete(folder, Journal::read(folder)?.instance.as_deref())
+    end::complete(folder, readable(folder)?.instance.as_deref())
+}
+
+/// The journal in `folder`; one that is none is as good as none.
+fn readable(folder: &str) -> Result<Journal> {
+    match Journal::read(folder) {
+        Err(error) if error.kind == Kind::Corrupt => Ok(Journal::nowhere(folder)),
+        journal => journal,
+    }
 }
 
 /// The owner's word: everything is to be done again. What the machine is known by stays what it is, unless it wakes up
 /// in another instance.
 ///
 /// # Errors
-/// `Os`; `Corrupt` for a record that is none.
-pub fn incomplete(folder: &str) -> Result<()> {
-    let mut journal = Journal::read(folder)?;
-    end::forget(folder)?;
+/// `Os`.
+pub fn incomplete(root: &str, folder: &str) -> Result<()> {
+    let mut journal = readable(folder)?;
     let has_keys = journal.state(account::HOST_KEYS) == Some(State::Done);
-    match journal.instance.clone() {
-        Some(instance) if has_keys => journal.begin(&journal.machine.clone(), Some(&instance), &[account::HOST_KEYS]),
-        _ => Ok(()),
+    // A disk that nothing tells from its copies may be one.
+    match journal.instance.clone().filter(|instance| has_keys && instance != instance::NOBODY) {
+        Some(instance) => journal.begin(&journal.machine.clone(), Some(&instance), &[account::HOST_KEYS])?,
+        None => journal.end()?,
     }
+    end::forget(folder)?;
+    // What this boot has done is no longer how far the bootstrap is.
+    facts::forget(root)
 }
 
 /// Runs `phase` on the machine below `root`, and returns whether all of it worked.
 ///
 /// # Errors
-/// What keeps the phase from beginning: a record that cannot be read or written, another phase that runs.
+/// What keeps the phase from beginning: a record that cannot be read, another phase that runs.
 pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let log = Log::phase(phase.name(), root.is_empty());
     if SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}"))) {
         log.info("wisp is disabled");
         return Ok(true);
     }
-    let machine = Machine::look(root);
+    let mut machine = Machine::look(root);
     let complaints = &machine.settings.complaints;
     complaints.iter().for_each(|complaint| log.warning(complaint));
+    for folder in [&machine.settings.var, &machine.settings.logs, &format!("{root}{}", facts::FOLDER)] {
+        // What is written there says better why it cannot be.
+        let _ = tree::make_directories(folder, 0o755);
+    }
+    let _lock = lock(root, &log)?;
+    let is_hasty = match phase {
+        Phase::Boot => machine.access().is_ok_and(|access| !access.is_remote()),
+        Phase::Early => false,
+        Phase::Main => facts::is_unanswered(root),
+        Phase::Final => facts::is_unanswered(root) && end::is_complete(&machine.settings.var),
+    };
+    if is_hasty {
+        let own = machine.settings.deadline.unwrap_or(SHORT_WAIT);
+        machine.settings.deadline = Some(own.min(SHORT_WAIT));
+    }
+    let outcome = bootstrap(phase, &machine, &log);
+    if let Err(error) = &outcome {
+        facts::write_failure(root, phase, error, &log);
+    }
+    outcome
+}
+
+/// Waits until no other phase runs. Where no lock can be made it goes without: that the phases come one after the other is
+/// the init system's business first.
+fn lock(root: &str, log: &Log) -> Result<Option<Lock>> {
+    let path = format!("{root}{}/lock", facts::FOLDER);
+    let lock = match Lock::take(&path) {
+        Ok(None) => {
+            log.line(Level::Notice, "another phase still runs: waiting for its end");
+            return Lock::wait(&path, Deadline::after(clock::now(), LOCK_WAIT), LOCK_PAUSE).map(Some);
+        }
+        lock => lock,
+    };
+    lock.or_else(|error| {
+        log.warning(&format!("{error}"));
+        Ok(None)
+    })
+}
+
+fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     let (access, lost) = match machine.access() {
         Ok(access) => (Some(access), None),
         Err(error) if error.kind == Kind::Absent => (None, None),
         Err(error) => (None, Some(error)),
     };
-    for folder in [&machine.settings.var, &machine.settings.logs, &format!("{root}{}", facts::FOLDER)] {
-        tree::make_directories(folder, 0o755)?;
-    }
-    let _lock = lock(root)?;
-    bootstrap(phase, &machine, (access.as_ref(), lost), &log)
-}
-
-/// Waits until no other phase runs.
-fn lock(root: &str) -> Result<Lock> {
-    let path = format!("{root}{}/lock", facts::FOLDER);
-    let deadline = Deadline::after(clock::now(), LOCK_WAIT);
-    loop {
-        if let Some(lock) = Lock::take(&path)? {
-            return Ok(lock);
-        }
-        if deadline.has_passed(clock::now()) {
-            return Err(Error::refused("begin the phase", "another one still runs"));
-        }
-        clock::pause(LOCK_PAUSE);
-    }
-}
-
-fn bootstrap<'a>(
-    phase: Phase,
-    machine: &'a Machine,
-    (access, lost): (Option<&'a Access<'a>>, Option<Error>),
-    log: &'a Log,
-) -> Result<bool> {
     let tell = |line: &str| log.info(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
     let userdata = seed::read(&machine.settings.var)?;
-    let mut context = Context::new(phase, machine, access, (log, &tell), userdata, journal);
+    let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), userdata, journal);
     context.lost = lost;
+    if !context.is_live() && context.access.is_some_and(Access::is_far) {
+        // It would speak of the machine that this runs on, its keys and all.
+        let why = "its service speaks of the machine that this runs on, not of the files below --root";
+        context.hush(Error::refused("ask the cloud", why));
+    }
     let is_complete = end::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
     let is_new = matches!(standing, Standing::New(_));
-    if is_complete && !is_new {
-        if let Some(error) = doubt.filter(|_| phase > Phase::Boot) {
-            log.warning(&format!("{error}: taken for the instance it was"));
-        }
-        adopt(&mut context, &standing)?;
-        log.info(&format!("{}: the bootstrap is complete", phase.name()));
-        facts::write_complete(&context)?;
-        return Ok(true);
-    }
+    let is_over = is_complete && !is_new;
     if let (Standing::New(name), Some(before)) = (&standing, &context.journal.instance) {
         log.line(Level::Notice, &format!("this disk was in {before} and is now in {name}: a first boot"));
     }
-    adopt(&mut context, &standing)?;
+    if is_new {
+        end::forget(&machine.settings.var)?;
+        context.userdata = seed::read(&machine.settings.var)?;
+    }
+    let unrecorded = adopt(&mut context, &standing).err();
+    if doubt.is_none() {
+        facts::write_instance(&context);
+    }
+    if is_over {
+        if let Some(error) = doubt.filter(|_| phase > Phase::Boot) {
+            log.warning(&format!("{error}: taken for the instance it was"));
+        }
+        unrecorded.iter().for_each(|error| log.warning(&format!("{error}")));
+        log.info(&format!("{}: the bootstrap is complete", phase.name()));
+        facts::write_complete(&context);
+        return Ok(true);
+    }
     // As Tiny Cloud does, so that the lines of a phase stand apart on a console.
     log.info("");
-    let mut run = Run { facts: Facts::begin(&context)?, context };
+    let mut run = Run { facts: Facts::begin(&context), context };
+    if let Some(error) = unrecorded {
+        run.conclude("journal", Some(error), Duration::ZERO);
+    }
     // What the phases in front of this one did, they did for another instance.
-    let first = if is_new { Phase::Boot } else { phase };
+    let first = if is_new { Phase::Boot } else { end::first_list(&run.context, phase) };
     for phase in Phase::ALL.into_iter().filter(|each| (first..=phase).contains(each)) {
         run.list(phase);
     }
-    run.end()
+    Ok(run.end())
 }
 
 /// Brings the record in line with what the disk is to this boot.
 fn adopt(context: &mut Context<'_>, standing: &Standing) -> Result<()> {
     let machine = instance::machine(context);
     match standing {
-        Standing::Same => {}
-        Standing::Pending => context.journal.begin(&machine, None, &[])?,
-        Standing::Bound(name) if context.journal.is_begun() => context.journal.bind(name)?,
-        // It was completed without a record: then nothing of it is to be done again.
-        Standing::Bound(name) => context.journal.begin(&machine, Some(name), &[account::HOST_KEYS])?,
-        Standing::New(name) => {
-            end::forget(&context.settings().var)?;
-            context.userdata = seed::read(&context.settings().var)?;
-            context.journal.begin(&machine, Some(name), &[])?;
+        Standing::Same => Ok(()),
+        Standing::Moved => {
+            let name = context.journal.instance.as_deref().unwrap_or_default();
+            context.log.warning(&format!("{name} as before, and the firmware is another one's: taken for the same"));
+            context.journal.set_machine(&machine)
         }
+        Standing::Pending => context.journal.begin(&machine, None, &[]),
+        Standing::Bound(name) if context.journal.is_begun() => context.journal.bind(name),
+        // It was completed without a record: then nothing of it is to be done again.
+        Standing::Bound(name) => context.journal.begin(&machine, Some(name), &[account::HOST_KEYS]),
+        Standing::New(name) => context.journal.begin(&machine, Some(name), &[]),
     }
-    facts::write_instance(context)
 }
 
 /// A phase that runs.
@@ -217,9 +262,8 @@ impl Run<'_> {
             return;
         }
         match (self.context.journal.state(name), action.again) {
-            (Some(State::Done), Again::UntilDone | Again::Never) | (Some(State::Failed), Again::Never) => {
-                self.mark(Level::Info, "--", name, "done before");
-            }
+            (Some(State::Done), Again::UntilDone | Again::Never) => self.mark(Level::Info, "--", name, "done before"),
+            (Some(State::Failed), Again::Never) => self.mark(Level::Notice, "--", name, "failed before"),
             (Some(State::Started), Again::Never) => self.cut_off(action),
             _ => self.perform(action),
         }
@@ -228,13 +272,24 @@ impl Run<'_> {
     fn perform(&mut self, action: &'static Action) {
         self.mark(Level::Info, "++", action.name, "starting");
         let begin = clock::now();
-        let outcome = self.note(action, State::Started).and_then(|()| (action.run)(&mut self.context));
+        match self.note(action, State::Started) {
+            Err(error) if action.again == Again::Never => {
+                return self.conclude(action.name, Some(error), Duration::ZERO);
+            }
+            // What can be done twice is worth more than its record: somebody may log in then, or a full disk grow.
+            noted => self.warn(noted),
+        }
+        let outcome = (action.run)(&mut self.context);
         let spent = clock::now().saturating_sub(begin);
-        let state = if outcome.is_ok() { State::Done } else { State::Failed };
-        if let Err(error) = self.note(action, state) {
+        let noted = self.note(action, if outcome.is_ok() { State::Done } else { State::Failed });
+        self.warn(noted);
+        self.conclude(action.name, outcome.err(), spent);
+    }
+
+    fn warn(&self, outcome: Result<()>) {
+        if let Err(error) = outcome {
             self.context.warn(&format!("{error}"));
         }
-        self.conclude(action, outcome.err(), spent);
     }
 
     /// The user's own work began in a boot that was cut off. It may have had any effect, or none.
@@ -242,24 +297,25 @@ impl Run<'_> {
         let why = "it was cut off in an earlier boot and is not run a second time; to run it again: wisp bootstrap incomplete";
         let noted = self.note(action, State::Failed);
         self.conclude(
-            action,
+            action.name,
             Some(noted.err().unwrap_or_else(|| Error::refused("run", why).to(action.name))),
             Duration::ZERO,
         );
     }
 
-    fn conclude(&mut self, action: &'static Action, failure: Option<Error>, spent: Duration) {
+    fn conclude(&mut self, name: &'static str, failure: Option<Error>, spent: Duration) {
         let state = if failure.is_none() { State::Done } else { State::Failed };
         if let Some(error) = &failure {
             self.context.log.error(&format!("      {error}"));
         }
-        self.mark(if failure.is_none() { Level::Info } else { Level::Error }, "++", action.name, state.name());
-        self.facts.add(action.name, state.name(), spent, failure.as_ref());
-        self.context.failures.extend(failure.map(|error| (action.name, error)));
+        self.mark(if failure.is_none() { Level::Info } else { Level::Error }, "++", name, state.name());
+        self.facts.add(name, state.name(), spent, failure.as_ref());
+        self.context.failures.extend(failure.map(|error| (name, error)));
     }
 
     fn note(&mut self, action: &Action, state: State) -> Result<()> {
-        if action.again == Again::EachBoot {
+        let was_done = self.context.journal.state(action.name) == Some(State::Done);
+        if action.again == Again::EachBoot || action.again == Again::UntilComplete && was_done {
             return Ok(());
         }
         self.context.journal.note(action.name, state)?;
@@ -272,12 +328,13 @@ impl Run<'_> {
         self.context.log.line(level, &format!("   {sign} {name}: {word}"));
     }
 
-    fn end(mut self) -> Result<bool> {
+    fn end(mut self) -> bool {
         self.context.release();
-        self.context.journal.flush()?;
-        let worked = self.context.failures.is_empty();
-        self.facts.end(&self.context, if worked { Outcome::Done } else { Outcome::Failed })?;
-        Ok(worked)
+        let flushed = self.context.journal.flush();
+        let worked = self.context.failures.is_empty() && flushed.is_ok();
+        self.warn(flushed);
+        self.facts.end(&self.context, if worked { Outcome::Done } else { Outcome::Failed });
+        worked
     }
 }
 

@@ -100,6 +100,9 @@ pub(super) fn set_network_interfaces(context: &mut Context<'_>) -> Result<()> {
         _ => set_default_interfaces(context)?,
     }
     told?;
+    if context.ask(|reader| reader.raw("network-config"))?.is_some_and(|text| !text.is_empty()) {
+        context.warn("the seed's network-config is left out: only network-interfaces in meta-data counts");
+    }
     let text = file::read(&format!("{}{INTERFACES}", context.root()), TEXT_LIMIT)?;
     if text.windows(4).any(|word| word == b"dhcp") { Ok(()) } else { set_resolvers(context) }
 }

@@ -1,12 +1,14 @@
 //! What the user sent is fetched, unpacked and kept.
 
 use super::context::Context;
+use super::journal::State;
 use crate::error::{Kind, Result};
 use crate::provider::Reader;
 use crate::sys::{file, tree};
 use crate::userdata::{self, Userdata};
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::vec::Vec;
 
 const NAME: &str = "user-data";
 
@@ -34,7 +36,10 @@ pub fn read(folder: &str) -> Result<Userdata> {
 /// # Errors
 /// Those of asking and of [`userdata::decode`]; `Os`.
 pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
-    let packed = reader.userdata()?.unwrap_or_default();
+    keep(reader.userdata()?.unwrap_or_default(), folder)
+}
+
+fn keep(packed: Vec<u8>, folder: &str) -> Result<Userdata> {
     tree::make_directories(folder, FOLDER_MODE)?;
     let path = format!("{folder}/{NAME}");
     let unpacked = match userdata::decode(&packed) {
@@ -51,14 +56,21 @@ pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
 }
 
 pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
-    let folder = context.settings().var.as_str();
-    context.userdata = context.ask(|reader| save(reader, folder))?;
+    let packed = context.ask(Reader::userdata)?.unwrap_or_default();
+    // Not while asking: a disk that is full is no service that is silent.
+    context.userdata = keep(packed, &context.settings().var)?;
+    if let Ok(Some(config)) = context.userdata.config() {
+        for key in config.unknown() {
+            context.warn(&format!("{key}: of an #alpine-config this is no key, and is left out"));
+        }
+    }
     Ok(())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
-    context.say("there is no user-data");
+    let is_known = context.journal.state("save_userdata") == Some(State::Done);
+    context.say(if is_known { "there is no user-data" } else { "the user-data has not been saved" });
     Ok(())
 }
 

@@ -6,6 +6,8 @@ use super::{Command, phase};
 use crate::error::Result;
 use crate::log::Log;
 use crate::service;
+use crate::sys::tree;
+use alloc::format;
 
 const HELP: &str = "\
 For OpenRC (links in /etc/runlevels) and systemd (links in /etc/systemd/system),
@@ -34,7 +36,15 @@ pub(super) const DISABLE: Command = Command {
 };
 
 pub(super) fn enable(root: &str) -> Result<u8> {
-    tell(service::enable(root)?)
+    let told = tell(service::enable(root)?);
+    let is_there = |path: &str| tree::is_there(&format!("{root}{path}"));
+    if is_there("/usr/bin/cloud-init") && !is_there("/etc/cloud/cloud-init.disabled") {
+        Log::stderr().warning(
+            "cloud-init is installed, and would set up the same machine; to switch it off: \
+             touch /etc/cloud/cloud-init.disabled",
+        );
+    }
+    told
 }
 
 pub(super) fn disable(root: &str) -> Result<u8> {

@@ -179,7 +179,8 @@ fn overview() -> String {
     text.push_str(
         "\n  --help, --version everywhere\n\n\
          Exit: 0 done or nothing to do, 1 the kernel said no, 2 usage, 3 absent,\n\
-         4 unsupported, 5 corrupt, 6 refused, 7 a server said no, 8 timed out\n",
+         4 unsupported, 5 corrupt, 6 refused, 7 a server said no, 8 timed out,\n\
+         9 a program failed\n",
     );
     text
 }

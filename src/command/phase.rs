@@ -6,6 +6,7 @@ use super::{Command, Options, Piece, unknown};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::settings::Phase;
+use crate::sys::file;
 
 const USAGE: &str = "[--root DIR]";
 
@@ -19,7 +20,12 @@ An init system runs the four phases, each once a boot:
 What was done for this instance is not done again. An action that fails is told
 and keeps no other from running; the phase then ends with 1.
 
-  --root DIR    work on the files below DIR, and on no running system
+What was done: /run/wisp/PHASE.json, the system's log, `wisp status`; what the user's
+script said: /var/log/user-data.log.
+
+  --root DIR    work on the files below DIR: for trials. No program is run and no
+                service of a cloud is asked; what only a running system can do is
+                left out, and counts as done
 ";
 
 const fn command(name: &'static str, summary: &'static str, run: fn(&[&str]) -> Result<u8>) -> Command {
@@ -53,6 +59,9 @@ pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) => return Err(Error::usage(super::DOING, "no operand is meant here").to(word)),
         }
+    }
+    if !root.is_empty() && !file::is_directory(root) {
+        return Err(Error::absent("work below", "there is no such folder").to(root));
     }
     Ok(root.trim_end_matches('/'))
 }

@@ -9,6 +9,7 @@
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::boot::status::{State, Status};
 use crate::error::{Error, Kind, Result};
+use crate::service;
 use crate::sys::clock;
 use crate::units::Deadline;
 use core::time::Duration;
@@ -18,12 +19,15 @@ pub(super) const COMMAND: Command = Command {
     usage: "[--wait[=SECONDS]] [--json] [--strict] [--root DIR]",
     summary: "Print how far the first boot is",
     help: "\
+It is `disabled`, `not started`, `running`, `done` or `error`. What each action did
+stands in /run/wisp/PHASE.json, what the user's script said in
+/var/log/user-data.log.
+
   --wait        print it when it has ended; with SECONDS at most after these
   --json        as JSON; also --format json
   --strict      exit with 2 if something failed that is not tried again
   --root DIR    of the system below DIR
 
-It is `disabled`, `not started`, `running`, `done` or `error`.
 Exit: 0, 1 for `error`; 8 when SECONDS were not enough.
 ",
     takes_any_word: false,
@@ -32,6 +36,8 @@ Exit: 0, 1 for `error`; 8 when SECONDS were not enough.
 
 /// The phases tell nobody that they end; a tenth of a second is not noticed by who waits for a boot.
 const PAUSE: Duration = Duration::from_millis(100);
+
+const WAITING: &str = "wait for the end of the bootstrap";
 
 const ERROR: u8 = 1;
 const DEGRADED: u8 = 2;
@@ -50,8 +56,13 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let mut status = Status::read(asked.root)?;
     if let Some(deadline) = asked.wait {
         while matches!(status.state, State::Running | State::NotStarted) {
+            let is_idle = status.state == State::NotStarted;
+            if is_idle && service::is_enabled(asked.root).is_ok_and(|is_enabled| !is_enabled) {
+                return Err(Error::absent(WAITING, "no phase has begun, and none is enabled: wisp enable"));
+            }
             if deadline.has_passed(clock::now()) {
-                return Err(Error::new(Kind::TimedOut, "wait for the end of the bootstrap", "it is still running"));
+                let why = if is_idle { "no phase has begun" } else { "it is still running" };
+                return Err(Error::new(Kind::TimedOut, WAITING, why));
             }
             clock::pause(PAUSE);
             status = Status::read(asked.root)?;

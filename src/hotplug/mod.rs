@@ -12,7 +12,7 @@ mod rules;
 
 pub use card::changed;
 pub use interfaces::assemble;
-pub use rules::{Module, RULES, find};
+pub use rules::{LEFT_OUT, Module, RULES, find};
 
 use alloc::format;
 

@@ -23,8 +23,11 @@ pub struct Module {
     pub predecessor: &'static str,
 }
 
-/// Tiny Cloud's other module, `nvme_ebs_links`, gave each disk two names of which one is wrong, and fought for them with
+/// Tiny Cloud's other module. It gave each disk two names of which one is wrong, and fought for them with
 /// the distribution's own rules, which give the right one.
+pub const LEFT_OUT: &str = "nvme_ebs_links";
+
+/// All that can be installed.
 const MODULES: [Module; 1] =
     [Module { name: "vnic_eth_hotplug", devices: "eth", predecessor: "/lib/mdev/vnic-eth-hotplug" }];
 

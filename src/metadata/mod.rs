@@ -179,6 +179,12 @@ impl<'a> Access<'a> {
         self.sign_of_label(self.verdict.cloud).is_none() && !matches!(self.want(), Ok(None))
     }
 
+    /// Whether it is asked by an address that is every machine's own, and not by that of one server.
+    #[must_use]
+    pub fn is_far(&self) -> bool {
+        self.verdict.cloud.name != nocloud::NAME && self.is_remote()
+    }
+
     /// A reader of everything that the cloud says. `tell` hears of second tries.
     ///
     /// # Errors

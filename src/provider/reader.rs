@@ -15,6 +15,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// Bytes of a line: Azure's identity of a machine, the longest, has some 300. It ends up in records that are read whole.
+const LINE_LIMIT: usize = 1024;
+
 /// What the reader is told about the machine and the hour.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -161,7 +164,7 @@ impl<'a> Reader<'a> {
     /// The text of `item`, without the white space around it; an empty one is absent.
     ///
     /// # Errors
-    /// As [`Self::bytes`]; `Corrupt` when it is no line of text.
+    /// As [`Self::bytes`]; `Corrupt` when it is no line of text, `Refused` for one of more than 1024 bytes.
     pub fn line(&mut self, item: &Item) -> Result<Option<String>> {
         const DOING: &str = "read metadata at";
         let Some(bytes) = self.bytes(item)? else { return Ok(None) };
@@ -171,6 +174,9 @@ impl<'a> Reader<'a> {
         let text = text.trim();
         if text.contains(char::is_control) {
             return Err(Error::corrupt(DOING, "it is more than one line").to(bare(target)));
+        }
+        if text.len() > LINE_LIMIT {
+            return Err(Error::refused(DOING, "it is too long").to(bare(target)));
         }
         Ok(Some(text).filter(|text| !text.is_empty()).map(String::from))
     }

@@ -131,7 +131,7 @@ fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result
         Ok(_) | Err(Errno::NOENT) => {}
         Err(errno) => return Err(failed(errno)),
     }
-    let temporary = format!("{path}.new");
+    let temporary = format!("{path}.wisp");
     let mut written = write_new(&temporary, content, mode, owner);
     if written == Err(Errno::EXIST) {
         // A left-over of a run that was cut off; if it cannot be removed, creating it afresh says why.

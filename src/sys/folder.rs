@@ -24,6 +24,9 @@ const OPEN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// then, tells it from any that somebody made for himself.
 pub const UNFINISHED: u32 = 0o1700;
 
+/// What a folder inherits of the one that it is made in.
+const SET_GROUP: u32 = 0o2000;
+
 /// Permission bits, with those for set-user-ID and the like.
 const MODE_BITS: u32 = 0o7777;
 
@@ -78,6 +81,23 @@ pub struct Facts {
     pub owner: Owner,
     /// When it was changed last, in seconds since 1970.
     pub changed: i64,
+}
+
+impl Facts {
+    /// Whether it is a folder that this user's wisp has made, and not yet given its mode and owner.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        let is_ours = self.owner.uid == Owner::ROOT.possible().uid;
+        self.thing == Thing::Folder && self.mode & !SET_GROUP == UNFINISHED && is_ours
+    }
+
+    /// Whether nobody else than this process's user, who is root, and his group can change it.
+    #[must_use]
+    pub fn is_for_root_alone(&self) -> bool {
+        let ours = Owner::ROOT.possible();
+        let open = if self.owner.gid == ours.gid { 0o002 } else { 0o022 };
+        self.owner.uid == ours.uid && self.mode & open == 0
+    }
 }
 
 /// An open folder, and the path that errors call it by.
@@ -141,7 +161,7 @@ impl Folder {
     /// The folder `name` in it, made with this mode for this owner if it is not there.
     ///
     /// # Errors
-    /// `Os`.
+    /// `Os`; `Refused` when somebody puts another in its place meanwhile.
     pub fn make(&self, name: &str, mode: u32, owner: Owner) -> Result<Self> {
         if let Some(found) = self.enter(name)? {
             return Ok(found);
@@ -150,8 +170,17 @@ impl Folder {
         let made = fs::mkdirat(&self.descriptor, &*named(name), Mode::from_raw_mode(UNFINISHED));
         made.map_err(|errno| self.failed(errno, DOING, name))?;
         let folder = self.enter(name)?.ok_or_else(|| self.failed(Errno::NOENT, DOING, name))?;
-        folder.set(mode, owner)?;
+        folder.finish(mode, owner)?;
         Ok(folder)
+    }
+
+    /// Gives a folder that was just made its mode and its owner: that one and no other, which whoever owns the folder around
+    /// it can have put in its place.
+    fn finish(&self, mode: u32, owner: Owner) -> Result<()> {
+        if self.facts()?.is_unfinished() {
+            return self.set(mode, owner);
+        }
+        Err(Error::refused("make the folder", "somebody put another in its place").to(&*self.path))
     }
 
     /// Gives the folder itself this mode and this owner, as far as it has others.
@@ -431,6 +460,19 @@ mod tests {
         assert_eq!(folder.read("pipe", 10).unwrap_err().kind, Kind::Refused);
         folder.write("file", b"ours", 0o600, owner).unwrap();
         assert_eq!(std::fs::read(format!("{root}/secret")).unwrap(), b"secret");
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_folder_put_in_place_of_a_new_one_is_given_to_nobody() {
+        let root = root("exchanged");
+        let other = Folder::open(&root, "/a").unwrap().unwrap();
+        other.set(0o700, Owner::ROOT.possible()).unwrap();
+        assert_eq!(other.finish(0o755, Owner::ROOT).unwrap_err().kind, Kind::Refused);
+        assert_eq!(other.facts().unwrap().mode, 0o700);
+        // What is made in a folder of a group is of that group.
+        other.set(0o2755, Owner::ROOT.possible()).unwrap();
+        assert_eq!(other.make("made", 0o750, Owner::ROOT).unwrap().facts().unwrap().mode, 0o750);
         std::fs::remove_dir_all(root).unwrap();
     }
 

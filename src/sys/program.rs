@@ -15,7 +15,7 @@ use core::cell::Cell;
 use core::ffi::c_int;
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 unsafe extern "C" {
@@ -199,14 +199,21 @@ impl Transcript {
     /// it is added to.
     ///
     /// # Errors
-    /// `Os`: a symbolic link is not followed.
+    /// `Os`: a symbolic link is not followed; `Os` (EPERM) for what is no file, or somebody else's: he would read it.
     pub fn open(path: &str, keep: bool) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let flags = if keep { flags } else { flags | OFlags::TRUNC };
         let mode = Mode::RUSR | Mode::WUSR;
         let open = || {
             let file = rustix::fs::open(path, flags, mode)?;
+            let facts = rustix::fs::fstat(&file)?;
+            let is_ours = facts.st_uid == rustix::process::geteuid().as_raw() && facts.st_nlink == 1;
+            if !is_ours || !FileType::from_raw_mode(facts.st_mode).is_file() {
+                return Err(Errno::PERM);
+            }
             rustix::fs::fchmod(&file, mode)?;
+            if !keep {
+                rustix::fs::ftruncate(&file, 0)?;
+            }
             let shown = Cell::new(length(&file)?);
             Ok(Self { file, shown })
         };
@@ -368,6 +375,13 @@ mod tests {
         std::fs::remove_file(&shown).unwrap();
         std::os::unix::fs::symlink(&path, &shown).unwrap();
         assert_eq!(Transcript::open(&shown, true).unwrap_err().kind, Kind::Os(40));
+        std::fs::remove_file(&shown).unwrap();
+        std::fs::hard_link(&path, &shown).unwrap();
+        assert_eq!(
+            Transcript::open(&shown, false).unwrap_err().kind,
+            Kind::Os(1),
+            "somebody has it under another name"
+        );
         for path in [path, shown] {
             std::fs::remove_file(path).unwrap();
         }

@@ -13,6 +13,21 @@ use alloc::vec::Vec;
 
 const DOING: &str = "heed the user-data's";
 
+/// All that is heeded.
+const KEYS: [&str; 11] = [
+    "user",
+    "ssh_authorized_keys",
+    "bootcmd",
+    "runcmd",
+    "write_files",
+    "ntp",
+    "apk",
+    "package_update",
+    "package_upgrade",
+    "packages",
+    "autoinstall",
+];
+
 /// What an `#alpine-config` says.
 #[derive(Clone, Debug)]
 pub struct Config(Document);
@@ -66,6 +81,11 @@ impl Config {
             Ok(_) => Err(Error::usage(DOING, "it is no mapping of keys to values")),
             Err(error) => Err(Error::new(error.kind, DOING, error.why.clone())),
         }
+    }
+
+    /// Its keys that nothing heeds. They are the user's words as all of it, and no secret is a key.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        self.0.map().iter().map(|(key, _)| key.as_str()).filter(|key| !KEYS.contains(key))
     }
 
     /// The name of the account; `None` where it says nothing of one.

@@ -3,7 +3,8 @@
 use super::super::context::Context;
 use super::super::program;
 use super::{Outcomes, config};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::sys::folder::Folder;
 use crate::sys::program::Program;
 use crate::userdata::Command;
 use alloc::format;
@@ -31,6 +32,15 @@ fn run(context: &Context<'_>, key: &'static str) -> Result<()> {
     outcomes.end()
 }
 
+/// Runs a line. It is the user's own words, and the arguments of a process everybody may read: so it is in a file.
 fn shell(context: &Context<'_>, what: &str, line: &str) -> Result<()> {
-    program::run(context, what, &Program { path: "/bin/sh", arguments: &["-c", line], environment: &[] })
+    const NAME: &str = "user-data.command";
+    let var = &*context.settings().var;
+    let folder = Folder::open("", var)?.ok_or_else(|| Error::absent("open the folder", "it is not there").to(var))?;
+    folder.remove(NAME)?;
+    folder.create(NAME, line.as_bytes())?;
+    let path = folder.path(NAME);
+    let outcome = program::run(context, what, &Program { path: "/bin/sh", arguments: &[&path], environment: &[] });
+    folder.remove(NAME)?;
+    outcome
 }

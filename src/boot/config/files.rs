@@ -1,7 +1,8 @@
 //! `write_files`: each file whole or not at all, with its owner and mode from its first moment on.
 //!
-//! Every path is below the root: symbolic links on the way mean what they mean there, and none leads out of it. A link at the
-//! end is followed, since that is where whoever reads the path looks.
+//! Every path is below the root: symbolic links mean what they mean there, at the end too, since that is where whoever reads
+//! the path looks, and none leads out of it. Only links of root's are followed: in a folder of somebody else's, its owner
+//! would say which file of the system is replaced, and given to him.
 
 use super::super::context::Context;
 use super::{Outcomes, config};
@@ -42,20 +43,11 @@ pub(in super::super) fn userdata_write_files(context: &mut Context<'_>) -> Resul
 
 /// Makes a file below `root` what it shall be. One that is so is not touched.
 fn write(root: &str, file: &File<'_>, owner: Owner) -> Result<()> {
-    let mut path = file.path.clone();
-    for _ in 0..LINKS_LIMIT {
-        let (parent, name) = path.rsplit_once('/').unwrap_or(("", &path));
-        let folder = folder(root, parent)?;
-        match folder.look(name)?.map(|facts| facts.thing) {
-            None | Some(Thing::File) => return replace(&folder, name, file, owner),
-            Some(Thing::Link) => {
-                let link = folder.link_target(name)?;
-                path = if link.starts_with('/') { link } else { format!("{parent}/{link}") };
-            }
-            Some(_) => return Err(Error::refused(DOING, "it is there and no regular file").to(folder.path(name))),
-        }
+    let (folder, name) = walk(root, &file.path, true)?;
+    match folder.look(&name)?.map(|facts| facts.thing) {
+        None | Some(Thing::File) => replace(&folder, &name, file, owner),
+        Some(_) => Err(Error::refused(DOING, "it is there and no regular file").to(folder.path(&name))),
     }
-    Err(Error::refused(DOING, "it is a link without end").to(path))
 }
 
 fn replace(folder: &Folder, name: &str, file: &File<'_>, owner: Owner) -> Result<()> {
@@ -75,23 +67,44 @@ fn replace(folder: &Folder, name: &str, file: &File<'_>, owner: Owner) -> Result
 /// The folder at `path` below `root`, made with those above it that are missing; these may be read by all.
 ///
 /// # Errors
-/// `Os`; `Absent` without the root.
+/// `Os`; `Absent` without the root; `Refused` for a link that is not followed.
 pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
+    walk(root, path, false).map(|(folder, _)| folder)
+}
+
+/// Goes along `path`; of that of a file to the folder that it is in, whatever links lead there, and returns its name besides.
+fn walk(root: &str, path: &str, is_file: bool) -> Result<(Folder, String)> {
     let top = || Error::absent("open the folder", "the root is not there").to(root);
-    let mut found = Folder::open(root, "/")?.ok_or_else(top)?;
-    let ends = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0).chain([path.len()]);
-    for end in ends {
-        let so_far = path.get(..end).unwrap_or_default();
-        let name = so_far.rsplit_once('/').map_or(so_far, |(_, name)| name);
-        if name.is_empty() {
-            continue;
+    let mut here = Folder::open(root, "/")?.ok_or_else(top)?;
+    // From the root to where we are; what is ahead, the next name last.
+    let (mut above, mut links) = (Vec::new(), 0_usize);
+    let ahead = |path: &str| path.rsplit('/').filter(|part| !matches!(*part, "" | ".")).map(String::from).collect();
+    let mut names: Vec<String> = ahead(path);
+    while let Some(name) = names.pop() {
+        if name == ".." {
+            here = above.pop().unwrap_or(here);
+        } else if here.look(&name)?.is_some_and(|found| found.thing == Thing::Link) {
+            links = links.saturating_add(1);
+            if links > LINKS_LIMIT {
+                return Err(Error::refused(DOING, "it is a link without end").to(path));
+            }
+            if !here.facts()?.is_for_root_alone() {
+                return Err(Error::refused(DOING, "it is a link that others than root can change").to(here.path(&name)));
+            }
+            let target = here.link_target(&name)?;
+            if target.starts_with('/') && !above.is_empty() {
+                here = above.swap_remove(0);
+                above.clear();
+            }
+            names.extend(ahead(&target));
+        } else if is_file && names.is_empty() {
+            return Ok((here, name));
+        } else {
+            let next = here.make(&name, 0o755, Owner::ROOT)?;
+            above.push(core::mem::replace(&mut here, next));
         }
-        found = match Folder::open(root, so_far)? {
-            Some(folder) => folder,
-            None => found.make(name, 0o755, Owner::ROOT)?,
-        };
     }
-    Ok(found)
+    if is_file { Err(Error::refused(DOING, "it is a folder").to(path)) } else { Ok((here, String::new())) }
 }
 
 /// Whose a file shall be, by the accounts below `root`.
