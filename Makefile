@@ -64,11 +64,6 @@ SMALL_SHA  = --cfg sha2_backend_soft="compact"
 SMALL_CURVE = --cfg curve25519_dalek_backend="serial"
 # Functions with more than so many bytes of variables stay apart: in a large frame each takes a long address.
 INLINING   = -C llvm-args=-inline-max-stacksize=384
-# A choice among few ways is made by comparisons: 5 KB less than with tables of the ways' addresses, and as fast.
-CHOOSING   = -C llvm-args=-min-jump-table-entries=12
-# Loops and branches stay as they are written where another form would be longer, and so does what is kept out of
-# registers: 10 KB, for a twentieth of the speed of bzip2.
-PLAIN      = -C llvm-args=-disable-lsr -C llvm-args=-enable-pre=false -C llvm-args=-split-spill-mode=size
 # In the large program, what its code says again and again becomes functions: 25 KB, for a tenth of the speed of gzip, xz
 # and lz4, and up to a quarter of that of bzip2.
 $(OUT)/wisp: OUTLINING = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=3
@@ -80,7 +75,7 @@ TRIPLE     = $(subst -,_,$(TARGET))
 TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
 BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static \
-	$(INLINING) $(CHOOSING) $(PLAIN) $(OUTLINING) $(FOLDING) $(SMALL_SHA) $(SMALL_CURVE)' \
+	$(INLINING) $(OUTLINING) $(FOLDING) $(SMALL_SHA) $(SMALL_CURVE)' \
 	CARGO_PROFILE_RELEASE_STRIP=none $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
 	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS)' \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
