@@ -196,7 +196,7 @@ expect_bootstrapped() {
     expect_same 'host keys that ssh-keygen does not read' "$(fact bad.host.key)" ''
 }
 
-# expect_host_key_seen: the key that whoever logged in was shown is the one on the disk, and not the image's.
+# expect_host_key_seen: the key that whoever logged in was shown is the one on the disk.
 expect_host_key_seen() {
     expect_same 'the host key shown' "$(cut -d ' ' -f 2,3 "known.$BOOT")" "$(fact host.key)"
 }
