@@ -20,12 +20,12 @@ An init system runs the four phases, each once a boot:
 What was done for this instance is not done again. An action that fails is told
 and keeps no other from running; the phase then ends with 1.
 
-What was done: /run/wisp/PHASE.json, the system's log, `wisp status`; what the user's
-script said: /var/log/user-data.log.
+What was done: /run/wisp/PHASE.json, the system's log, `wisp status`. What the
+user's script said: /var/log/user-data.log.
 
-  --root DIR    work on the files below DIR: for trials. No program is run and no
-                service of a cloud is asked; what only a running system can do is
-                left out, and counts as done
+  --root DIR    work on the files below DIR: a trial. No program is run and no
+                service of a cloud is asked; what only a running system can do
+                is left out, and counts as done
 ";
 
 const fn command(name: &'static str, summary: &'static str, run: fn(&[&str]) -> Result<u8>) -> Command {

@@ -19,8 +19,8 @@ pub(super) const COMMAND: Command = Command {
     usage: "[--wait[=SECONDS]] [--json] [--strict] [--root DIR]",
     summary: "Print how far the first boot is",
     help: "\
-It is `disabled`, `not started`, `running`, `done` or `error`. What each action did
-stands in /run/wisp/PHASE.json, what the user's script said in
+It is `disabled`, `not started`, `running`, `done` or `error`. What each action
+did stands in /run/wisp/PHASE.json, what the user's script said in
 /var/log/user-data.log.
 
   --wait        print it when it has ended; with SECONDS at most after these

@@ -28,8 +28,8 @@ Usage: tiny-cloud boot | early | main | final
        tiny-cloud -D, --disable
        tiny-cloud -h, --help
 
-As `wisp PHASE`, `wisp bootstrap`, `wisp enable`, `wisp disable`. $ROOT stands in
-front of every path.
+As `wisp PHASE`, `wisp bootstrap`, `wisp enable`, `wisp disable`. $ROOT stands
+in front of every path.
 ";
 
 /// Tiny Cloud's own exit code for all that it does not understand.
