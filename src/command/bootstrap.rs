@@ -18,8 +18,9 @@ The marker is Tiny Cloud's: .bootstrap-complete in /var/lib/cloud.
   status        print `complete` or `incomplete`
   complete      nothing is to be done any more for this instance
   incomplete    everything is to be done again in the next boot; the saved
-                user-data goes. Run it before an image is made of this disk. Users,
-                their keys, host keys and logs stay; a clone gets its own host keys
+                user-data goes. Run it before an image is made of this disk.
+                Users, their keys, host keys and logs stay; a clone gets its own
+                host keys
   --root DIR    of the system below DIR
 
 Another instance is a first boot in any case, without this.

@@ -74,7 +74,8 @@ fn a_black_hole_is_given_up() {
 
 #[test]
 fn silence_and_slowness_end_in_time() {
-    let policy = Policy { reply: Duration::from_millis(500), ..ONCE };
+    // What was said must have arrived by then, on a busy machine too.
+    let policy = Policy { reply: Duration::from_millis(1500), ..ONCE };
     for (said, why) in [
         ("", "no reply comes"),
         ("HTTP/1.1 200 OK\r\nA:", "no reply comes"),
