@@ -121,6 +121,7 @@ bench: build build/metadata-server ## wisp against sfdisk and its kin, curl, the
 	@benches/crawl
 	@benches/decode
 	@benches/bootstrap
+	@qemu/login
 
 size: build ## bytes against the budget, and the ten largest symbols of each program
 	@$(call weigh,wisp,$(BUDGET_WISP)); $(call weigh,wisp-initramfs,$(BUDGET_WISP_INITRAMFS)); exit $${over:-0}
