@@ -124,7 +124,7 @@ impl PhaseJson<'_> {
 }
 
 fn write(root: &str, name: &str, text: &str, log: &Log) {
-    if let Err(error) = file::write_atomically(&format!("{root}{FOLDER}/{name}"), text.as_bytes(), 0o644) {
+    if let Err(error) = file::write_for_this_boot(&format!("{root}{FOLDER}/{name}"), text.as_bytes(), 0o644) {
         log.warning(&format!("{error}"));
     }
 }

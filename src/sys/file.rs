@@ -33,7 +33,9 @@ pub fn read(path: &str, limit: usize) -> Result<Vec<u8>> {
     let failed = |errno| os(errno, DOING, path);
     let file = open(path, OFlags::RDONLY).map_err(failed)?;
     let size = fs::fstat(&file).map_err(failed)?.st_size;
-    let expected = usize::try_from(size).unwrap_or(0).min(limit);
+    // A file whose size is not told, as in /proc, is rarely longer than a page.
+    let told = usize::try_from(size).ok().filter(|size| *size > 0);
+    let expected = told.unwrap_or(CHUNK).min(limit);
     // One byte more than expected, so that a file that did not grow ends with one call that reads nothing.
     let mut content = Vec::with_capacity(expected.saturating_add(1));
     loop {
@@ -118,10 +120,25 @@ pub fn list(path: &str) -> Result<Vec<String>> {
 /// `Os` from the kernel; `Refused` when `path` is there and no regular file: renaming over a device node or a
 /// symbolic link would replace it, which nobody means.
 pub fn write_atomically(path: &str, content: &[u8], mode: u32) -> Result<()> {
-    replace(path, content, mode, None)
+    replace(path, content, mode, None, Until::Removed)
 }
 
-fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result<()> {
+/// The same for a file that ends with the boot, as those below `/run` do: no medium is waited for.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_for_this_boot(path: &str, content: &[u8], mode: u32) -> Result<()> {
+    replace(path, content, mode, None, Until::Reboot)
+}
+
+/// How long a file is to be there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Removed,
+    Reboot,
+}
+
+fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> Result<()> {
     const DOING: &str = "write";
     let failed = |errno| os(errno, DOING, path);
     match fs::lstat(path) {
@@ -132,11 +149,11 @@ fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result
         Err(errno) => return Err(failed(errno)),
     }
     let temporary = format!("{path}.wisp");
-    let mut written = write_new(&temporary, content, mode, owner);
+    let mut written = write_new(&temporary, content, mode, owner, until);
     if written == Err(Errno::EXIST) {
         // A left-over of a run that was cut off; if it cannot be removed, creating it afresh says why.
         let _ = fs::unlink(&temporary);
-        written = write_new(&temporary, content, mode, owner);
+        written = write_new(&temporary, content, mode, owner, until);
     }
     let written = written.and_then(|()| fs::rename(&temporary, path));
     if let Err(errno) = written {
@@ -144,7 +161,7 @@ fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> Result
         let _ = fs::unlink(&temporary);
         return Err(failed(errno));
     }
-    flush_directory_of(path).map_err(failed)
+    if until == Until::Reboot { Ok(()) } else { flush_directory_of(path).map_err(failed) }
 }
 
 /// Gives the file at `path` the permission bits `mode`.
@@ -172,11 +189,11 @@ pub fn amend(path: &str, limit: usize, mode: u32, change: &mut dyn FnMut(&str) -
     if new == text && keep.is_some() {
         return Ok(false);
     }
-    replace(path, new.as_bytes(), keep.map_or(mode, |facts| facts.st_mode & 0o7777), keep)?;
+    replace(path, new.as_bytes(), keep.map_or(mode, |facts| facts.st_mode & 0o7777), keep, Until::Removed)?;
     Ok(true)
 }
 
-fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> rustix::io::Result<()> {
+fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(mode);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = retry_on_intr(|| fs::open(path, flags, mode))?;
@@ -194,7 +211,7 @@ fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>) -> rust
         }
         left = left.get(count..).unwrap_or_default();
     }
-    fs::fsync(&file)
+    if until == Until::Reboot { Ok(()) } else { fs::fsync(&file) }
 }
 
 /// Makes a rename in the directory of `path` survive a power cut.

@@ -250,9 +250,13 @@ impl Folder {
     pub fn write(&self, name: &str, content: &[u8], mode: u32, owner: Owner) -> Result<()> {
         // What sshd, sudo and cron look for in their folders has no such name.
         let new = [".", name, ".wisp"].concat();
-        // A left-over of a run that was cut off.
-        self.remove(&new)?;
-        let written = self.write_new(&new, content, mode, owner).and_then(|file| {
+        let mut made = self.write_new(&new, content, mode, owner);
+        if matches!(made, Err(Errno::EXIST)) {
+            // A left-over of a run that was cut off.
+            self.remove(&new)?;
+            made = self.write_new(&new, content, mode, owner);
+        }
+        let written = made.and_then(|file| {
             fs::fsync(&file)?;
             fs::renameat(&self.descriptor, &*named(&new), &self.descriptor, &*named(name))
         });
