@@ -23,13 +23,14 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 DOCDIR     ?= $(PREFIX)/share/doc/wisp
 INITDIR    ?= /etc/init.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+FEATURESDIR ?= /etc/mkinitfs/features.d
 
 # Seconds that `make fuzz` spends on each parser.
 SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-mkinitfs initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -167,6 +168,9 @@ install-systemd: ## the units of the four phases, for systemd (UNITDIR=); `wisp 
 	set -e; for phase in $(PHASES); do $(AT_HOME) systemd/wisp-$$phase.service > $(DESTDIR)$(UNITDIR)/wisp-$$phase.service; done
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/ssh@.service.d/wisp.conf
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/sshd@.service.d/wisp.conf
+
+install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mkinitfs enable` puts one into its images
+	install -Dm644 -t $(DESTDIR)$(FEATURESDIR) mkinitfs/wisp.files mkinitfs/wisp.modules mkinitfs/wisp-init.modules
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
 initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=

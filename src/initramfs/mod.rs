@@ -15,6 +15,8 @@
 pub mod build;
 mod failure;
 mod handover;
+#[cfg(feature = "full")]
+pub mod mkinitfs;
 mod modules;
 mod prepare;
 
