@@ -10,9 +10,9 @@ pub(super) const COMMAND: Command = Command {
     name: "grow-root",
     usage: "DIR",
     summary: "Grow the root that an initramfs has mounted at DIR",
-    help: "For hooks of dracut and initramfs-tools. Partition and filesystem grow where they\n\
-           are mounted, writable or not. While nothing is mounted at DIR, a partition table\n\
-           that a power cut has torn is completed, so that the root can appear.\n\
+    help: "For hooks of dracut and initramfs-tools. Partition and filesystem grow where\n\
+           they are mounted, writable or not. While nothing is mounted at DIR, a partition\n\
+           table that a power cut has torn is completed, so that the root can appear.\n\
            Heeds wisp.grow= and wisp.grow.budget= of the kernel command line; in the root,\n\
            /etc/growroot-disabled and the marks of cloud-initramfs-growroot.\n\
            Tells the kernel's log and /run/wisp/grow.json what was done. The exit code is 0\n\
