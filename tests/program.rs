@@ -128,6 +128,10 @@ fn what_cannot_be_meant_ends_with_2_and_is_named() {
     fails("grow --dry-run --json --fast /proc", 2, "--fast");
     fails("grow / /home", 2, "/home");
     fails("grow -- --fast --faster", 2, "--faster");
+    fails("grow-root", 2, "DIR is missing");
+    fails("grow-root sysroot", 2, "sysroot");
+    fails("grow-root /sysroot /root", 2, "/root");
+    fails("grow-root --json /sysroot", 2, "--json");
     fails("initramfs", 2, "wisp: ");
     let empty = wisp(["grow", ""]);
     assert_eq!((empty.code, empty.err.lines().count()), (Some(2), 1), "{empty:?}");

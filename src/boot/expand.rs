@@ -30,7 +30,8 @@ pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
         }
         subject => subject?,
     };
-    let request = Request { sysfs: SYSFS, subject, mode, dry_run: false, budget: None, private };
+    let request =
+        Request { sysfs: SYSFS, subject, mode, dry_run: false, budget: None, private, markers: &[grow::DISABLED] };
     let report = grow::run(&request, &mut |line| context.say(line));
     report.lines().iter().for_each(|line| context.say(line));
     match report.error() {

@@ -65,7 +65,7 @@ fn account(target: &str, mode: Mode, dry_run: bool) -> Result<Report> {
         tree::make_directory("/run/wisp", 0o755).and_then(|()| tree::make_directory(PRIVATE_POINT, 0o700))?;
     }
     let private = Private { point: PRIVATE_POINT, options: "" };
-    let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private };
+    let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private, markers: &[grow::DISABLED] };
     let report = grow::run(&request, &mut |line| Log::stderr().info(line));
     // It is empty again; in use by another wisp, it stays for that one to remove.
     let _ = tree::remove_directory(PRIVATE_POINT);

@@ -14,6 +14,7 @@ mod detect;
 #[cfg(feature = "full")]
 mod enable;
 mod grow;
+mod grow_root;
 #[cfg(feature = "full")]
 mod hotplug;
 #[cfg(feature = "full")]
@@ -73,6 +74,7 @@ const COMMANDS: &[Command] = &[
     #[cfg(feature = "full")]
     decode::COMMAND,
     grow::COMMAND,
+    grow_root::COMMAND,
     init::COMMAND,
     #[cfg(feature = "full")]
     initramfs::COMMAND,

@@ -40,8 +40,8 @@ const KERNEL_TRIES: u32 = 5;
 const KERNEL_PAUSE: Duration = Duration::from_millis(100);
 const EBUSY: i32 = 16;
 
-/// The file that switches growing off, as cloud-initramfs-growroot and cloud-init know it.
-const MARKER: &str = "/etc/growroot-disabled";
+/// The file in a root that switches growing off, as cloud-initramfs-growroot and cloud-init know it.
+pub const DISABLED: &str = "/etc/growroot-disabled";
 
 /// How the steps begin that change the disk.
 const WRITE: &str = "write ";
@@ -61,6 +61,15 @@ pub struct Request<'a> {
     pub budget: Option<Duration>,
     /// How to mount the filesystem for the time of growing when it is not mounted.
     pub private: Private<'a>,
+    /// Files of the filesystem any of which says that its owner wants it left alone.
+    pub markers: &'a [&'a str],
+}
+
+impl Request<'_> {
+    /// Which of the markers is in the filesystem mounted at `point`.
+    fn marker_at(&self, point: &str) -> Option<&str> {
+        self.markers.iter().copied().find(|marker| file::exists(&format!("{point}{marker}")))
+    }
 }
 
 /// A mount that only this process sees.
@@ -75,17 +84,20 @@ pub struct Private<'a> {
 /// Grows, if there is anything to grow. Every trouble ends up in the report; `tell` hears what takes long.
 pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
-    match look(request) {
-        Ok(look) if look.plan.is_empty() => account(&look.facts, &look.plan),
-        Ok(look) if request.subject.mount.as_ref().is_some_and(|mount| is_switched_off(&mount.point)) => {
-            switched_off(&look.facts, &look.plan)
-        }
-        Ok(look) if request.dry_run => account(&look.facts, &look.plan),
-        Ok(Look { disk, facts, plan }) => {
-            Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
-        }
-        Err(error) => Report::stopped(device, error),
+    let Look { disk, facts, plan } = match look(request) {
+        Ok(look) => look,
+        Err(error) => return Report::stopped(device, error),
+    };
+    if plan.is_empty() {
+        return account(&facts, &plan);
     }
+    if let Some(marker) = request.subject.mount.as_ref().and_then(|mount| request.marker_at(&mount.point)) {
+        return switched_off(&facts, &plan, marker);
+    }
+    if request.dry_run {
+        return account(&facts, &plan);
+    }
+    Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
 }
 
 /// Makes the primary GPT of a disk without visible partitions what its backup says, and has the kernel look again.
@@ -157,14 +169,9 @@ fn account(facts: &plan::Facts, plan: &Plan) -> Report {
     }
 }
 
-/// Whether the owner of the root mounted at `point` wants it left alone.
-fn is_switched_off(point: &str) -> bool {
-    file::exists(&format!("{point}{MARKER}"))
-}
-
-/// The account of a plan that the owner does not want to be carried out.
-fn switched_off(facts: &plan::Facts, plan: &Plan) -> Report {
-    let error = Error::refused("grow", format!("it is switched off by {MARKER}")).to(&*facts.device);
+/// The account of a plan that the owner, by a file, does not want to be carried out.
+fn switched_off(facts: &plan::Facts, plan: &Plan, marker: &str) -> Report {
+    let error = Error::refused("grow", format!("it is switched off by {marker}")).to(&*facts.device);
     let mut report = account(facts, plan);
     for half in report.partition.iter_mut().chain([&mut report.filesystem]) {
         *half = Half::stopped(State::Refused, half.before, error.clone());
@@ -189,10 +196,10 @@ impl Deed<'_> {
     fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Ok(place) = &place
-            && is_switched_off(&place.point)
+            && let Some(marker) = self.request.marker_at(&place.point)
         {
             self.leave(place);
-            return Report { steps: self.steps, ..switched_off(&self.facts, plan) };
+            return Report { steps: self.steps, ..switched_off(&self.facts, plan, marker) };
         }
         let mut report = account(&self.facts, plan);
         if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {

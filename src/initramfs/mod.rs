@@ -7,13 +7,15 @@
 //! and while the disk does not answer at all the boot stands still, as it would without wisp.
 //!
 //! Two ways: wisp mounts the root and switches to it, or (`wisp.init=PATH`, or a distribution's own init beside wisp)
-//! it grows and then becomes that init, with everything as the kernel left it.
+//! it grows and then becomes that init, with everything as the kernel left it. A third: another initramfs mounts the
+//! root and calls wisp by a hook ([`guest`]).
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
 pub mod build;
 mod failure;
+pub mod guest;
 mod handover;
 #[cfg(feature = "full")]
 pub mod mkinitfs;

@@ -12,7 +12,7 @@ use crate::filesystem::{Btrfs, Details, Kind, Superblock};
 use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
-use crate::probe::block::Sysfs;
+use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
 use crate::probe::search::{self, Found};
 use crate::settings::{Boot, Mode, ROOT_WAIT, Resume, Wait};
@@ -29,6 +29,9 @@ use core::time::Duration;
 
 /// Where the running system finds what growing did.
 pub const REPORT: &str = "/run/wisp/grow.json";
+
+/// It has some hundred bytes.
+pub const REPORT_LIMIT: usize = 64 << 10;
 
 /// Without an event the devices are looked at this often all the same: a medium that becomes ready sends none.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -55,7 +58,8 @@ pub struct Task<'a> {
     pub grow: bool,
 }
 
-const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
+/// Where the kernel shows its devices.
+pub const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
 /// Does it all; the child's exit code is 0 when the root was found.
 pub fn run(task: &Task<'_>, log: &Log, teller: &Teller) -> u8 {
@@ -106,7 +110,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
 fn grow_root(task: &Task<'_>, found: &Found, log: &Log) {
     let node = found.block.node();
     let report = match refusal(task, found) {
-        Some(why) => Report::stopped(node.clone(), Error::refused("grow", why).to(&*node)),
+        Some(error) => Report::stopped(node.clone(), error),
         None => match Subject::device(SYSFS, found.block.number) {
             Ok(subject) => {
                 let request = Request {
@@ -116,6 +120,7 @@ fn grow_root(task: &Task<'_>, found: &Found, log: &Log) {
                     dry_run: false,
                     budget: Some(task.settings.budget),
                     private: Private { point: task.point, options: &task.settings.mount_options },
+                    markers: &[grow::DISABLED],
                 };
                 grow::run(&request, &mut |line| log.info(line))
             }
@@ -126,7 +131,7 @@ fn grow_root(task: &Task<'_>, found: &Found, log: &Log) {
 }
 
 /// Puts the report on the console and where the running system finds it.
-fn account(report: &Report, log: &Log) {
+pub fn account(report: &Report, log: &Log) {
     for line in report.lines() {
         log.info(&line);
     }
@@ -143,14 +148,20 @@ fn account(report: &Report, log: &Log) {
 }
 
 /// Reasons not to look at growing at all.
-fn refusal(task: &Task<'_>, found: &Found) -> Option<String> {
+fn refusal(task: &Task<'_>, found: &Found) -> Option<Error> {
     if task.settings.mode == Mode::Off {
-        return Some("it is switched off (wisp.grow=off)".into());
+        return Some(switched_off(&found.block));
     }
-    if !found.twins.is_empty() {
-        return Some(format!("other devices answer to the same name: {}", found.twins.join(", ")));
-    }
-    suspended(&task.settings.resume).map(|why| format!("{why}; with noresume it would grow"))
+    let why = match &*found.twins {
+        [] => format!("{}; with noresume it would grow", suspended(&task.settings.resume)?),
+        twins => format!("other devices answer to the same name: {}", twins.join(", ")),
+    };
+    Some(Error::refused("grow", why).to(found.block.node()))
+}
+
+/// The user does not want `block` to be touched.
+pub fn switched_off(block: &Block) -> Error {
+    Error::refused("grow", "it is switched off (wisp.grow=off)").to(block.node())
 }
 
 /// Why a suspended system may come back that would not survive a root of another size. Only a device that was read

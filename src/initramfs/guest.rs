@@ -1,0 +1,107 @@
+//! wisp in an initramfs of somebody else's, whose hooks call it: dracut's, initramfs-tools'.
+//!
+//! It is called when the root is mounted, and grows it there: where the root is, whether a suspended system had to come
+//! back first, which checks it passed, all that is decided by then. It may also be called while the root is still awaited,
+//! for the one case in which it could never come: power went while wisp wrote the table of its disk.
+//!
+//! What may crash or hang runs in a child with a deadline, as when wisp is the first process. Whatever comes of it is told
+//! and the boot goes on; nothing here is an error of the caller's.
+
+#![forbid(unsafe_code)]
+
+use super::GROW_SLACK;
+use super::prepare::{self, SYSFS};
+use crate::error::{Error, Kind, Result};
+use crate::grow::report::Report;
+use crate::grow::{self, Private, Request};
+use crate::log::Log;
+use crate::probe::growth::Subject;
+use crate::probe::search;
+use crate::settings::{Boot, Mode};
+use crate::sys::process::{self, News};
+use crate::sys::{clock, file, kmsg};
+use crate::text::cmdline::{self, Cmdline};
+use crate::units::Deadline;
+use alloc::format;
+use alloc::string::String;
+
+/// What cloud-initramfs-growroot heeds below the root it grows: the owner does not want it, or it was done before.
+const MARKERS: [&str; 3] = [grow::DISABLED, "/etc/growroot-grown", "/var/lib/cloud/instance/root-grown"];
+
+/// Grows the root that is mounted at `point`; where none is yet, completes a table that a power cut has torn.
+pub fn run(point: &str) {
+    let log = Log::kernel();
+    let limit = kmsg::Limit::lift();
+    let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
+    let settings = Boot::from_cmdline(&Cmdline::parse(&String::from_utf8_lossy(&text)));
+    if let Err(error) = attend(point, &settings, &log) {
+        log.error(&format!("{error}; the boot goes on"));
+    }
+    limit.restore();
+}
+
+/// Has a child do it, and waits for the child until its time is up.
+fn attend(point: &str, settings: &Boot, log: &Log) -> Result<()> {
+    let mut child = process::spawn(|_| {
+        visit(point, settings, log);
+        0
+    })?;
+    let deadline = Deadline::after(clock::now(), settings.budget.saturating_add(GROW_SLACK));
+    let why = loop {
+        match child.listen(deadline) {
+            News::Line(_) => {}
+            News::Ended(Ok(0)) => return Ok(()),
+            News::Ended(Ok(code)) => break format!("it ended with exit code {code}"),
+            News::Ended(Err(signal)) => break format!("signal {signal} ended it"),
+            News::Silence => {
+                child.kill();
+                break "its time is up".into();
+            }
+        }
+    };
+    Err(Error::new(Kind::TimedOut, "grow in a child process", why).to(point))
+}
+
+/// What the child does.
+fn visit(point: &str, settings: &Boot, log: &Log) {
+    match Subject::mounted_at(SYSFS, point) {
+        Ok(subject) => prepare::account(&grow_at(subject, settings, log), log),
+        Err(error) if error.kind == Kind::Absent => restore_tables(settings.mode, log),
+        Err(error) => prepare::account(&Report::stopped(point.into(), error), log),
+    }
+}
+
+fn grow_at(subject: Subject, settings: &Boot, log: &Log) -> Report {
+    if settings.mode == Mode::Off {
+        return Report::stopped(subject.block.node(), prepare::switched_off(&subject.block));
+    }
+    let request = Request {
+        sysfs: SYSFS,
+        subject,
+        mode: settings.mode,
+        dry_run: false,
+        budget: Some(settings.budget),
+        // The root is mounted, so no mount of wisp's own is needed.
+        private: Private { point: "", options: "" },
+        markers: &MARKERS,
+    };
+    grow::run(&request, &mut |line| log.info(line))
+}
+
+/// As often as the initramfs calls while it waits, but told only once: the report of what could not be done stands.
+fn restore_tables(mode: Mode, log: &Log) {
+    if mode == Mode::Off {
+        return;
+    }
+    for disk in search::broken_disks(SYSFS) {
+        match grow::restore_table(&disk, mode) {
+            Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
+            Err(error) => {
+                let report = Report::stopped(disk.node(), error);
+                if file::read(prepare::REPORT, prepare::REPORT_LIMIT).unwrap_or_default() != report.json().as_bytes() {
+                    prepare::account(&report, log);
+                }
+            }
+        }
+    }
+}
