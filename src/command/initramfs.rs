@@ -158,7 +158,7 @@ mod tests {
             ("-o=x", "-o=x"),
             ("-o x --compress lzma", "lzma"),
             ("-o x --kernel 6.1 --for virtio,tape", "tape"),
-            ("-o x --kernel 6.1 --filesystem=", ""),
+            ("-o x --kernel 6.1 --filesystem=ext4,", ""),
             ("-o x --kernel 6.1 --filesystem zfs", "zfs"),
             ("--kernel 6.1", ""),
             ("-o x --modules-dir /opt/modules/", "/opt/modules"),
