@@ -23,6 +23,7 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 DOCDIR     ?= $(PREFIX)/share/doc/wisp
 INITDIR    ?= /etc/init.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DRACUTDIR  ?= /usr/lib/dracut/modules.d
 INITRAMFSTOOLSDIR ?= /usr/share/initramfs-tools
 
 # Seconds that `make fuzz` spends on each parser.
@@ -30,7 +31,7 @@ SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-initramfs-tools initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -168,6 +169,12 @@ install-systemd: ## the units of the four phases, for systemd (UNITDIR=); `wisp 
 	set -e; for phase in $(PHASES); do $(AT_HOME) systemd/wisp-$$phase.service > $(DESTDIR)$(UNITDIR)/wisp-$$phase.service; done
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/ssh@.service.d/wisp.conf
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/sshd@.service.d/wisp.conf
+
+# 50 to 59 is where dracut wants the modules of others.
+install-dracut: ## the module for dracut (DRACUTDIR=); then run `dracut --force`
+	install -Dm644 -t $(DESTDIR)$(DRACUTDIR)/50wisp dracut/wisp-*
+	install -m755 dracut/module-setup.sh $(DESTDIR)$(DRACUTDIR)/50wisp
+	$(AT_HOME) dracut/module-setup.sh > $(DESTDIR)$(DRACUTDIR)/50wisp/module-setup.sh
 
 # update-initramfs is the user's to run: it makes what the next boot depends on.
 install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITRAMFSTOOLSDIR=); then run `update-initramfs -u`
