@@ -251,7 +251,7 @@ impl<'a> Watch<'a> {
         let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
         while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
             self.drivers.load_for_all(SYSFS.root);
-            self.hear(clock::now());
+            self.hear(LOOK_AGAIN);
         }
         resume::wake(resume, log)
     }
