@@ -93,7 +93,8 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
             .to("the root"));
     };
     let lists = Lists::read(task.kernel);
-    let mut watch = Watch::begin(Loader::new(&lists, task.line), task.wait)?;
+    let drivers = Loader::new(&lists, task.line, is_order_free(wanted, &task.settings.resume));
+    let mut watch = Watch::begin(drivers, task.wait)?;
     let alpine = &task.settings.alpine;
     for name in alpine.modules.iter().map(String::as_str).chain(alpine.overlay.as_ref().map(|_| "overlay")) {
         watch.drivers.load(name);
@@ -119,6 +120,17 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         grow_root(task, &found, woken, log);
     }
     Ok(())
+}
+
+/// Whether drivers may come one after the other, as the root is found by the first ones or by all. `/dev/sda` is another
+/// disk when the drivers come in another order, and a suspended system may lie on any.
+fn is_order_free(root: &Name, resume: &Resume) -> bool {
+    let counted = match root {
+        Name::Path(path) => path.starts_with("/dev/sd"),
+        Name::Number(..) => true,
+        _ => false,
+    };
+    !counted && *resume == Resume::Nowhere
 }
 
 /// Grows, or says why not.
@@ -208,8 +220,13 @@ impl<'a> Watch<'a> {
         loop {
             // Each time, as announcements get lost when many come at once.
             self.drivers.load_for_all(SYSFS.root);
+            // The bus that a driver brought has announced its devices by now.
+            self.hear(Duration::ZERO);
             if let Some(found) = search::find(SYSFS, wanted) {
                 return Ok(found);
+            }
+            if self.drivers.release() {
+                continue;
             }
             // Who was suspended knows the disks as they are.
             if resume::suspended(&task.settings.resume).is_none() {
@@ -224,7 +241,7 @@ impl<'a> Watch<'a> {
                 told = true;
                 log.info(&format!("waiting for the root {wanted}"));
             }
-            self.hear(now);
+            self.hear(LOOK_AGAIN);
         }
     }
 
@@ -234,7 +251,7 @@ impl<'a> Watch<'a> {
         let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
         while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
             self.drivers.load_for_all(SYSFS.root);
-            self.hear(clock::now());
+            self.hear(LOOK_AGAIN);
         }
         resume::wake(resume, log)
     }
@@ -253,12 +270,15 @@ impl<'a> Watch<'a> {
             if missing == 0 {
                 break members;
             }
+            if self.drivers.release() {
+                continue;
+            }
             let now = clock::now();
             if degraded || deadline.has_passed(now) {
                 log.warning(&format!("{missing} of the {wanted} devices of the root are missing, continuing without"));
                 break members;
             }
-            self.hear(now);
+            self.hear(LOOK_AGAIN);
         };
         for member in members {
             if let Err(error) = resize::register_btrfs(&member.node()) {
@@ -267,9 +287,10 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Takes in the next event and all that wait behind it; none comes from a medium that becomes ready.
-    fn hear(&mut self, now: Duration) {
-        let mut until = self.deadline.sooner(Deadline::after(now, LOOK_AGAIN));
+    /// Takes in the next event, if one comes within `patience`, and all that wait behind it; none comes from a medium
+    /// that becomes ready.
+    fn hear(&mut self, patience: Duration) {
+        let mut until = self.deadline.sooner(Deadline::after(clock::now(), patience));
         while let Some(event) = self.events.next(until) {
             if event.value("ACTION") == Some("add")
                 && let Some(alias) = event.value("MODALIAS")
@@ -312,6 +333,27 @@ fn restore_tables(mode: Mode, tried: &mut Vec<String>, log: &Log) {
         match grow::restore_table(&disk, mode) {
             Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
             Err(error) => log.error(&format!("{error}; the boot goes on")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_come_in_turn_where_their_order_does_not_matter() {
+        for (root, free) in [
+            ("LABEL=root", true),
+            ("PARTUUID=1234-01", true),
+            ("/dev/vda1", true),
+            ("/dev/nvme0n1p1", true),
+            ("/dev/sda1", false),
+            ("8:1", false),
+        ] {
+            let root = Name::parse(root).unwrap();
+            assert_eq!(is_order_free(&root, &Resume::Nowhere), free, "{root}");
+            assert!(!is_order_free(&root, &Resume::Device(root.clone())));
         }
     }
 }

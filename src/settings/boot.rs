@@ -97,7 +97,7 @@ pub struct Boot {
     pub fail_pause: Duration,
     /// The words of Alpine's init.
     pub alpine: Alpine,
-    /// `wisp.grow=`.
+    /// `wisp.grow=`, or dracut's way to write it, `rd.wisp.grow=`.
     pub mode: Mode,
     /// `wisp.grow.budget=SECONDS`.
     pub budget: Duration,
@@ -131,6 +131,7 @@ impl Boot {
     #[must_use]
     pub fn from_cmdline(line: &Cmdline) -> Self {
         let mut complaints = Vec::new();
+        let grow = line.last_of(&["wisp.grow", "rd.wisp.grow"]).unwrap_or("wisp.grow");
         let after_panic = line.value("panic").and_then(|value| value.parse::<i32>().ok()).filter(|span| *span != 0);
         let on_fail = if after_panic.is_some() { OnFail::Reboot } else { OnFail::Halt };
         let text = |name| line.value(name).filter(|value| !value.is_empty()).map(String::from);
@@ -146,7 +147,7 @@ impl Boot {
             on_fail: choice(line, "wisp.onfail", &ON_FAIL, on_fail, &mut complaints),
             fail_pause: after_panic.map_or(FAIL_PAUSE, |span| Duration::from_secs(u64::try_from(span).unwrap_or(0))),
             alpine: Alpine::from_cmdline(line),
-            mode: choice(line, "wisp.grow", &MODES, Mode::On, &mut complaints),
+            mode: choice(line, grow, &MODES, Mode::On, &mut complaints),
             budget: seconds(line, "wisp.grow.budget", &mut complaints)
                 .map_or(BUDGET, |span| span.min(Duration::from_secs(BUDGET_LIMIT))),
             complaints,
@@ -157,12 +158,13 @@ impl Boot {
 const ON_FAIL: [(&str, OnFail); 4] =
     [("shell", OnFail::Shell), ("reboot", OnFail::Reboot), ("poweroff", OnFail::PowerOff), ("halt", OnFail::Halt)];
 
-const MODES: [(&str, Mode); 6] = [
+const MODES: [(&str, Mode); 7] = [
     ("on", Mode::On),
     ("off", Mode::Off),
     ("repair", Mode::Repair),
     ("yes", Mode::On),
     ("no", Mode::Off),
+    ("1", Mode::On),
     ("0", Mode::Off),
 ];
 
@@ -346,7 +348,7 @@ mod tests {
 
     #[test]
     fn every_choice_has_its_words() {
-        for (words, mode) in [("on yes", Mode::On), ("off no 0", Mode::Off), ("repair", Mode::Repair)] {
+        for (words, mode) in [("on yes 1", Mode::On), ("off no 0", Mode::Off), ("repair", Mode::Repair)] {
             for word in words.split(' ') {
                 let settings = boot(&format!("wisp.grow={word}"));
                 assert_eq!((settings.mode, settings.complaints.len()), (mode, 0), "{word}");
@@ -364,7 +366,7 @@ mod tests {
         let settings = boot("wisp.grow=sometimes");
         assert_eq!(
             settings.complaints,
-            ["wisp.grow=sometimes: not one of on, off, repair, yes, no, 0; taken as if it were not there"]
+            ["wisp.grow=sometimes: not one of on, off, repair, yes, no, 1, 0; taken as if it were not there"]
         );
     }
 
@@ -372,6 +374,8 @@ mod tests {
     fn the_last_word_wins() {
         assert!(boot("rw ro").read_only && !boot("ro rw").read_only && !boot("ro root=/dev/vda1 rw quiet").read_only);
         assert_eq!(boot("wisp.grow=off wisp.grow=repair").mode, Mode::Repair);
+        assert_eq!(boot("wisp.grow=repair rd.wisp.grow=0").mode, Mode::Off);
+        assert_eq!(boot("rd.wisp.grow=0 wisp.grow=on").mode, Mode::On);
         assert_eq!(boot("root=/dev/vda1 root=/dev/vda2").root, Some(Name::Path("/dev/vda2".into())));
         assert_eq!(boot("rootwait rootwait=5").wait, Wait::AtMost(Duration::from_secs(5)));
         assert_eq!(boot("rootwait=5 rootwait").wait, Wait::Forever);
