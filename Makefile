@@ -184,7 +184,8 @@ install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITR
 		$(AT_HOME) initramfs/$$file > $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; done
 
 install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mkinitfs enable` puts one into its images
-	install -Dm644 -t $(DESTDIR)$(FEATURESDIR) mkinitfs/wisp.files mkinitfs/wisp.modules mkinitfs/wisp-init.modules
+	install -Dm644 -t $(DESTDIR)$(FEATURESDIR) mkinitfs/wisp.files mkinitfs/wisp.modules \
+		mkinitfs/wisp-init.files mkinitfs/wisp-init.modules
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
 initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=

@@ -14,10 +14,13 @@ alpine_root() {
     for name in mkinitfs nlplug-findfs; do install -m755 "$stands/$name" "$tree/sbin/$name"; done
     install -m755 "$stands/initramfs-init" $tree/usr/share/mkinitfs/initramfs-init
     cp -r "$stands/features.d" $tree/etc/mkinitfs/
+    for name in files modules; do cp "$stands/stock.$name" "$tree/etc/mkinitfs/features.d/base.$name"; done
     printf '# run mkinitfs -L for a list\nfeatures="base ext4 xfs virtio nvme"\ninitfscomp=gzip # small\n' >$tree/etc/mkinitfs/mkinitfs.conf
     for name in fstab passwd group; do : >"$tree/usr/share/mkinitfs/$name"; done
     echo "$version" >$tree/usr/share/kernel/virt/kernel.release
     compressed_modules "$1"
+    mkdir -p $tree/etc/modprobe.d
+    echo 'blacklist pcspkr' >$tree/etc/modprobe.d/blacklist.conf
     # Nothing is mounted in it while its scripts run.
     : >$tree/dev/null
     make -s -C "$QEMU_DIR/.." install install-mkinitfs DESTDIR="$PWD/$tree" PREFIX=/usr >install.log 2>&1 ||

@@ -73,6 +73,10 @@ impl Root {
             let name = feature.file_name().into_string().unwrap();
             root.copy(feature.path().to_str().unwrap(), &format!("etc/mkinitfs/features.d/{name}"));
         }
+        for kind in ["files", "modules"] {
+            let stock = source(&format!("tests/mkinitfs/stock.{kind}"));
+            root.copy(stock.to_str().unwrap(), &format!("etc/mkinitfs/features.d/base.{kind}"));
+        }
         root.write("dev/null", "");
         for name in ["fstab", "passwd", "group"] {
             root.write(&format!("usr/share/mkinitfs/{name}"), "");
@@ -145,11 +149,9 @@ impl Root {
 
     /// One file of an image.
     fn in_image(&self, image: &str, name: &str) -> String {
-        done(
-            self.run(&format!(
-                "mkdir -p /tmp/x && cd /tmp/x && zcat /{image} | cpio -id {name} 2>/dev/null; cat {name}"
-            )),
-        )
+        done(self.run(&format!(
+            "rm -rf /tmp/x; mkdir /tmp/x && cd /tmp/x && zcat /{image} | cpio -id {name} 2>/dev/null; cat {name}"
+        )))
     }
 }
 
@@ -184,17 +186,21 @@ fn each_way_brings_what_it_needs_and_no_more() {
         "fs/mbcache",
         "fs/overlayfs/overlay",
     ];
-    for (option, programs) in [
-        ("", vec!["usr/bin/busybox", "usr/bin/sh", "usr/sbin/nlplug-findfs", "usr/share/mkinitfs/initramfs-init"]),
-        ("--own-init", vec![]),
+    for (option, more, programs) in [
+        (
+            "",
+            Some("drivers/block/loop"),
+            vec!["usr/bin/busybox", "usr/bin/sh", "usr/sbin/nlplug-findfs", "usr/share/mkinitfs/initramfs-init"],
+        ),
+        ("--own-init", None, vec![]),
     ] {
         let said = done(root.run(&format!("wisp mkinitfs enable {option}")));
         assert!(said.contains(&format!("/{IMAGE} made for {VERSION}")), "{said}");
         let listing = root.listing(IMAGE);
         let (found, names) = own_files(&listing);
-        assert_eq!(found, modules(drivers), "{option}");
+        assert_eq!(found, modules(drivers.into_iter().chain(more)), "{option}");
         assert_eq!(names, programs.into_iter().collect(), "{option}");
-        for name in ["init", "bin", "sbin", "lib", "etc/passwd"] {
+        for name in ["init", "bin", "sbin", "lib", "etc/passwd", "etc/modprobe.d/aliases.conf"] {
             assert!(listing.contains(name), "{option}: {name} of {listing:?}");
         }
         assert!(listing.contains(&format!("usr/lib/modules/{VERSION}/modules.dep")));
@@ -237,7 +243,7 @@ fn the_package_comes_is_upgraded_and_goes() {
     }
     // Then the files go, and the next kernel comes.
     fs::remove_dir_all(root.join("usr/libexec/wisp")).unwrap();
-    for file in ["wisp.files", "wisp.modules", "wisp-init.modules"] {
+    for file in ["wisp.files", "wisp.modules", "wisp-init.files", "wisp-init.modules"] {
         fs::remove_file(root.join(format!("etc/mkinitfs/features.d/{file}"))).unwrap();
     }
     done(root.run("mkinitfs -o /boot/initramfs-virt 6.6.15-0-virt"));
@@ -300,7 +306,7 @@ fn an_image_in_which_wisp_would_not_be_takes_the_place_of_none() {
     }
     fs::remove_file(root.join("sbin/mkinitfs")).unwrap();
     refused(1);
-    fs::remove_file(root.join("etc/mkinitfs/features.d/wisp.modules")).unwrap();
+    fs::remove_file(root.join("etc/mkinitfs/features.d/wisp.files")).unwrap();
     refused(3);
     fs::remove_file(root.join("usr/libexec/wisp/wisp-initramfs")).unwrap();
     refused(3);
@@ -317,8 +323,8 @@ fn a_configuration_is_changed_whole_or_not_at_all() {
     };
     assert_eq!(wisp("enable").0, 3, "there is no program for images");
     root.write("usr/local/libexec/wisp/wisp-initramfs", "");
-    root.write("etc/mkinitfs/features.d/wisp.modules", "");
-    root.write("etc/mkinitfs/features.d/wisp-init.modules", "");
+    root.write("etc/mkinitfs/features.d/wisp.files", "");
+    root.write("etc/mkinitfs/features.d/wisp-init.files", "");
     assert_eq!(wisp("enable").0, 1, "there is no mkinitfs");
 
     root.write(CONFIGURATION, ORIGINAL);

@@ -72,8 +72,7 @@ pub fn enable(root: &str, way: Way) -> Result<Vec<String>> {
         || Error::absent("find the program for initramfs images", "it is in neither place").to(PROGRAMS.join(", "));
     let program = PROGRAMS.into_iter().find(|path| file::exists(&format!("{root}{path}"))).ok_or_else(missing)?;
     let feature = way.feature();
-    let is_there = |kind| file::exists(&format!("{root}/etc/mkinitfs/features.d/{feature}.{kind}"));
-    if !is_there("modules") {
+    if !file::exists(&format!("{root}/etc/mkinitfs/features.d/{feature}.files")) {
         return Err(Error::absent("find the feature", "make install-mkinitfs brings it").to(feature));
     }
     change(root, &mut |text| conf::with(text, way, program))
