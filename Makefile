@@ -171,7 +171,7 @@ install-systemd: ## the units of the four phases, for systemd (UNITDIR=); `wisp 
 
 # update-initramfs is the user's to run: it makes what the next boot depends on.
 install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITRAMFSTOOLSDIR=); then run `update-initramfs -u`
-	set -e; for file in hooks/wisp scripts/local-block/wisp scripts/local-bottom/wisp; do \
+	set -e; for file in hooks/wisp scripts/local-block/wisp scripts/local-bottom/00-wisp; do \
 		install -Dm755 initramfs/$$file $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; \
 		$(AT_HOME) initramfs/$$file > $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; done
 

@@ -42,6 +42,13 @@ stall() { kill -STOP "$(cat server.pid)"; }
 recover() { kill -CONT "$(cat server.pid)"; }
 stop_server() { kill "$(cat server.pid)"; }
 
+# attach_failing FILE SECTOR: as `attach`, but no write to this sector succeeds.
+attach_failing() {
+    local fault=file.inject-error.0
+    DEVICES+=(-drive "if=none,id=failing,driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename=$1,$fault.event=none,$fault.iotype=write,$fault.sector=$2"
+        -device "virtio-blk-pci,drive=failing")
+}
+
 # detach_all: takes all disks out of the machine.
 detach_all() { DEVICES=(); }
 
