@@ -25,13 +25,14 @@ INITDIR    ?= /etc/init.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DRACUTDIR  ?= /usr/lib/dracut/modules.d
 INITRAMFSTOOLSDIR ?= /usr/share/initramfs-tools
+FEATURESDIR ?= /etc/mkinitfs/features.d
 
 # Seconds that `make fuzz` spends on each parser.
 SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -181,6 +182,9 @@ install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITR
 	set -e; for file in hooks/wisp scripts/local-block/wisp scripts/local-bottom/wisp; do \
 		install -Dm755 initramfs/$$file $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; \
 		$(AT_HOME) initramfs/$$file > $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; done
+
+install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mkinitfs enable` puts one into its images
+	install -Dm644 -t $(DESTDIR)$(FEATURESDIR) mkinitfs/wisp.files mkinitfs/wisp.modules mkinitfs/wisp-init.modules
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
 initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=

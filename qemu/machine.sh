@@ -12,7 +12,7 @@ kernel_dir() { echo "$BUILD/kernel/$KERNEL"; }
 kernel_version() { cat "$(kernel_dir)/version"; }
 kernel_modules() { echo "$(kernel_dir)/lib/modules/$(kernel_version)"; }
 
-# attach FILE [virtio|nvme|scsi|mmc|disc|later] [DRIVE-OPTION...]: the next disk of the machine. `disc`: in a drive for
+# attach FILE [virtio|nvme|scsi|ide|mmc|disc|later] [DRIVE-OPTION...]: the next disk of the machine. `disc`: in a drive for
 # CD-ROMs. `later`: QEMU holds it, the guest does not see it until `monitor "device_add ..."`.
 attach() {
     local file=$1 kind=${2:-virtio} id sizes=
@@ -23,6 +23,7 @@ attach() {
         virtio) DEVICES+=(-device "virtio-blk-pci,drive=$id,serial=$id$sizes") ;;
         nvme) DEVICES+=(-device "nvme,drive=$id,serial=$id$sizes") ;;
         scsi) DEVICES+=(-device virtio-scsi-pci -device "scsi-hd,drive=$id,serial=$id$sizes") ;;
+        ide) DEVICES+=(-device "ide-hd,drive=$id,serial=$id$sizes") ;;
         disc) DEVICES+=(-device virtio-scsi-pci -device "scsi-cd,drive=$id") ;;
         mmc) DEVICES+=(-device sdhci-pci -device "sd-card,drive=$id") ;;
         later) ;;
