@@ -93,6 +93,9 @@ partition_size() {
 }
 partition_end() { echo $(($(partition_start "$1" "$2") + $(partition_size "$1" "$2"))); }
 
+# partition_guid DISK NUMBER: as udev writes it.
+partition_guid() { table "$1" | sed -n "s/^$2: .*uuid=\([^, ]*\).*/\L\1/p"; }
+
 # partition_slice DISK NUMBER: the partition in the words of QEMU's block layer.
 partition_slice() {
     echo "driver=raw,offset=$(partition_start "$1" "$2"),size=$(partition_size "$1" "$2"),file.driver=file,file.filename=$1"

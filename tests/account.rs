@@ -1,6 +1,10 @@
 //! Accounts, keys and host keys: a root in, a root out. `pwck`, `grpck`, `ssh-keygen`, `ssh` and `sshd` are the judges.
 #![cfg(feature = "full")]
 
+#[path = "support/root.rs"]
+mod root;
+
+use root::Root;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -15,21 +19,11 @@ const DEBIAN_GROUP: &str = "root:x:0:\ndaemon:x:1:\nsudo:x:27:\n";
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
 const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJNZNcTs/jvZIV7ziF3tfHpM0tC7IkhQZKz6iAHQqDqm";
 
-/// A root, gone when the test is over.
-struct Root(PathBuf);
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 impl Root {
     fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("wisp-accounts-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join("etc")).unwrap();
-        Self(root)
+        let root = Self::empty(name);
+        fs::create_dir(root.join("etc")).unwrap();
+        root
     }
 
     fn debian(name: &str) -> Self {
@@ -41,8 +35,8 @@ impl Root {
         root.write("etc/login.defs", "UID_MIN\t\t\t 1000\nUMASK\t\t022\n#HOME_MODE\t0700\n");
         root.write("etc/skel/.profile", "# hello\n");
         root.write("etc/skel/.config/tool/settings", "a = b\n");
-        symlink(".profile", root.0.join("etc/skel/.login")).unwrap();
-        fs::create_dir_all(root.0.join("etc/sudoers.d")).unwrap();
+        symlink(".profile", root.join("etc/skel/.login")).unwrap();
+        fs::create_dir_all(root.join("etc/sudoers.d")).unwrap();
         root.mode("etc/shadow", 0o640);
         root
     }
@@ -52,7 +46,7 @@ impl Root {
         root.write("etc/passwd", "root:x:0:0:root:/root:/bin/ash\n");
         root.write("etc/group", "root:x:0:root\nwheel:x:10:root\n");
         root.write("etc/shadow", "root:*::0:::::\n");
-        fs::create_dir_all(root.0.join("etc/doas.d")).unwrap();
+        fs::create_dir_all(root.join("etc/doas.d")).unwrap();
         root
     }
 
@@ -63,27 +57,13 @@ impl Root {
         (root, ann)
     }
 
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
     fn mode(&self, path: &str, mode: u32) {
-        fs::set_permissions(self.0.join(path), fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+        fs::set_permissions(self.join(path), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// Permission bits, and owner where that can be anybody: the superuser gives files away, others cannot.
     fn facts(&self, path: &str) -> (u32, Option<(u32, u32)>) {
-        let facts = fs::symlink_metadata(self.0.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let facts = fs::symlink_metadata(self.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
         (facts.mode() & 0o7777, is_root.then(|| (facts.uid(), facts.gid())))
     }
@@ -114,7 +94,7 @@ impl Root {
     }
 
     fn names(&self, folder: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.0.join(folder)).unwrap();
+        let entries = fs::read_dir(self.join(folder)).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
@@ -157,7 +137,7 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     root.expect("home/ann/.config/tool", 0o755, owner);
     root.expect("home/ann/.config/tool/settings", 0o644, owner);
     assert_eq!(root.read("home/ann/.profile"), "# hello\n");
-    assert_eq!(fs::read_link(root.0.join("home/ann/.login")).unwrap(), Path::new(".profile"));
+    assert_eq!(fs::read_link(root.join("home/ann/.login")).unwrap(), Path::new(".profile"));
     root.expect("home/ann/.login", 0o777, owner);
     assert!(!root.names("etc").iter().any(|name| name.ends_with(".lock") && name != ".pwd.lock"));
 
@@ -185,7 +165,7 @@ fn pwck_and_grpck_find_nothing_to_say_of_an_account() {
         line.ends_with("no user ann") || line.starts_with("delete member 'ann'") || *line == "grpck: no changes"
     };
     assert_eq!(said.lines().find(|line| !is_known(line)), None);
-    assert!(!root.0.join("home").exists());
+    assert!(!root.join("home").exists());
 }
 
 #[test]
@@ -223,9 +203,9 @@ fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
     root.expect("etc/doas.d/wheel.conf", 0o400, Owner::ROOT);
     assert_eq!(root.read("etc/doas.d/wheel.conf"), "permit nopass :wheel\n");
 
-    fs::remove_dir_all(root.0.join("etc/doas.d")).unwrap();
+    fs::remove_dir_all(root.join("etc/doas.d")).unwrap();
     account::permit(root.path(), "wheel").unwrap();
-    assert!(!root.0.join("etc/doas.conf").exists(), "there is no doas");
+    assert!(!root.join("etc/doas.conf").exists(), "there is no doas");
     root.write("etc/doas.conf", "permit persist :wheel");
     root.mode("etc/doas.conf", 0o600);
     account::permit(root.path(), "wheel").unwrap();
@@ -243,7 +223,7 @@ fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
 fn a_root_without_a_file_of_groups_gets_one() {
     let root = Root::debian("groupless");
     for name in ["group", "gshadow", "shadow"] {
-        fs::remove_file(root.0.join("etc").join(name)).unwrap();
+        fs::remove_file(root.join("etc").join(name)).unwrap();
     }
     account::create(root.path(), &Wanted { name: "ann", groups: &["wheel"], ..Wanted::default() }).unwrap();
     assert_eq!(root.read("etc/group"), "ann:x:1000:\nwheel:x:101:ann\n");
@@ -302,7 +282,7 @@ fn keys_are_where_sshd_is_told_to_look() {
     root.expect("etc/ssh/keys", 0o755, Owner::ROOT);
     root.expect("etc/ssh/keys/ann", 0o644, Owner::ROOT);
     assert_eq!(root.read("etc/ssh/keys/ann"), format!("{KEY}\n"));
-    assert!(!root.0.join("home/ann/.ssh").exists());
+    assert!(!root.join("home/ann/.ssh").exists());
     root.write("etc/ssh/sshd_config.d/keys.conf", "AuthorizedKeysFile .config/ssh/keys\n");
     account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap();
     root.expect("home/ann/.config/ssh/keys", 0o600, ann.owner);
@@ -315,14 +295,14 @@ fn no_link_in_a_home_is_followed() {
     let (root, ann) = Root::with_ann("links");
     root.write("root/.ssh/authorized_keys", "the superuser's\n");
     let install = || account::install_keys(root.path(), &ann, &keys(&[KEY]));
-    symlink("../../root/.ssh", root.0.join("home/ann/.ssh")).unwrap();
+    symlink("../../root/.ssh", root.join("home/ann/.ssh")).unwrap();
     assert_eq!(install().unwrap_err().kind, Kind::Os(20));
-    fs::remove_file(root.0.join("home/ann/.ssh")).unwrap();
-    fs::create_dir(root.0.join("home/ann/.ssh")).unwrap();
-    symlink("../../../root/.ssh/authorized_keys", root.0.join("home/ann/.ssh/authorized_keys")).unwrap();
+    fs::remove_file(root.join("home/ann/.ssh")).unwrap();
+    fs::create_dir(root.join("home/ann/.ssh")).unwrap();
+    symlink("../../../root/.ssh/authorized_keys", root.join("home/ann/.ssh/authorized_keys")).unwrap();
     assert_eq!(install().unwrap_err().kind, Kind::Os(40));
     assert_eq!(root.read("root/.ssh/authorized_keys"), "the superuser's\n");
-    fs::remove_dir_all(root.0.join("home/ann")).unwrap();
+    fs::remove_dir_all(root.join("home/ann")).unwrap();
     assert_eq!(install().unwrap_err().kind, Kind::Absent);
 }
 
@@ -330,8 +310,8 @@ fn no_link_in_a_home_is_followed() {
 fn what_is_another_users_is_not_handed_over() {
     // Without the superuser's powers nothing can be anybody else's.
     let (root, ann) = Root::with_ann("foreign");
-    fs::create_dir(root.0.join("home/ann/.ssh")).unwrap();
-    let file = root.0.join("home/ann/.ssh/authorized_keys");
+    fs::create_dir(root.join("home/ann/.ssh")).unwrap();
+    let file = root.join("home/ann/.ssh/authorized_keys");
     fs::write(&file, "root:$6$secret:").unwrap();
     let may_give = std::os::unix::fs::chown(&file, Some(0), Some(0)).is_ok();
     root.mode("home/ann/.ssh/authorized_keys", 0o640);
@@ -340,7 +320,7 @@ fn what_is_another_users_is_not_handed_over() {
         assert_eq!(outcome.unwrap_err().kind, Kind::Refused);
         // A folder that a power cut left before it had its owner is taken, one with something in it is not.
         root.mode("home/ann/.ssh", 0o700);
-        std::os::unix::fs::chown(root.0.join("home/ann/.ssh"), Some(0), Some(0)).unwrap();
+        std::os::unix::fs::chown(root.join("home/ann/.ssh"), Some(0), Some(0)).unwrap();
         let error = account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap_err();
         assert_eq!(error.kind, Kind::Os(39));
         fs::remove_file(&file).unwrap();
@@ -393,8 +373,8 @@ fn keys_of_another_system_stay() {
     let root = with_sshd("elsewhere", "HostKey /etc/ssh/ssh_host_ed25519_key\nHostKey /keys/rsa\n");
     // A link of this root that means another place of this root; to whoever looks from outside, it is his own.
     root.write("outside/rsa", "theirs");
-    let outside = root.0.join("outside");
-    symlink(&outside, root.0.join("keys")).unwrap();
+    let outside = root.join("outside");
+    symlink(&outside, root.join("keys")).unwrap();
     host::renew(root.path()).unwrap();
     assert_eq!(root.read("outside/rsa"), "theirs");
 }
@@ -402,7 +382,7 @@ fn keys_of_another_system_stay() {
 #[test]
 fn what_is_cut_off_is_done_again_from_the_beginning() {
     let root = with_sshd("cut", "");
-    fs::remove_file(root.0.join("etc/ssh/ssh_host_ed25519_key.pub")).unwrap();
+    fs::remove_file(root.join("etc/ssh/ssh_host_ed25519_key.pub")).unwrap();
     root.write("etc/ssh/.ssh_host_ed25519_key.wisp", "half");
     root.mode("etc/ssh/.ssh_host_ed25519_key.wisp", 0o644);
     host::renew(root.path()).unwrap().unwrap();
@@ -428,13 +408,13 @@ fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
 #[test]
 fn sshd_shows_the_key_of_the_machine_and_lets_in_whose_key_was_installed() {
     let root = Root::new("login");
-    fs::create_dir_all(root.0.join("etc/ssh")).unwrap();
+    fs::create_dir_all(root.join("etc/ssh")).unwrap();
     let machine = host::renew(root.path()).unwrap().unwrap().public.unwrap();
     let user = judge("id", &["-un"]).trim().to_owned();
     let id = |flag| judge("id", &[flag]).trim().parse().unwrap();
     let me = Account { name: user.clone(), owner: Owner { uid: id("-u"), gid: id("-g") }, home: "/home/me".into() };
     account::make_home(root.path(), &me).unwrap();
-    fs::create_dir_all(root.0.join("home/me")).unwrap();
+    fs::create_dir_all(root.join("home/me")).unwrap();
     let file = |path: &str| format!("{}/{path}", root.path());
     for name in ["mine", "strange"] {
         judge("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file(name)]);

@@ -4,28 +4,21 @@
 //! user, nothing outside the tree is touched or asked.
 #![cfg(feature = "full")]
 
+#[path = "support/root.rs"]
+mod root;
+
+use root::Root as Machine;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use miniserde::json::{self, Value};
 use wisp::sys::record::Lock;
-
-/// A machine's files, gone when the test is over.
-struct Machine {
-    root: PathBuf,
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
-    }
-}
 
 /// What one run ended with.
 #[derive(Debug)]
@@ -49,9 +42,7 @@ const PHASES: [&str; 4] = ["boot", "early", "main", "final"];
 impl Machine {
     /// A machine in no cloud.
     fn bare(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("wisp-boot-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let machine = Self { root };
+        let machine = Self::empty(name);
         machine.write("etc/wisp.conf", "CLOUD_USER=ann\n");
         machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         machine.write("etc/group", "root:x:0:\n");
@@ -80,24 +71,10 @@ impl Machine {
         self.write("sys/class/dmi/id/product_uuid", &format!("{uuid}\n"));
     }
 
-    fn write(&self, path: &str, text: &str) {
-        let path = self.root.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.root.join(path).exists()
-    }
-
     fn start(&self, words: &[&str]) -> Child {
         let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
         let mut command = Command::new(program);
-        command.args(words).arg("--root").arg(&self.root).stdin(Stdio::null()).env_remove("CLOUD");
+        command.args(words).arg("--root").arg(self.path()).stdin(Stdio::null()).env_remove("CLOUD");
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
@@ -116,12 +93,12 @@ impl Machine {
 
     /// All four phases.
     fn try_boot(&self) -> Vec<Outcome> {
-        fs::remove_dir_all(self.root.join("run")).ok();
+        fs::remove_dir_all(self.join("run")).ok();
         PHASES.map(|phase| self.wisp(&[phase])).into()
     }
 
     fn remove(&self, path: &str) {
-        fs::remove_file(self.root.join(path)).unwrap();
+        fs::remove_file(self.join(path)).unwrap();
     }
 
     fn journal(&self) -> String {
@@ -150,7 +127,7 @@ impl Machine {
         }
         let mut lines = Vec::new();
         for folder in ["etc", "var", "home"] {
-            let folder = self.root.join(folder);
+            let folder = self.join(folder);
             if folder.exists() {
                 walk(&folder, &mut lines);
             }
@@ -190,7 +167,7 @@ fn a_first_boot_does_everything_and_a_second_one_nothing() {
         ("i-1\n".into(), "#!/bin/sh\necho hello\n".into())
     );
     for secret in ["user-data", "journal"] {
-        let mode = fs::metadata(machine.root.join(STATE).join(secret)).unwrap().permissions().mode();
+        let mode = fs::metadata(machine.join(STATE).join(secret)).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{secret} is for root only");
     }
     let status = machine.status();
@@ -239,7 +216,7 @@ fn another_instance_is_a_first_boot_and_takes_nothing_along() {
 fn a_seed_that_is_gone_leaves_the_instance_as_it_was() {
     let machine = Machine::seeded("gone", "i-1");
     machine.boot();
-    fs::remove_dir_all(machine.root.join(STATE).join("seed")).unwrap();
+    fs::remove_dir_all(machine.join(STATE).join("seed")).unwrap();
     let before = machine.picture();
     machine.boot();
     assert_eq!(machine.picture(), before);
@@ -430,8 +407,8 @@ fn a_record_that_was_cut_off_anywhere_is_gone_on_with() {
     let is_edge = |length: &usize| journal[..*length].ends_with('\n') || journal[*length..].starts_with(['\n', ' ']);
     for length in (header..=journal.len()).filter(is_edge) {
         machine.write(&format!("{STATE}/journal"), &journal[..length]);
-        fs::remove_file(machine.root.join(STATE).join(".bootstrap-complete")).ok();
-        fs::remove_dir_all(machine.root.join("run")).ok();
+        fs::remove_file(machine.join(STATE).join(".bootstrap-complete")).ok();
+        fs::remove_dir_all(machine.join("run")).ok();
         let codes: Vec<_> = PHASES.iter().map(|phase| machine.wisp(&[phase]).code.unwrap()).collect();
         let is_cut = journal[..length].ends_with("run_userdata started\n")
             || journal[..length].contains("run_userdata started\n")
@@ -463,7 +440,7 @@ fn the_owner_switches_it_off_and_says_what_is_complete() {
         assert!(machine.boot().iter().all(|outcome| outcome.err.contains("disabled") && outcome.marks().is_empty()));
         assert_eq!(text(&machine.status(), "status"), "disabled");
         assert_eq!(machine.picture(), before);
-        fs::remove_file(machine.root.join(switch)).unwrap();
+        fs::remove_file(machine.join(switch)).unwrap();
     }
     assert_eq!(machine.wisp(&["bootstrap", "complete"]).code, Some(0));
     assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "completed by hand");
@@ -504,7 +481,7 @@ fn a_phase_that_was_killed_is_not_running_for_ever() {
     assert_eq!(machine.wisp(&["status", "--wait"]).code, Some(1), "nobody waits for it");
     let late = machine.wisp(&["boot"]);
     assert_eq!(late.code, Some(0), "{late:?}");
-    fs::remove_file(machine.root.join("run/wisp/early.json")).unwrap();
+    fs::remove_file(machine.join("run/wisp/early.json")).unwrap();
     assert_eq!(machine.wisp(&["status", "--wait=0"]).code, Some(8));
 }
 
@@ -516,7 +493,7 @@ fn what_is_no_record_and_no_text_is_told() {
     assert!(outcome.code == Some(5) && outcome.err.contains("read the journal"), "{outcome:?}");
     machine.write(&format!("{STATE}/journal"), "wisp journal 1\nmachine \n");
     machine.write("etc/hosts", "127.0.0.1 localhost\n");
-    fs::write(machine.root.join("etc/hosts"), b"\xff\xfe").unwrap();
+    fs::write(machine.join("etc/hosts"), b"\xff\xfe").unwrap();
     machine.wisp(&["early"]);
     let outcome = machine.wisp(&["main"]);
     assert!(outcome.code == Some(1) && outcome.err.contains("etc/hosts: it is no UTF-8"), "{outcome:?}");
@@ -553,7 +530,7 @@ fn an_instance_that_moves_to_another_machine_is_told_and_remembered() {
     assert!(outcomes.iter().all(|outcome| outcome.marks().is_empty()), "{outcomes:?}");
     assert!(machine.boot().iter().all(|outcome| !outcome.err.contains("as before")), "told once");
     // What named it is gone, and it is where it was when it was named.
-    fs::remove_dir_all(machine.root.join(STATE).join("seed")).unwrap();
+    fs::remove_dir_all(machine.join(STATE).join("seed")).unwrap();
     assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()));
 }
 
@@ -570,7 +547,7 @@ fn a_seed_without_a_name_is_known_by_the_machine_and_not_by_its_own_place() {
     // Where the firmware tells nothing else, a copy of the disk is not told from the disk: its keys are not kept.
     machine.remove("sys/class/dmi/id/product_uuid");
     machine.wisp(&["bootstrap", "incomplete"]);
-    fs::remove_file(machine.root.join(STATE).join("journal")).unwrap();
+    fs::remove_file(machine.join(STATE).join("journal")).unwrap();
     machine.boot();
     assert_eq!(machine.read(&format!("{STATE}/.bootstrap-complete")), "machine/\n");
     machine.wisp(&["bootstrap", "incomplete"]);
@@ -635,7 +612,7 @@ fn a_clone_that_could_not_be_seen_by_early_is_seen_by_main() {
     let service = Service::start("i-2");
     service.serve(&machine);
     service.set_down(true);
-    fs::remove_dir_all(machine.root.join("run")).unwrap();
+    fs::remove_dir_all(machine.join("run")).unwrap();
     for phase in ["boot", "early"] {
         let outcome = machine.wisp(&[phase]);
         assert!(outcome.code == Some(0) && outcome.marks().is_empty(), "{outcome:?}");
@@ -689,8 +666,8 @@ fn main_by_hand_in_front_of_early_does_what_early_does() {
 #[test]
 fn a_phase_waits_for_another_one() {
     let machine = Machine::seeded("busy", "i-1");
-    fs::create_dir_all(machine.root.join("run/wisp")).unwrap();
-    let path = machine.root.join("run/wisp/lock");
+    fs::create_dir_all(machine.join("run/wisp")).unwrap();
+    let path = machine.join("run/wisp/lock");
     let lock = Lock::take(path.to_str().unwrap()).unwrap().unwrap();
     let mut boot = machine.start(&["boot"]);
     let mut lines = BufReader::new(boot.stderr.take().unwrap()).lines();
@@ -716,7 +693,7 @@ fn without_a_place_for_facts_everything_is_done() {
 fn without_a_record_people_can_log_in_and_no_script_runs() {
     let machine = Machine::seeded("no-record", "i-1");
     // Nothing can be put in the place of the record.
-    let obstacle = machine.root.join(STATE).join("journal.wisp");
+    let obstacle = machine.join(STATE).join("journal.wisp");
     fs::create_dir_all(&obstacle).unwrap();
     let outcomes = machine.try_boot();
     assert_eq!(codes(&outcomes), [1; 4], "{outcomes:?}");
@@ -733,7 +710,7 @@ fn without_a_record_people_can_log_in_and_no_script_runs() {
 #[test]
 fn a_disk_that_cannot_keep_the_user_data_is_no_silent_cloud() {
     let machine = Machine::seeded("full", "i-1");
-    let obstacle = machine.root.join(STATE).join("user-data.wisp");
+    let obstacle = machine.join(STATE).join("user-data.wisp");
     fs::create_dir_all(&obstacle).unwrap();
     let outcomes = machine.try_boot();
     assert_eq!(codes(&outcomes), [0, 1, 1, 1], "{outcomes:?}");
@@ -761,7 +738,7 @@ fn a_record_that_is_none_is_an_error_that_ends_and_can_be_mended() {
 fn of_a_record_everything_that_is_sound_counts() {
     let machine = Machine::seeded("sound", "i-1");
     assert_eq!(PHASES[..3].iter().map(|phase| machine.wisp(&[phase]).code.unwrap()).collect::<Vec<_>>(), [0, 0, 0]);
-    let path = machine.root.join(STATE).join("journal");
+    let path = machine.join(STATE).join("journal");
     let journal = fs::read(&path).unwrap();
     let long = "set_hostname failed\nset_hostname done\n".repeat(1000);
     for (behind, is_kept) in [

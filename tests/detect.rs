@@ -1,8 +1,11 @@
 //! A root directory in, a verdict out: what each cloud's machines show, what others show, and what `wisp detect` says.
 #![cfg(feature = "full")]
 
+#[path = "support/root.rs"]
+mod root;
+
+use root::Root as Machine;
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use miniserde::json::{self, Value};
@@ -11,17 +14,6 @@ use wisp::error::Kind;
 use wisp::probe::machine;
 use wisp::provider::{self, CLOUDS, Field, Verdict};
 use wisp::settings::Cloud;
-
-/// A machine's files, gone when the test is over.
-struct Machine {
-    root: PathBuf,
-}
-
-impl Drop for Machine {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
-    }
-}
 
 /// What one run of `wisp detect` ended with.
 #[derive(Debug)]
@@ -34,9 +26,7 @@ struct Outcome {
 impl Machine {
     /// A machine with these strings of firmware, each `field=text`, or files where there is a slash in front.
     fn new(name: &str, shows: &[&str]) -> Self {
-        let root = std::env::temp_dir().join(format!("wisp-detect-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let machine = Self { root };
+        let machine = Self::empty(name);
         machine.show("/proc/cmdline=BOOT_IMAGE=/vmlinuz root=LABEL=/ quiet");
         shows.iter().for_each(|what| machine.show(what));
         machine
@@ -46,13 +36,9 @@ impl Machine {
         let (place, text) = what.split_once('=').unwrap();
         let dmi = format!("/sys/class/dmi/id/{place}");
         let path = if place.starts_with('/') { place } else { &dmi };
-        let path = self.root.join(path.trim_start_matches('/'));
+        let path = self.join(path.trim_start_matches('/'));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, format!("{text}\n")).unwrap();
-    }
-
-    fn root(&self) -> &str {
-        self.root.to_str().unwrap()
     }
 
     /// What the library says, with volumes of these labels attached.
@@ -61,8 +47,8 @@ impl Machine {
             let found = labels.iter().filter(|label| label.eq_ignore_ascii_case(wanted));
             found.map(|_| "/dev/sr0".to_string()).collect()
         };
-        let evidence = machine::evidence(self.root());
-        let settings = machine::settings(self.root(), &evidence.cmdline);
+        let evidence = machine::evidence(self.path());
+        let settings = machine::settings(self.path(), &evidence.cmdline);
         provider::recognise(&settings.cloud, &evidence, &mut volumes).unwrap()
     }
 
@@ -73,7 +59,7 @@ impl Machine {
     fn detect(&self, options: &[&str]) -> Outcome {
         let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).env_clear().args(["detect", "--root", self.root()]).args(options);
+        command.stdin(Stdio::null()).env_clear().args(["detect", "--root", self.path()]).args(options);
         let output = command.output().expect("the program starts");
         let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
         Outcome { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -229,8 +215,8 @@ fn disks_are_looked_at_only_where_that_matters() {
     .enumerate()
     {
         let machine = Machine::new(&format!("labels-{index}"), shows);
-        let evidence = machine::evidence(machine.root());
-        let settings = machine::settings(machine.root(), &evidence.cmdline);
+        let evidence = machine::evidence(machine.path());
+        let settings = machine::settings(machine.path(), &evidence.cmdline);
         let mut asked = Vec::new();
         let mut volumes = |wanted: &str| {
             asked.push(wanted.to_string());
@@ -304,9 +290,9 @@ fn every_name_means_one_cloud() {
 #[test]
 fn evidence_is_the_first_line_without_blanks() {
     let machine = Machine::new("lines", &["sys_vendor=  Hetzner \t\nmore", "product_name= ", "product_serial=\u{e9}"]);
-    fs::write(machine.root.join("sys/class/dmi/id/board_asset_tag"), b"a\xffb\0\n").unwrap();
-    fs::create_dir(machine.root.join("sys/class/dmi/id/chassis_asset_tag")).unwrap();
-    let evidence = machine::evidence(machine.root());
+    fs::write(machine.join("sys/class/dmi/id/board_asset_tag"), b"a\xffb\0\n").unwrap();
+    fs::create_dir(machine.join("sys/class/dmi/id/chassis_asset_tag")).unwrap();
+    let evidence = machine::evidence(machine.path());
     assert_eq!(evidence.dmi(Field::SysVendor), Some("Hetzner"));
     assert_eq!(evidence.dmi(Field::ProductName), None);
     assert_eq!(evidence.dmi(Field::ProductSerial), Some("é"));

@@ -7,23 +7,17 @@
 #[expect(dead_code, reason = "the tests of `link` use all of it")]
 #[path = "link/network.rs"]
 mod network;
+#[path = "support/root.rs"]
+mod root;
 
 use network::{Network, isolated};
+use root::Root;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-
-/// A root, gone when the test is over.
-struct Root(PathBuf);
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn program() -> String {
     std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned())
@@ -37,26 +31,10 @@ const LOOPBACK: &str = "auto lo\niface lo inet loopback\n\n";
 impl Root {
     /// With ifupdown, no network card, and no word of any cloud.
     fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("wisp-network-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        let root = Self(root);
+        let root = Self::empty(name);
         root.write("sbin/ifup", "");
         root.write("proc/cmdline", "quiet\n");
         root
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-    }
-
-    fn has(&self, path: &str) -> bool {
-        self.0.join(path).symlink_metadata().is_ok()
     }
 
     fn card(&self, name: &str, index: u32, state: &str) {
@@ -78,7 +56,7 @@ impl Root {
 
     /// Runs only these actions in the boot phase, as in a first boot, and says what became of them.
     fn boot(&self, actions: &str) -> String {
-        let _ = fs::remove_file(self.0.join("var/lib/cloud/journal"));
+        let _ = fs::remove_file(self.join("var/lib/cloud/journal"));
         let output = self.wisp(&["boot"], &[("INIT_ACTIONS_BOOT", actions)]);
         String::from_utf8(output.stderr).unwrap()
     }
@@ -97,18 +75,18 @@ fn the_first_card_gets_dhcp_in_the_syntax_of_the_roots_ifupdown() {
     root.card("eth0", 4, "down");
     assert!(root.boot("set_default_interfaces").contains("set_default_interfaces: done"));
     assert_eq!(root.read(INTERFACES), format!("{LOOPBACK}auto eth1\niface eth1 inet dhcp\n\n"), "by number");
-    let before = inode(&root.0.join(INTERFACES));
+    let before = inode(&root.join(INTERFACES));
     root.card("eth0", 4, "up");
     assert!(root.boot("set_default_interfaces").contains("/etc/network/interfaces is there, and stays"));
-    assert_eq!(inode(&root.0.join(INTERFACES)), before);
+    assert_eq!(inode(&root.join(INTERFACES)), before);
 
-    fs::remove_file(root.0.join(INTERFACES)).unwrap();
+    fs::remove_file(root.join(INTERFACES)).unwrap();
     root.write("usr/libexec/ifupdown-ng/dhcp", "");
     root.boot("set_default_interfaces");
     assert_eq!(root.read(INTERFACES), format!("{LOOPBACK}auto eth0\niface eth0\n\tuse dhcp\n\n"), "by carrier");
 
-    fs::remove_file(root.0.join(INTERFACES)).unwrap();
-    fs::remove_dir_all(root.0.join("sys")).unwrap();
+    fs::remove_file(root.join(INTERFACES)).unwrap();
+    fs::remove_dir_all(root.join("sys")).unwrap();
     root.boot("set_default_interfaces");
     assert_eq!(root.read(INTERFACES), LOOPBACK);
 }
@@ -116,17 +94,17 @@ fn the_first_card_gets_dhcp_in_the_syntax_of_the_roots_ifupdown() {
 #[test]
 fn without_ifupdown_nothing_is_written() {
     let root = Root::new("none");
-    fs::remove_file(root.0.join("sbin/ifup")).unwrap();
+    fs::remove_file(root.join("sbin/ifup")).unwrap();
     root.write("lib/systemd/systemd", "");
     root.write("etc/network/if-up.d/hook", "");
     root.seed("network-interfaces: auto lo\nresolv_conf: {nameservers: [10.0.0.1]}\n");
     let said = root.boot("set_network_interfaces");
     assert!(said.contains("there is no ifupdown") && said.contains("set_network_interfaces: done"), "{said}");
-    fs::remove_dir_all(root.0.join("var/lib/cloud")).unwrap();
+    fs::remove_dir_all(root.join("var/lib/cloud")).unwrap();
     let said = root.boot("set_default_interfaces");
     assert!(said.contains("there is no ifupdown") && said.contains("set_default_interfaces: done"), "{said}");
     assert!(!root.has(INTERFACES) && !root.has("etc/resolv.conf"));
-    fs::remove_file(root.0.join("lib/systemd/systemd")).unwrap();
+    fs::remove_file(root.join("lib/systemd/systemd")).unwrap();
     root.boot("set_default_interfaces");
     assert_eq!(root.read(INTERFACES), LOOPBACK, "of a system without systemd its folder says that ifupdown is meant");
 }
@@ -144,21 +122,21 @@ fn a_seed_has_its_own_interfaces_and_servers_of_names() {
     assert!(said.contains("nameservers is no address") && said.contains("set_network_interfaces: done"), "{said}");
     assert_eq!(root.read(INTERFACES), "auto eth0\niface eth0\n\taddress 10.0.0.9/24\n");
     assert_eq!(root.read("etc/resolv.conf"), "nameserver 10.0.0.1\nnameserver fd00::1\n");
-    let before = [INTERFACES, "etc/resolv.conf"].map(|path| inode(&root.0.join(path)));
+    let before = [INTERFACES, "etc/resolv.conf"].map(|path| inode(&root.join(path)));
     root.boot("set_network_interfaces");
-    assert_eq!([INTERFACES, "etc/resolv.conf"].map(|path| inode(&root.0.join(path))), before, "nothing to change");
+    assert_eq!([INTERFACES, "etc/resolv.conf"].map(|path| inode(&root.join(path))), before, "nothing to change");
 
-    fs::remove_file(root.0.join("etc/resolv.conf")).unwrap();
-    symlink("../run/systemd/resolve/stub-resolv.conf", root.0.join("etc/resolv.conf")).unwrap();
+    fs::remove_file(root.join("etc/resolv.conf")).unwrap();
+    symlink("../run/systemd/resolve/stub-resolv.conf", root.join("etc/resolv.conf")).unwrap();
     assert!(root.boot("set_network_interfaces").contains("no nameserver is added"));
-    fs::remove_file(root.0.join("etc/resolv.conf")).unwrap();
+    fs::remove_file(root.join("etc/resolv.conf")).unwrap();
 
     root.seed("network-interfaces: \"auto \\x1b[2J\"\n");
     let said = root.boot("set_network_interfaces");
     assert!(said.contains("set_network_interfaces: failed") && !said.contains('\x1b'), "{said}");
     assert!(root.read(INTERFACES).starts_with("auto eth0"), "what was there stays");
 
-    fs::remove_file(root.0.join(INTERFACES)).unwrap();
+    fs::remove_file(root.join(INTERFACES)).unwrap();
     root.seed("resolv_conf: {nameservers: [10.0.0.1]}\n");
     root.boot("set_network_interfaces");
     assert_eq!(root.read(INTERFACES), format!("{LOOPBACK}auto eth0\niface eth0 inet dhcp\n\n"));
@@ -212,9 +190,9 @@ fn mdev_has_one_rule_and_interfaces_are_put_together() {
     assert!(text.starts_with("# NOTE: ") && text.ends_with(wanted), "{text}");
     assert_eq!(root.read("etc/network/interfaces.d/eth0"), "auto eth0\niface eth0\n\tuse dhcp\n");
     assert_eq!(root.read("etc/network/interfaces.bak"), "old\n");
-    let before = inode(&root.0.join(INTERFACES));
+    let before = inode(&root.join(INTERFACES));
     root.boot("install_hotplugs");
-    assert_eq!((root.read("etc/mdev.conf").as_str(), inode(&root.0.join(INTERFACES))), (rules, before));
+    assert_eq!((root.read("etc/mdev.conf").as_str(), inode(&root.join(INTERFACES))), (rules, before));
 
     root.card("eth1", 4, "down");
     assert_eq!(hotplug(&root, "add"), (Some(0), String::new()));
@@ -222,7 +200,7 @@ fn mdev_has_one_rule_and_interfaces_are_put_together() {
     root.write("run/openrc/started/networking", "");
     root.write("run/ifstate", "lo=lo\neth1=eth1\n");
     root.write("run/ifstate.eth1.lock", "");
-    fs::remove_dir_all(root.0.join("sys/class/net/eth1")).unwrap();
+    fs::remove_dir_all(root.join("sys/class/net/eth1")).unwrap();
     assert_eq!(hotplug(&root, "remove"), (Some(0), String::new()));
     assert_eq!(root.read("run/ifstate"), "lo=lo\n");
     assert!(!root.has("run/ifstate.eth1.lock") && !root.read(INTERFACES).contains("eth1"));
@@ -262,7 +240,7 @@ fn serve_seed(server: &Network, address: &'static str, meta: &'static str) {
 fn live(name: &str) -> Root {
     let root = Root::new(name);
     let put = |from: &str, to: &str| {
-        let to = root.0.join(to.trim_start_matches('/'));
+        let to = root.join(to.trim_start_matches('/'));
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap();
     };

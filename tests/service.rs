@@ -2,65 +2,43 @@
 //! is made for systemd; they are given this machine's own units to judge it among.
 #![cfg(feature = "full")]
 
+#[path = "support/root.rs"]
+mod root;
+
+use root::Root;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use wisp::error::Kind;
 use wisp::service::{self, Init};
 
-/// A root, gone when the test is over.
-struct Root(PathBuf);
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 impl Root {
-    fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("wisp-service-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(&root).unwrap();
-        Self(root)
-    }
-
     /// With OpenRC, before any of its runlevels was made.
     fn openrc(name: &str) -> Self {
-        let root = Self::new(name);
+        let root = Self::empty(name);
         root.write("sbin/openrc-run", "");
         root
     }
 
     /// With systemd, and `make install-systemd` done.
     fn systemd(name: &str) -> Self {
-        let root = Self::new(name);
+        let root = Self::empty(name);
         root.write("usr/lib/systemd/systemd", "");
         let destination = format!("DESTDIR={}", root.path());
         root.judge("make", &["-s", "-C", env!("CARGO_MANIFEST_DIR"), "install-systemd", &destination, "PREFIX=/usr"]);
         root
     }
 
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    fn write(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
     fn link(&self, path: &str, target: &str) {
-        let path = self.0.join(path);
+        let path = self.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         symlink(target, path).unwrap();
     }
 
     /// Every symbolic link below `folder`, as `PATH -> TARGET`.
     fn links(&self, folder: &str) -> Vec<String> {
-        let (mut out, mut folders) = (Vec::new(), vec![self.0.join(folder)]);
+        let (mut out, mut folders) = (Vec::new(), vec![self.join(folder)]);
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 let path = entry.path();
@@ -128,7 +106,7 @@ fn what_is_no_link_is_never_replaced() {
     let root = Root::openrc("file");
     root.write("etc/runlevels/default/wisp-main", "mine");
     assert_eq!(service::enable(root.path()).unwrap_err().kind, Kind::Os(17));
-    assert_eq!(fs::read(root.0.join("etc/runlevels/default/wisp-main")).unwrap(), b"mine");
+    assert_eq!(fs::read(root.join("etc/runlevels/default/wisp-main")).unwrap(), b"mine");
 }
 
 #[test]
@@ -153,7 +131,7 @@ fn systemd_gets_the_links_that_systemctl_makes() {
 
 #[test]
 fn units_are_linked_where_they_are_and_not_if_they_are_nowhere() {
-    let root = Root::new("nowhere");
+    let root = Root::empty("nowhere");
     root.write("usr/lib/systemd/systemd", "");
     let error = service::enable(root.path()).unwrap_err();
     assert_eq!(error.to_string(), "find the unit wisp-boot.service: it is not installed");
@@ -168,7 +146,7 @@ fn units_are_linked_where_they_are_and_not_if_they_are_nowhere() {
 
 #[test]
 fn of_two_init_systems_the_one_counts_that_runs_or_that_init_leads_to() {
-    let root = Root::new("two");
+    let root = Root::empty("two");
     assert_eq!(Init::find(root.path()).unwrap_err().kind, Kind::Absent);
     root.write("usr/sbin/openrc-run", "");
     assert_eq!(Init::find(root.path()), Ok(Init::OpenRc));
@@ -207,8 +185,8 @@ fn order(root: &Root) -> String {
 fn the_units_are_sound_and_their_order_is_no_circle() {
     let root = Root::systemd("order");
     root.write("usr/bin/wisp", "");
-    fs::set_permissions(root.0.join("usr/bin/wisp"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let units = root.0.join("usr/lib/systemd/system");
+    fs::set_permissions(root.join("usr/bin/wisp"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let units = root.join("usr/lib/systemd/system");
     root.judge("cp", &["-an", "/lib/systemd/system/.", units.to_str().unwrap()]);
     assert!(Path::exists(&units.join("multi-user.target")), "this machine's units are there");
     for (unit, text) in OTHERS {

@@ -5,8 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::Root;
 use super::modules::{Lists, Loader};
+use super::{Root, resume};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::{Btrfs, Details, Kind, Superblock};
 use crate::grow::report::{Report, State};
@@ -39,6 +39,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// After this long without the root the console is told what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A device with a suspended system comes at most this long after the root: it is mostly on the same disk, and a `resume=`
+/// that is left over from another one should not hold up each boot.
+const RESUME_WAIT: Duration = Duration::from_secs(5);
+
 /// What the child needs to know.
 #[derive(Debug)]
 pub struct Task<'a> {
@@ -52,10 +56,21 @@ pub struct Task<'a> {
     pub point: &'a str,
     /// How long to wait for the root.
     pub wait: Wait,
-    /// Whether another init comes after wisp, which can assemble what wisp cannot.
+    /// Whether another init comes after wisp.
     pub stock: bool,
-    /// Whether to grow: a second try after a crash does not.
-    pub grow: bool,
+    /// What is to be done when the root is found.
+    pub deed: Deed,
+}
+
+/// What is done with a device that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// A suspended system is woken, or else the root grows.
+    WakeAndGrow,
+    /// A suspended system is woken: what a second try does after a crash.
+    Wake,
+    /// Nothing, as for a filesystem that is not the root.
+    Nothing,
 }
 
 /// Where the kernel shows its devices.
@@ -77,15 +92,13 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, "find", "the kernel command line has no root= that wisp understands")
             .to("the root"));
     };
-    if let (Name::Path(path), true) = (wanted, task.stock)
-        && path.starts_with("/dev/mapper/")
-    {
-        let why = "what comes after wisp assembles it; wisp grow in the running system grows what lies below";
-        return Err(Error::new(ErrorKind::Unsupported, "find the root", why).to(&**path));
-    }
     let lists = Lists::read(task.kernel);
     let drivers = Loader::new(&lists, task.line, is_order_free(wanted, &task.settings.resume));
     let mut watch = Watch::begin(drivers, task.wait)?;
+    let alpine = &task.settings.alpine;
+    for name in alpine.modules.iter().map(String::as_str).chain(alpine.overlay.as_ref().map(|_| "overlay")) {
+        watch.drivers.load(name);
+    }
     let mut found = watch.find(task, wanted, log)?;
     let node = found.block.node();
     // A superblock that cannot be understood is told by whoever needs it: growing, or the mount.
@@ -99,10 +112,12 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         found.twins.clear();
     }
     tell_failures(&mut watch.drivers, log);
+    let woken = task.deed != Deed::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
     teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
-    log.info(&format!("root {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
-    if task.grow {
-        grow_root(task, &found, log);
+    let what = if task.deed == Deed::Nothing { "/usr" } else { "root" };
+    log.info(&format!("{what} {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
+    if task.deed == Deed::WakeAndGrow {
+        grow_root(task, &found, woken, log);
     }
     Ok(())
 }
@@ -119,9 +134,9 @@ fn is_order_free(root: &Name, resume: &Resume) -> bool {
 }
 
 /// Grows, or says why not.
-fn grow_root(task: &Task<'_>, found: &Found, log: &Log) {
+fn grow_root(task: &Task<'_>, found: &Found, woken: bool, log: &Log) {
     let node = found.block.node();
-    let report = match refusal(task, found) {
+    let report = match refusal(task, found, woken) {
         Some(error) => Report::stopped(node.clone(), error),
         None => match Subject::device(SYSFS, found.block.number) {
             Ok(subject) => {
@@ -160,12 +175,16 @@ pub fn account(report: &Report, log: &Log) {
 }
 
 /// Reasons not to look at growing at all.
-fn refusal(task: &Task<'_>, found: &Found) -> Option<Error> {
+fn refusal(task: &Task<'_>, found: &Found, woken: bool) -> Option<Error> {
     if task.settings.mode == Mode::Off {
         return Some(switched_off(&found.block));
     }
+    let resume = &task.settings.resume;
     let why = match &*found.twins {
-        [] => format!("{}; with noresume it would grow", suspended(&task.settings.resume)?),
+        _ if task.settings.alpine.overlay.is_some() => "with overlaytmpfs the root stays as it is".into(),
+        // In a file nothing can be seen from here; the kernel has looked, and found nothing that it could wake.
+        [] if woken && matches!(resume, Resume::File(..)) => return None,
+        [] => format!("{}; with noresume it would grow", resume::suspended(resume)?),
         twins => format!("other devices answer to the same name: {}", twins.join(", ")),
     };
     Some(Error::refused("grow", why).to(found.block.node()))
@@ -174,27 +193,6 @@ fn refusal(task: &Task<'_>, found: &Found) -> Option<Error> {
 /// The user does not want `block` to be touched.
 pub fn switched_off(block: &Block) -> Error {
     Error::refused("grow", "it is switched off (wisp.grow=off)").to(block.node())
-}
-
-/// Why a suspended system may come back that would not survive a root of another size. Only a device that was read
-/// and holds none is taken as proof that there is none.
-fn suspended(resume: &Resume) -> Option<String> {
-    let name = match resume {
-        Resume::Nowhere => return None,
-        Resume::Unclear(why) => return Some((*why).into()),
-        Resume::Device(name) => name,
-    };
-    let Some(Found { block, twins }) = search::find(SYSFS, name) else {
-        return Some(format!("a suspended system may lie in resume={name}, which is not there"));
-    };
-    match growth::superblock(&block.node(), block.size) {
-        Ok(Some(content)) if content.kind == Kind::Hibernation => {
-            Some(format!("a suspended system lies in {}", block.node()))
-        }
-        Err(error) => Some(format!("a suspended system may lie in resume={name}: {error}")),
-        Ok(_) if !twins.is_empty() => Some(format!("resume={name} is also {}", twins.join(", "))),
-        Ok(_) => None,
-    }
 }
 
 /// Waits for devices, and loads drivers for what is there and what comes.
@@ -230,7 +228,10 @@ impl<'a> Watch<'a> {
             if self.drivers.release() {
                 continue;
             }
-            restore_tables(task.settings.mode, &mut tried, log);
+            // Who was suspended knows the disks as they are.
+            if resume::suspended(&task.settings.resume).is_none() {
+                restore_tables(task.settings.mode, &mut tried, log);
+            }
             let now = clock::now();
             if self.deadline.has_passed(now) {
                 tell_failures(&mut self.drivers, log);
@@ -242,6 +243,17 @@ impl<'a> Watch<'a> {
             }
             self.hear(LOOK_AGAIN);
         }
+    }
+
+    /// [`resume::wake`], when its device is there; other drivers than the root's may take a moment longer.
+    fn wake(&mut self, resume: &Resume, log: &Log) -> bool {
+        let (Resume::Device(name) | Resume::File(name, _)) = resume else { return false };
+        let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
+        while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
+            self.drivers.load_for_all(SYSFS.root);
+            self.hear(LOOK_AGAIN);
+        }
+        resume::wake(resume, log)
     }
 
     /// Tells the kernel about all devices of the btrfs that `content` belongs to; waits for them, unless `options` say
