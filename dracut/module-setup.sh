@@ -26,6 +26,6 @@ install() {
         $SYSTEMCTL -q --root "$initdir" add-wants initrd.target wisp-restore.timer
     else
         inst_hook initqueue/settled 50 "$moddir/wisp-restore.sh"
-        inst_hook pre-pivot 50 "$moddir/wisp-grow.sh"
+        inst_hook pre-pivot 05 "$moddir/wisp-grow.sh"
     fi
 }
