@@ -14,7 +14,9 @@ pub(super) const COMMAND: Command = Command {
     usage: "",
     summary: "PID 1 of an initramfs: load drivers, grow the root, mount it, switch to it",
     help: "Started by the kernel as /init. Words of the kernel command line that it heeds:\n\
-           root= rootfstype= rootflags= ro rw rootwait rootdelay= init= resume= noresume\n\
+           root= rootfstype= rootflags= ro rw rootwait rootdelay= init= init_args=\n\
+           modules= blacklist= usrflags= overlaytmpfs overlaytmpfsflags= debug_init\n\
+           resume= resume_offset= noresume single panic=\n\
            wisp.grow=on|off|repair                  repair also mends a damaged primary GPT\n\
            wisp.grow.budget=SECONDS                 the boot goes on after this time (20)\n\
            wisp.init=PATH                           grow, then become this program\n\

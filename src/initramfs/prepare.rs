@@ -239,6 +239,13 @@ impl<'a> Watch<'a> {
             }
             if !told && now.saturating_sub(self.begun) > PATIENCE {
                 told = true;
+                if let Some(layer) = search::layer(SYSFS).filter(|_| task.stock) {
+                    return Err(Error::unsupported(
+                        "find the root",
+                        format!("it may be in {layer}, which is opened later"),
+                    )
+                    .to(format!("{wanted}")));
+                }
                 log.info(&format!("waiting for the root {wanted}"));
             }
             self.hear(LOOK_AGAIN);
@@ -251,7 +258,9 @@ impl<'a> Watch<'a> {
         let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
         while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
             self.drivers.load_for_all(SYSFS.root);
-            self.hear(LOOK_AGAIN);
+            if !self.drivers.release() {
+                self.hear(LOOK_AGAIN);
+            }
         }
         resume::wake(resume, log)
     }

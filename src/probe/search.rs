@@ -9,7 +9,7 @@
 use super::block::{Block, Sysfs};
 use super::growth;
 use crate::error::Result;
-use crate::filesystem::Superblock;
+use crate::filesystem::{Kind, Superblock};
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
 use crate::table::{self, Geometry, Partition, Table};
@@ -100,6 +100,14 @@ pub fn table_of(disk: &Block) -> Result<Option<Table>> {
     let device = Device::open(&disk.node(), Access::Read)?;
     let sector = device.sector_size()?;
     table::read(&device, Geometry { sector, sectors: sector.sectors_in(disk.size) })
+}
+
+/// The node of a device that holds no filesystem but others, which some program has to open: LUKS, LVM, an array.
+#[must_use]
+pub fn layer(sysfs: Sysfs<'_>) -> Option<String> {
+    const LAYERS: [Kind; 4] = [Kind::Luks, Kind::LvmPhysicalVolume, Kind::LinuxRaid, Kind::Bcache];
+    let is_layer = |found: &Superblock| LAYERS.contains(&found.kind);
+    matching(sysfs, is_layer).first().map(Block::node)
 }
 
 /// One line for each device that is there, for the message that says why a root was not found.
