@@ -32,7 +32,7 @@ SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -179,7 +179,7 @@ install-dracut: ## the module for dracut (DRACUTDIR=); then run `dracut --force`
 
 # update-initramfs is the user's to run: it makes what the next boot depends on.
 install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITRAMFSTOOLSDIR=); then run `update-initramfs -u`
-	set -e; for file in hooks/wisp scripts/local-block/wisp scripts/local-bottom/wisp; do \
+	set -e; for file in hooks/wisp scripts/local-block/wisp scripts/local-bottom/00-wisp; do \
 		install -Dm755 initramfs/$$file $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; \
 		$(AT_HOME) initramfs/$$file > $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; done
 
@@ -187,8 +187,15 @@ install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mki
 	install -Dm644 -t $(DESTDIR)$(FEATURESDIR) mkinitfs/wisp.files mkinitfs/wisp.modules mkinitfs/wisp-init.modules
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
-initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=
-	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR))
+IMAGE_OPTIONS = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR)) \
+	$(if $(FOR),--for $(FOR)) $(if $(FILESYSTEM),--filesystem $(FILESYSTEM))
+initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM=
+	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(IMAGE_OPTIONS)
+
+VMLINUZ ?= /boot/vmlinuz-$(or $(KERNEL),$(shell uname -r))
+uki: initramfs ## such an initramfs, its kernel (VMLINUZ=) and CMDLINE= in one file for UEFI: build/wisp.efi
+	@tests/require initramfs/packages uki uki-$(HOST)
+	initramfs/uki -o $(OUT)/wisp.efi --kernel $(VMLINUZ) --initramfs $(OUT)/initramfs.img $(if $(CMDLINE),--cmdline '$(CMDLINE)')
 
 fuzz: ## let libFuzzer at every parser for SECONDS= each
 	@fuzz/run $(SECONDS)

@@ -14,7 +14,7 @@ alpine_root() {
     for name in mkinitfs nlplug-findfs; do install -m755 "$stands/$name" "$tree/sbin/$name"; done
     install -m755 "$stands/initramfs-init" $tree/usr/share/mkinitfs/initramfs-init
     cp -r "$stands/features.d" $tree/etc/mkinitfs/
-    printf '# run mkinitfs -L for a list\nfeatures="base ext4 virtio nvme"\ninitfscomp=gzip # small\n' >$tree/etc/mkinitfs/mkinitfs.conf
+    printf '# run mkinitfs -L for a list\nfeatures="base ext4 xfs virtio nvme"\ninitfscomp=gzip # small\n' >$tree/etc/mkinitfs/mkinitfs.conf
     for name in fstab passwd group; do : >"$tree/usr/share/mkinitfs/$name"; done
     echo "$version" >$tree/usr/share/kernel/virt/kernel.release
     compressed_modules "$1"

@@ -295,7 +295,7 @@ impl<'a> Watch<'a> {
             if event.value("ACTION") == Some("add")
                 && let Some(alias) = event.value("MODALIAS")
             {
-                self.drivers.load(alias);
+                self.drivers.load_for(alias);
             }
             until = Deadline::after(clock::now(), Duration::ZERO);
         }

@@ -49,7 +49,7 @@ pub fn suspended(resume: &Resume) -> Option<String> {
 /// kernel has looked, after which nothing can be woken any more.
 pub fn wake(resume: &Resume, log: &Log) -> bool {
     let (name, offset) = match resume {
-        // Without the signature there is nothing to wake, and looking would stop the machine for a moment.
+        // Without its signature there is nothing to wake, and the kernel would complain about that in each boot.
         Resume::Device(name) if suspended(resume).is_some() => (name, 0),
         Resume::File(name, offset) => (name, *offset),
         _ => return false,
@@ -57,7 +57,7 @@ pub fn wake(resume: &Resume, log: &Log) -> bool {
     let Some(found) = search::find(SYSFS, name) else { return false };
     log.info(&format!("a suspended system may lie in {}: the kernel looks", found.block.node()));
     match ask_kernel(&found.block, offset) {
-        Ok(()) => log.warning("the kernel has woken no suspended system; this is a boot like any other"),
+        Ok(()) => log.info("the kernel has woken no suspended system; this is a boot like any other"),
         Err(error) => log.error(&format!("{error}; this is a boot like any other")),
     }
     true
