@@ -11,14 +11,10 @@ check() {
     [[ ! $mount_needs ]] && require_binaries "$PROGRAM"
 }
 
-depends() {
-    echo base
-}
-
 # shellcheck disable=SC2154 # dracut's own
 install() {
     inst_simple "$PROGRAM" /usr/bin/wisp
-    if dracut_module_included systemd-initrd; then
+    if dracut_module_included systemd; then
         inst_simple "$moddir/wisp-grow.service" "$systemdsystemunitdir/wisp-grow.service"
         inst_simple "$moddir/wisp-restore.service" "$systemdsystemunitdir/wisp-restore.service"
         inst_simple "$moddir/wisp-restore.timer" "$systemdsystemunitdir/wisp-restore.timer"
