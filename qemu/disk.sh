@@ -129,3 +129,15 @@ LAYOUT
     enlarge "$1" 4G
     remember "$1"
 }
+
+# system_disk DISK: the same with a whole Debian system (see systems/systemd) of 1 GiB.
+system_disk() {
+    LIMIT=120
+    make_disk "$1" 1026M <<LAYOUT
+label: gpt
+start=1MiB, size=1GiB, name=root
+LAYOUT
+    place "$("$QEMU_DIR/system" systemd)" "$1" 1
+    enlarge "$1" 4G
+    remember "$1"
+}

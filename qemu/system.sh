@@ -226,23 +226,6 @@ expect_no_delay() {
         fail "boot $BOOT: everything was started $(fact uptime) s after the kernel, and $before s in the boot before"
 }
 
-# ---- outside of any cloud -------------------------------------------------------------------------------------------
-
-# system_disk DISK: `usual_disk`, with the whole Debian system in the place of the small root.
-system_disk() {
-    LIMIT=120
-    make_disk "$1" 1026M <<LAYOUT
-label: gpt
-start=1MiB, size=1GiB, name=root
-LAYOUT
-    place "$("$QEMU_DIR/system" systemd)" "$1" 1
-    enlarge "$1" 4G
-    remember "$1"
-}
-
-# boot_unvisited WORD...: `boot` for such a system, which switches itself off when everything was started.
-boot_unvisited() { boot "$@" guest.leaves systemd.mask=systemd-networkd-wait-online.service; }
-
 # ---- first boots that are cut off ------------------------------------------------------------------------------------
 
 # cut_off_script: the user's script leaves a trace, on the disk, of having begun and of having ended.
