@@ -254,10 +254,9 @@ impl<'a> Qcow2<'a> {
     }
 }
 
-/// Bytes of the whole clusters that a table of `entries` numbers takes, at least one.
+/// Bytes of the whole clusters that a table of `entries` numbers takes.
 const fn clusters(entries: usize) -> u64 {
-    let length = (entries as u64).saturating_mul(8).next_multiple_of(CLUSTER);
-    if length == 0 { CLUSTER } else { length }
+    (entries as u64).saturating_mul(8).next_multiple_of(CLUSTER)
 }
 
 #[cfg(test)]

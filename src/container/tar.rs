@@ -36,13 +36,28 @@ pub(super) const NUMBER: usize = 12;
 const HEADERS: usize = 64;
 /// Bytes of a POSIX header: a few lines.
 const EXTENDED_HEADER: u64 = 64 << 10;
-/// Parts of a file between holes: 2 MiB of them, more than a GiB of ext4 written in random order has.
-const EXTENTS: usize = 128 << 10;
+/// Blocks that a map of holes goes on in: 126,000 parts, which take 2 MiB; a GiB of ext4 has some thousand.
+const EXTENSIONS: usize = 6000;
+
+/// A part of a file that is not a hole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Where in the file it begins.
+    pub at: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// A file with holes or without.
+struct File {
+    /// What is stored of it, in order.
+    extents: Vec<Extent>,
+    size: u64,
+}
 
 /// What a header announces.
 enum Entry {
-    /// The parts of it that are stored, in order, and its size.
-    File(Vec<(u64, u64)>, u64),
+    File(File),
     /// So many bytes that are not looked at.
     Other(u64),
 }
@@ -50,12 +65,10 @@ enum Entry {
 /// The one file of an archive.
 pub(super) struct Member<'a> {
     input: Input<'a>,
-    /// Offset and length of each part that is stored.
-    extents: Vec<(u64, u64)>,
-    /// The part that `position` is in or before.
+    file: File,
+    /// The extent that `position` is in or before.
     next: usize,
     position: u64,
-    size: u64,
     is_complete: bool,
 }
 
@@ -70,19 +83,19 @@ pub(super) fn is_start(start: &[u8]) -> bool {
 /// Passes everything before the file.
 pub(super) fn open(mut input: Input<'_>) -> Result<Member<'_>> {
     match next_file(&mut input)? {
-        Some((extents, size)) => Ok(Member { input, extents, next: 0, position: 0, size, is_complete: false }),
+        Some(file) => Ok(Member { input, file, next: 0, position: 0, is_complete: false }),
         None => Err(Error::absent(DOING, "no file is in it")),
     }
 }
 
 impl Member<'_> {
     pub(super) const fn size(&self) -> u64 {
-        self.size
+        self.file.size
     }
 
     /// Looks at what comes behind the file: nothing but the end.
     fn complete(&mut self) -> Result<()> {
-        let stored = self.extents.iter().fold(0_u64, |sum, (_, length)| sum.wrapping_add(*length));
+        let stored = self.file.extents.iter().fold(0_u64, |sum, extent| sum.saturating_add(extent.length));
         self.input.pass(padding(stored), DOING)?;
         if next_file(&mut self.input)?.is_some() {
             return Err(Error::unsupported(
@@ -102,7 +115,7 @@ impl Member<'_> {
 
 impl Source for Member<'_> {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        if self.position >= self.size {
+        if self.position >= self.file.size {
             if !self.is_complete {
                 self.complete()?;
             }
@@ -110,10 +123,11 @@ impl Source for Member<'_> {
         }
         // Parts of no length are passed; each round passes one.
         loop {
-            let (start, length) = self.extents.get(self.next).copied().unwrap_or((self.size, 0));
-            let end = start.saturating_add(length);
-            let (count, is_hole) = if self.position < start {
-                (start.saturating_sub(self.position), true)
+            let behind = Extent { at: self.file.size, length: 0 };
+            let extent = self.file.extents.get(self.next).copied().unwrap_or(behind);
+            let end = extent.at.saturating_add(extent.length);
+            let (count, is_hole) = if self.position < extent.at {
+                (extent.at.saturating_sub(self.position), true)
             } else if self.position < end {
                 (end.saturating_sub(self.position), false)
             } else {
@@ -139,11 +153,11 @@ impl Source for Member<'_> {
 
 /// The zeros behind `length` bytes, up to a whole block.
 pub(super) const fn padding(length: u64) -> u64 {
-    length.wrapping_neg() & (BLOCK as u64 - 1)
+    length.wrapping_neg() & (BLOCK as u64).saturating_sub(1)
 }
 
 /// Passes headers up to that of a file; `None` when the archive ends.
-fn next_file(input: &mut Input<'_>) -> Result<Option<(Vec<(u64, u64)>, u64)>> {
+fn next_file(input: &mut Input<'_>) -> Result<Option<File>> {
     let mut stated = None;
     for _ in 0..HEADERS {
         // An archive ends with two blocks of zeros; where it simply ends, nothing is missing either.
@@ -162,7 +176,7 @@ fn next_file(input: &mut Input<'_>) -> Result<Option<(Vec<(u64, u64)>, u64)>> {
             continue;
         }
         match parse(input, &header, stated.take())? {
-            Entry::File(extents, size) => return Ok(Some((extents, size))),
+            Entry::File(file) => return Ok(Some(file)),
             Entry::Other(length) => input.pass(length.saturating_add(padding(length)), DOING)?,
         }
     }
@@ -173,15 +187,15 @@ fn next_file(input: &mut Input<'_>) -> Result<Option<(Vec<(u64, u64)>, u64)>> {
 fn parse(input: &mut Input<'_>, header: &[u8; BLOCK], stated: Option<u64>) -> Result<Entry> {
     let size = || stated.map_or_else(|| number(header, SIZE), Ok);
     Ok(match header.get(TYPEFLAG).copied().unwrap_or_default() {
-        b'0' | 0 | b'7' => Entry::File(vec![(0, size()?)], size()?),
-        b'S' => {
-            let (extents, real_size) = sparse(input, header, size()?)?;
-            Entry::File(extents, real_size)
+        b'0' | 0 | b'7' => {
+            let size = size()?;
+            Entry::File(File { extents: vec![Extent { at: 0, length: size }], size })
         }
+        b'S' => Entry::File(sparse(input, header, size()?)?),
         // Links, devices and pipes, none of which has content whatever its size says.
         b'1'..=b'4' | b'6' => Entry::Other(0),
-        // Directories; long names; a POSIX header for all; the name of the archive.
-        b'5' | b'K' | b'L' | b'g' | b'V' => Entry::Other(number(header, SIZE)?),
+        // Directories; long names; a POSIX header for all.
+        b'5' | b'K' | b'L' | b'g' => Entry::Other(number(header, SIZE)?),
         _ => return Err(Error::unsupported(DOING, "it holds an entry of a type that is not known")),
     })
 }
@@ -217,14 +231,14 @@ fn extended_header(input: &mut Input<'_>, length: u64) -> Result<Option<u64>> {
 }
 
 /// The map of a file with holes, which must account for all `stored` bytes, and its size with all of them.
-fn sparse(input: &mut Input<'_>, header: &[u8; BLOCK], stored: u64) -> Result<(Vec<(u64, u64)>, u64)> {
+fn sparse(input: &mut Input<'_>, header: &[u8; BLOCK], stored: u64) -> Result<File> {
     let contradiction = || corrupt(DOING, "the map of its holes contradicts itself");
-    let real_size = number(header, REAL_SIZE)?;
-    let mut extents: Vec<(u64, u64)> = Vec::new();
+    let size = number(header, REAL_SIZE)?;
+    let mut extents = Vec::new();
     let (mut sum, mut end) = (0_u64, 0_u64);
     let mut block = *header;
     let (mut at, mut entries, mut flag) = (SPARSE, SPARSE_ENTRIES, IS_EXTENDED);
-    loop {
+    for _ in 0..=EXTENSIONS {
         for index in 0..entries {
             let at = at.saturating_add(index.saturating_mul(SPARSE_ENTRY));
             let length_at = at.saturating_add(NUMBER);
@@ -236,20 +250,17 @@ fn sparse(input: &mut Input<'_>, header: &[u8; BLOCK], stored: u64) -> Result<(V
             if start < end {
                 return Err(contradiction());
             }
-            end = start.checked_add(length).filter(|end| *end <= real_size).ok_or_else(contradiction)?;
+            end = start.checked_add(length).filter(|end| *end <= size).ok_or_else(contradiction)?;
             sum = sum.saturating_add(length);
-            extents.push((start, length));
-        }
-        if extents.len() > EXTENTS {
-            return Err(Error::refused(DOING, "the file in it has more than 131,072 holes"));
+            extents.push(Extent { at: start, length });
         }
         if block.get(flag).is_none_or(|&flag| flag == 0) {
-            break;
+            return if sum == stored { Ok(File { extents, size }) } else { Err(contradiction()) };
         }
         block = input.array(DOING)?;
         (at, entries, flag) = (0, EXTENSION_ENTRIES, EXTENSION_ENTRIES.saturating_mul(SPARSE_ENTRY));
     }
-    if sum == stored { Ok((extents, real_size)) } else { Err(contradiction()) }
+    Err(Error::refused(DOING, "the file in it has more than 126,000 holes"))
 }
 
 /// Whether a header's checksum is right: the sum of its bytes, those of the checksum taken as blanks.

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::tar::{
-    BLOCK, CHECKSUM, EXTENSION_ENTRIES, IS_EXTENDED, MAGIC, NUMBER, REAL_SIZE, SIZE, SPARSE, SPARSE_ENTRIES,
+    BLOCK, CHECKSUM, EXTENSION_ENTRIES, Extent, IS_EXTENDED, MAGIC, NUMBER, REAL_SIZE, SIZE, SPARSE, SPARSE_ENTRIES,
     SPARSE_ENTRY, TYPEFLAG, checksum, padding,
 };
 use crate::bytes::put;
@@ -22,15 +22,6 @@ const MODE: usize = 100;
 const OWNER: usize = 108;
 const GROUP: usize = 116;
 const TIME: usize = 136;
-
-/// A part of a file that is not a hole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// Where in the file it begins.
-    pub at: u64,
-    /// Its length in bytes.
-    pub length: u64,
-}
 
 /// What comes before the content of the file `name`, of `size` bytes, last changed at `time` (seconds since 1970), owned
 /// by root and readable by all. With `extents`, in order, only these parts of it follow, and the rest is holes; GNU tar
