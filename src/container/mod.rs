@@ -8,6 +8,7 @@
 
 #[cfg(feature = "full")]
 pub mod cpio;
+mod disk;
 mod format;
 mod map;
 mod qcow2;
@@ -23,6 +24,7 @@ mod vhd;
 mod vhd_writer;
 mod vmdk;
 
+pub use disk::Disk;
 pub use format::{Format, START, sector_size};
 pub use map::{Map, Packed, Place, Run};
 #[cfg(feature = "full")]

@@ -349,7 +349,7 @@ mod tests {
         let mut blocks: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut last = 0;
         let mut write = |at: ByteCount, bytes: &[u8]| {
-            assert!(at.0 >= last || at.0 < 10 * CLUSTER || at.0 % (1 << COUNTED_BITS) == 0, "front to back");
+            assert!(at.0 >= last || at.0 < 10 * CLUSTER || at.0.is_multiple_of(1 << COUNTED_BITS), "front to back");
             last = at.0;
             if bytes.len() == CLUSTER as usize && bytes[0] == 0 {
                 blocks.push((at.0, bytes.to_vec()));

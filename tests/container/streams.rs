@@ -19,7 +19,7 @@ fn read(folder: &Folder, name: &str) -> Result<(Format, Option<ByteCount>, Vec<u
 
 #[track_caller]
 fn kind(folder: &Folder, name: &str) -> Kind {
-    read(folder, name).err().expect("it is refused").kind
+    read(folder, name).expect_err("it is refused").kind
 }
 
 #[test]
