@@ -48,13 +48,10 @@ fn other_formats_are_refused_by_name() {
     }
     folder.run("tar cf image disk.raw");
     assert!(error(&folder).why.contains("an image in a tar"));
+    // Of LUKS it would measure for seconds how fast this machine is.
     let secret = "--object secret,id=s,data=x";
-    for (method, fast) in [("luks", ",encrypt.iter-time=100"), ("aes", "")] {
-        folder.run(&format!(
-            "qemu-img create -q {secret} -f qcow2 -o encrypt.format={method},encrypt.key-secret=s{fast} image 9M"
-        ));
-        assert!(error(&folder).why.starts_with("it is encrypted"), "{method}");
-    }
+    folder.run(&format!("qemu-img create -q {secret} -f qcow2 -o encrypt.format=aes,encrypt.key-secret=s image 9M"));
+    assert_eq!(error(&folder).why, "it is encrypted, by method 1");
 }
 
 #[test]
