@@ -23,13 +23,16 @@ LIBEXECDIR ?= $(PREFIX)/libexec
 DOCDIR     ?= $(PREFIX)/share/doc/wisp
 INITDIR    ?= /etc/init.d
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+DRACUTDIR  ?= /usr/lib/dracut/modules.d
+INITRAMFSTOOLSDIR ?= /usr/share/initramfs-tools
+FEATURESDIR ?= /etc/mkinitfs/features.d
 
 # Seconds that `make fuzz` spends on each parser.
 SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd initramfs fuzz clean FORCE
+.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -153,8 +156,8 @@ install: $(if $(wildcard $(OUT)/wisp),,build) ## copy to DESTDIR= PREFIX= (BINDI
 	install -Dm755 $(OUT)/wisp-initramfs $(DESTDIR)$(LIBEXECDIR)/wisp/wisp-initramfs
 	install -Dm644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE
 
-# The services name the program where it is installed by default, so that they are what they are in the repository too.
-AT_HOME = sed 's|/usr/local/bin/wisp|$(BINDIR)/wisp|'
+# Services and hooks name the program where it is installed by default, and are checked in the repository as they are.
+AT_HOME = sed 's|/usr/local/bin/wisp|$(BINDIR)/wisp|; s|/usr/local/libexec/wisp/|$(LIBEXECDIR)/wisp/|'
 PHASES  = boot early main final
 
 install-openrc: ## the services of the four phases, for OpenRC (INITDIR=); `wisp enable` makes them start at boot
@@ -168,9 +171,31 @@ install-systemd: ## the units of the four phases, for systemd (UNITDIR=); `wisp 
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/ssh@.service.d/wisp.conf
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/sshd@.service.d/wisp.conf
 
+# 50 to 59 is where dracut wants the modules of others.
+install-dracut: ## the module for dracut (DRACUTDIR=); then run `dracut --force`
+	install -Dm644 -t $(DESTDIR)$(DRACUTDIR)/50wisp dracut/wisp-*
+	install -m755 dracut/module-setup.sh $(DESTDIR)$(DRACUTDIR)/50wisp
+	$(AT_HOME) dracut/module-setup.sh > $(DESTDIR)$(DRACUTDIR)/50wisp/module-setup.sh
+
+# update-initramfs is the user's to run: it makes what the next boot depends on.
+install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITRAMFSTOOLSDIR=); then run `update-initramfs -u`
+	set -e; for file in hooks/wisp scripts/local-block/wisp scripts/local-bottom/00-wisp; do \
+		install -Dm755 initramfs/$$file $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; \
+		$(AT_HOME) initramfs/$$file > $(DESTDIR)$(INITRAMFSTOOLSDIR)/$$file; done
+
+install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mkinitfs enable` puts one into its images
+	install -Dm644 -t $(DESTDIR)$(FEATURESDIR) mkinitfs/wisp.files mkinitfs/wisp.modules mkinitfs/wisp-init.modules
+
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
-initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=
-	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR))
+IMAGE_OPTIONS = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR)) \
+	$(if $(FOR),--for $(FOR)) $(if $(FILESYSTEM),--filesystem $(FILESYSTEM))
+initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM=
+	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(IMAGE_OPTIONS)
+
+VMLINUZ ?= /boot/vmlinuz-$(or $(KERNEL),$(shell uname -r))
+uki: initramfs ## such an initramfs, its kernel (VMLINUZ=) and CMDLINE= in one file for UEFI: build/wisp.efi
+	@tests/require initramfs/packages uki uki-$(HOST)
+	initramfs/uki -o $(OUT)/wisp.efi --kernel $(VMLINUZ) --initramfs $(OUT)/initramfs.img $(if $(CMDLINE),--cmdline '$(CMDLINE)')
 
 fuzz: ## let libFuzzer at every parser for SECONDS= each
 	@fuzz/run $(SECONDS)

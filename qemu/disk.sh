@@ -93,6 +93,9 @@ partition_size() {
 }
 partition_end() { echo $(($(partition_start "$1" "$2") + $(partition_size "$1" "$2"))); }
 
+# partition_guid DISK NUMBER: as udev writes it.
+partition_guid() { table "$1" | sed -n "s/^$2: .*uuid=\([^, ]*\).*/\L\1/p"; }
+
 # partition_slice DISK NUMBER: the partition in the words of QEMU's block layer.
 partition_slice() {
     echo "driver=raw,offset=$(partition_start "$1" "$2"),size=$(partition_size "$1" "$2"),file.driver=file,file.filename=$1"
@@ -123,6 +126,18 @@ label: gpt
 start=1MiB, size=512MiB, name=root
 LAYOUT
     place root.img "$1" 1
+    enlarge "$1" 4G
+    remember "$1"
+}
+
+# system_disk DISK: the same with a whole Debian system (see systems/systemd) of 1 GiB.
+system_disk() {
+    LIMIT=120
+    make_disk "$1" 1026M <<LAYOUT
+label: gpt
+start=1MiB, size=1GiB, name=root
+LAYOUT
+    place "$("$QEMU_DIR/system" systemd)" "$1" 1
     enlarge "$1" 4G
     remember "$1"
 }

@@ -73,6 +73,14 @@ only_size_changed() {
 # disk_unchanged DISK: not one byte is other than what `remember` kept.
 disk_unchanged() { qemu-img compare -q -f raw -F raw "$1.before" "$1" || fail "$1 was written to"; }
 
+# table_unchanged DISK: the same for its first and last MiB, where the two copies of its table are.
+table_unchanged() {
+    local end
+    for end in head tail; do
+        cmp -s <($end -c 1M "$1.before") <($end -c 1M "$1") || fail "the table of $1 was written to"
+    done
+}
+
 # partition_unchanged DISK NUMBER: the same for the contents of one partition.
 partition_unchanged() {
     qemu-img compare -q --image-opts "$(partition_slice "$1.before" "$2")" "$(partition_slice "$1" "$2")" || fail "partition $2 of $1 was written to"

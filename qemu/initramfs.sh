@@ -6,6 +6,9 @@ wisp_initramfs() {
         --init "$BUILD/wisp-initramfs" "${@:2}"
 }
 
+# distribution_initramfs NAME: one that a distribution's own generator has built, for INITRAMFS; NAME is a file of initrds/.
+distribution_initramfs() { "$QEMU_DIR/initrd" "$1"; }
+
 # pack DIR FILE: newc cpio of a tree.
 pack() { (cd "$1" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --quiet) >"$2"; }
 

@@ -4,6 +4,7 @@ MEMORY=512           # MiB
 LIMIT=60             # seconds that one boot may take before it is killed
 KERNEL=cloud-amd64   # which Debian kernel: see qemu/kernel
 INITRAMFS=           # empty: wisp's stand-alone one
+FIRMWARE=            # empty: QEMU starts the kernel; `uefi`, `secure-boot`: OVMF starts what it finds on a disk
 DEVICES=()           # what `attach` has collected
 BOOT=0               # how many there were
 REACTIONS=()         # what `on` has collected: pattern, action, pattern, action...
@@ -12,7 +13,7 @@ kernel_dir() { echo "$BUILD/kernel/$KERNEL"; }
 kernel_version() { cat "$(kernel_dir)/version"; }
 kernel_modules() { echo "$(kernel_dir)/lib/modules/$(kernel_version)"; }
 
-# attach FILE [virtio|nvme|scsi|mmc|disc|later] [DRIVE-OPTION...]: the next disk of the machine. `disc`: in a drive for
+# attach FILE [virtio|nvme|scsi|ide|mmc|disc|later] [DRIVE-OPTION...]: the next disk of the machine. `disc`: in a drive for
 # CD-ROMs. `later`: QEMU holds it, the guest does not see it until `monitor "device_add ..."`.
 attach() {
     local file=$1 kind=${2:-virtio} id sizes=
@@ -23,6 +24,7 @@ attach() {
         virtio) DEVICES+=(-device "virtio-blk-pci,drive=$id,serial=$id$sizes") ;;
         nvme) DEVICES+=(-device "nvme,drive=$id,serial=$id$sizes") ;;
         scsi) DEVICES+=(-device virtio-scsi-pci -device "scsi-hd,drive=$id,serial=$id$sizes") ;;
+        ide) DEVICES+=(-device "ide-hd,drive=$id,serial=$id$sizes") ;;
         disc) DEVICES+=(-device virtio-scsi-pci -device "scsi-cd,drive=$id") ;;
         mmc) DEVICES+=(-device sdhci-pci -device "sd-card,drive=$id") ;;
         later) ;;
@@ -41,6 +43,13 @@ attach_remote() {
 stall() { kill -STOP "$(cat server.pid)"; }
 recover() { kill -CONT "$(cat server.pid)"; }
 stop_server() { kill "$(cat server.pid)"; }
+
+# attach_failing FILE SECTOR: as `attach`, but no write to this sector succeeds.
+attach_failing() {
+    local fault=file.inject-error.0
+    DEVICES+=(-drive "if=none,id=failing,driver=raw,file.driver=blkdebug,file.image.driver=file,file.image.filename=$1,$fault.event=none,$fault.iotype=write,$fault.sector=$2"
+        -device "virtio-blk-pci,drive=failing")
+}
 
 # detach_all: takes all disks out of the machine.
 detach_all() { DEVICES=(); }
@@ -78,6 +87,26 @@ boot_and_cut() {
     ! guest_finished || fail "boot $BOOT ($*): over before the power was cut"
 }
 
+# choose_start WORD...: what the machine begins with, in START. With a FIRMWARE the disk holds kernel and command line.
+choose_start() {
+    local code=/usr/share/OVMF/OVMF_CODE_4M variables=/usr/share/OVMF/OVMF_VARS_4M
+    case $FIRMWARE in
+        '')
+            START=(-kernel "$(kernel_dir)/boot/vmlinuz-$(kernel_version)" -initrd "${INITRAMFS:-$STANDALONE_INITRAMFS}"
+                -append "console=ttyS0 panic=-1 $*")
+            return
+            ;;
+        uefi) START=() ;;
+        secure-boot) # with Debian's key for tests; only the firmware itself may write the variables that hold it
+            START=(-machine 'q35,smm=on' -global 'driver=cfi.pflash01,property=secure,value=on')
+            code+=.secboot variables+=.snakeoil
+            ;;
+        *) fail "there is no firmware called $FIRMWARE" ;;
+    esac
+    cp $variables.fd variables.fd # it writes to them
+    START+=(-drive "if=pflash,unit=0,format=raw,readonly=on,file=$code.fd" -drive 'if=pflash,unit=1,format=raw,file=variables.fd')
+}
+
 run_machine() {
     local pid
     BOOT=$((BOOT + 1))
@@ -85,16 +114,15 @@ run_machine() {
     rm -f qemu.pid timed-out monitor.sock
     touch "$CONSOLE" "$FACTS"
     echo "$*" >>"$BOOTS"
+    choose_start "$@"
     setpriv --pdeathsig KILL qemu-system-x86_64 -accel tcg -cpu max -m "$MEMORY" \
-        -nodefaults -nographic -no-reboot -pidfile qemu.pid \
-        -kernel "$(kernel_dir)/boot/vmlinuz-$(kernel_version)" -initrd "${INITRAMFS:-$STANDALONE_INITRAMFS}" \
-        -append "console=ttyS0 panic=-1 $*" -serial "file:$CONSOLE" -serial "file:$FACTS" \
+        -nodefaults -nographic -no-reboot -pidfile qemu.pid "${START[@]}" -serial "file:$CONSOLE" -serial "file:$FACTS" \
         -monitor unix:monitor.sock,server,nowait "${DEVICES[@]}" </dev/null >qemu.log 2>&1 &
     pid=$!
     watch_machine $pid
     wait $pid || true # killed or not: the console tells what happened
     # The firmware clears the screen and a serial line ends in CR LF; tests want plain lines.
-    sed -i 's/\r//g; s/\x1b\[[0-9;?]*[A-Za-z]//g; s/\x1bc//g' "$CONSOLE" "$FACTS"
+    sed -i 's/\r//g; s/\x1b\[[0-9;?=]*[A-Za-z]//g; s/\x1bc//g' "$CONSOLE" "$FACTS"
     REACTIONS=()
 }
 

@@ -28,7 +28,7 @@ SCRIPT
 # changes what the clouds that speak JSON say.
 instance() {
     NAME=$2
-    FIRMWARE=()
+    SMBIOS=()
     mkdir -p over
     cp script over/
     export ID=$1 NAME KEY SCRIPT
@@ -42,7 +42,7 @@ instance() {
 }
 
 told_by_aws() {
-    FIRMWARE=("board_asset_tag=$ID")
+    SMBIOS=("board_asset_tag=$ID")
     cat >over/replies <<REPLIES
 GET /latest/meta-data/instance-id
 | $ID
@@ -67,7 +67,7 @@ REPLIES
 
 told_by_azure() {
     OWNER=azureuser
-    FIRMWARE=("product_uuid=$ID")
+    SMBIOS=("product_uuid=$ID")
     # shellcheck disable=SC2016 # a jq program
     local compute='.vmId = env.ID | .name = env.NAME | .osProfile.computerName = env.NAME | .userData = env.SCRIPT
         | .publicKeys = [{keyData: env.KEY, path: "/home/azureuser/.ssh/authorized_keys"}]'
@@ -105,7 +105,7 @@ boot_system() {
     detach_all
     attach system.img
     if [ -e seed.img ] && [ "${1:-}" != away ]; then attach seed.img virtio readonly=on; fi
-    firmware_of "$CLOUD" "${FIRMWARE[@]}"
+    firmware_of "$CLOUD" "${SMBIOS[@]}"
     NETWORK=hostfwd=tcp:127.0.0.1:0-:22
     if [ "${1:-}" = away ] || [ -e seed.img ]; then network_of "$CLOUD"; else service_of "$CLOUD" none over; fi
     on '^WISP-GUEST-READY' visit
@@ -251,7 +251,7 @@ like_an_image() {
 in_cloud_of_aws() {
     CLOUD=aws
     instance i-0123456789abcdef0 web-1.eu-west-1.compute.internal
-    firmware_of aws "${FIRMWARE[@]}"
+    firmware_of aws "${SMBIOS[@]}"
     service_of aws none over
 }
 

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use wisp::codec::Format;
 use wisp::container::cpio::Archive;
 use wisp::error::Kind;
+use wisp::initramfs::build::drivers::{FILESYSTEMS, MACHINES};
 use wisp::initramfs::build::{Recipe, build};
 use wisp::text::modules::Index;
 
@@ -99,14 +100,23 @@ impl Tree {
         self.root.join(path).to_str().unwrap().to_string()
     }
 
+    /// As the command makes it by default.
     fn recipe(&self) -> Recipe {
-        Recipe {
+        self.recipe_for("all", "all")
+    }
+
+    fn recipe_for(&self, machines: &str, filesystems: &str) -> Recipe {
+        let mut recipe = Recipe {
             kernel: KERNEL.to_string(),
             modules_dir: self.path(&format!("lib/modules/{KERNEL}")),
+            drivers: Vec::new(),
             modules: Vec::new(),
             compression: None,
             program: self.path("wisp"),
-        }
+        };
+        recipe.choose(MACHINES, machines).unwrap();
+        recipe.choose(FILESYSTEMS, filesystems).unwrap();
+        recipe
     }
 
     /// Unpacks `archive` with cpio(1) into a new directory of the tree. Device nodes need root and are left out.
@@ -266,6 +276,29 @@ fn a_named_module_goes_in_and_a_missing_one_is_named() {
     let error = build(&recipe).unwrap_err();
     assert_eq!(error.kind, Kind::Absent);
     assert_eq!(error.to_string(), "find reiserfs: kernel 6.1.0-test has no module of that name");
+}
+
+#[test]
+fn what_was_chosen_goes_in_and_no_more() {
+    let tree = Tree::new("chosen");
+    for (machines, filesystems, expected) in [
+        ("virtio", "ext4", vec!["virtio/virtio", "virtio/virtio_ring", "virtio_blk"]),
+        ("none", "btrfs,ext4", vec!["btrfs", "xxhash-generic"]),
+        ("none", "none", vec![]),
+    ] {
+        let archive = build(&tree.recipe_for(machines, filesystems)).unwrap();
+        let paths = listing(&archive);
+        let modules: Vec<&String> = paths.keys().filter(|path| path.ends_with(".ko")).collect();
+        let found: Vec<_> =
+            expected.iter().filter(|name| modules.iter().any(|path| path.ends_with(&format!("/{name}.ko")))).collect();
+        assert_eq!(
+            (found.len(), modules.len()),
+            (expected.len(), expected.len()),
+            "{machines} {filesystems}: {modules:?}"
+        );
+    }
+    let error = build(&tree.recipe_for("virtio,xen", "ext4")).unwrap_err();
+    assert_eq!(error.to_string(), "find xen-blkfront: kernel 6.1.0-test has no module of that name");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::{Command, Options, Piece, unknown};
 use crate::codec::Format;
 use crate::error::{Error, Result};
+use crate::initramfs::build::drivers::{FILESYSTEMS, MACHINES};
 use crate::initramfs::build::{Recipe, build};
 use crate::sys::{file, kernel, node};
 
@@ -22,6 +23,8 @@ struct Arguments<'a> {
     output: Option<&'a str>,
     kernel: Option<&'a str>,
     modules_dir: Option<&'a str>,
+    machines: Option<&'a str>,
+    filesystems: Option<&'a str>,
     modules: Vec<&'a str>,
     compress: Option<&'a str>,
     init: Option<&'a str>,
@@ -36,6 +39,9 @@ pub(super) const COMMAND: Command = Command {
            -o, --output FILE   where to write it\n\
            --kernel VERSION    for which kernel (the last part of DIR, or the running)\n\
            --modules-dir DIR   its modules and modules.dep (/lib/modules/VERSION)\n\
+           --for LIST          which disks: virtio, nvme, xen, hyperv, vmware, sata,\n\
+           \x20                   ide, mmc; all (the default), none\n\
+           --filesystem LIST   which roots: ext4, xfs, btrfs; all (the default), none\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
            --init FILE         the program for /init (wisp-initramfs, else this program)\n",
@@ -56,7 +62,10 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let modules_dir = modules_dir.unwrap_or_else(|| format!("/lib/modules/{kernel}"));
     let program = arguments.init.map_or_else(default_program, |init| Ok(init.to_string()))?;
     let modules = arguments.modules.into_iter().map(String::from).collect();
-    let bytes = build(&Recipe { kernel, modules_dir, modules, compression, program })?;
+    let mut recipe = Recipe { kernel, modules_dir, drivers: Vec::new(), modules, compression, program };
+    recipe.choose(MACHINES, arguments.machines.unwrap_or("all"))?;
+    recipe.choose(FILESYSTEMS, arguments.filesystems.unwrap_or("all"))?;
+    let bytes = build(&recipe)?;
     // Nothing in it is secret, and QEMU may run as anybody.
     file::write_atomically(output, &bytes, 0o644).map(|()| 0)
 }
@@ -74,6 +83,8 @@ impl<'a> Arguments<'a> {
                 "-o" | "--output" => parsed.output = Some(options.value(name, attached)?),
                 "--kernel" => parsed.kernel = Some(options.value(name, attached)?),
                 "--modules-dir" => parsed.modules_dir = Some(options.value(name, attached)?),
+                "--for" => parsed.machines = Some(options.value(name, attached)?),
+                "--filesystem" => parsed.filesystems = Some(options.value(name, attached)?),
                 "--module" => parsed.modules.push(options.value(name, attached)?),
                 "--compress" => parsed.compress = Some(options.value(name, attached)?),
                 "--init" => parsed.init = Some(options.value(name, attached)?),
@@ -122,12 +133,16 @@ mod tests {
             output: Some("out"),
             kernel: Some("6.1"),
             modules_dir: Some("dir"),
+            machines: Some("nvme"),
+            filesystems: Some("xfs,ext4"),
             modules: vec!["a", "b"],
             compress: Some("xz"),
             init: Some("prog"),
         };
-        let apart = "-o out --kernel 6.1 --modules-dir dir --module a --module b --compress xz --init prog";
-        let joined = "--output=out --kernel=6.1 --modules-dir=dir --module=a --module=b --compress=xz --init=prog";
+        let apart = "-o out --kernel 6.1 --modules-dir dir --for nvme --filesystem xfs,ext4 --module a --module b \
+                     --compress xz --init prog";
+        let joined = "--output=out --kernel=6.1 --modules-dir=dir --for=nvme --filesystem=xfs,ext4 --module=a --module=b \
+                      --compress=xz --init=prog";
         for line in [apart, joined] {
             let arguments: Vec<&str> = line.split(' ').collect();
             assert_eq!(Arguments::parse(&arguments).as_ref(), Ok(&expected));
@@ -142,6 +157,9 @@ mod tests {
             ("--kernel", "--kernel"),
             ("-o=x", "-o=x"),
             ("-o x --compress lzma", "lzma"),
+            ("-o x --kernel 6.1 --for virtio,tape", "tape"),
+            ("-o x --kernel 6.1 --filesystem=ext4,", ""),
+            ("-o x --kernel 6.1 --filesystem zfs", "zfs"),
             ("--kernel 6.1", ""),
             ("-o x --modules-dir /opt/modules/", "/opt/modules"),
             ("-o x --modules-dir ..", ".."),
@@ -149,6 +167,13 @@ mod tests {
             let arguments: Vec<&str> = line.split(' ').collect();
             let error = run(&arguments).unwrap_err();
             assert_eq!((error.kind, error.to.as_str()), (Kind::Usage, to), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_choice() {
+        for choice in MACHINES.iter().chain(FILESYSTEMS) {
+            assert!(COMMAND.help.contains(&format!(" {}", choice.name)), "{}", choice.name);
         }
     }
 

@@ -23,6 +23,8 @@ mod init;
 #[cfg(feature = "full")]
 mod initramfs;
 #[cfg(feature = "full")]
+mod mkinitfs;
+#[cfg(feature = "full")]
 mod phase;
 #[cfg(feature = "full")]
 mod status;
@@ -76,6 +78,8 @@ const COMMANDS: &[Command] = &[
     init::COMMAND,
     #[cfg(feature = "full")]
     initramfs::COMMAND,
+    #[cfg(feature = "full")]
+    mkinitfs::COMMAND,
     #[cfg(feature = "full")]
     detect::COMMAND,
     #[cfg(feature = "full")]

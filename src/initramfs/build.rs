@@ -5,7 +5,7 @@
 //! builds gets in but what the recipe names and the `modprobe.d` beside the modules, so the same input gives the same
 //! bytes. The device files and mount points are those that the kernel and `/init` need before devtmpfs is mounted.
 
-mod drivers;
+pub mod drivers;
 mod modules;
 
 use alloc::string::String;
@@ -31,7 +31,9 @@ pub struct Recipe {
     /// Where the kernel's modules are read: a directory with `modules.dep`, usually `/lib/modules/VERSION`. When it is
     /// `ROOT/lib/modules/VERSION`, the files of `modprobe.d` are read below that ROOT.
     pub modules_dir: String,
-    /// Modules, or aliases of some, that must be in the archive beside the default ones.
+    /// Modules, or aliases of some, that go in if the kernel has them: see [`Recipe::choose`].
+    pub drivers: Vec<&'static str>,
+    /// Modules, or aliases of some, that must be in the archive, or built into the kernel.
     pub modules: Vec<String>,
     /// How the archive is packed, if at all.
     pub compression: Option<Format>,

@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::log::Log;
-use crate::settings::{FAIL_PAUSE, OnFail};
+use crate::settings::{Boot, OnFail};
 use crate::sys::power::{self, End};
 use crate::sys::process::{self, News};
 use crate::sys::{clock, tree};
@@ -19,7 +19,8 @@ const SHELL: &str = "/bin/sh";
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Tells the error and carries out the policy. Comes back only when the user left the shell: then all is tried again.
-pub fn handle(error: &Error, policy: OnFail, log: &Log) {
+pub fn handle(error: &Error, settings: &Boot, log: &Log) {
+    let policy = settings.on_fail;
     log.error(&format!("{error}"));
     match policy {
         OnFail::Shell if tree::is_there(SHELL) => {
@@ -30,8 +31,9 @@ pub fn handle(error: &Error, policy: OnFail, log: &Log) {
         OnFail::Halt => log.error("the machine halts (wisp.onfail=halt)"),
         OnFail::PowerOff => log.error("the machine is switched off (wisp.onfail=poweroff)"),
         OnFail::Reboot => {
-            log.error(&format!("the machine starts again in {} s (wisp.onfail=reboot)", FAIL_PAUSE.as_secs()));
-            clock::pause(FAIL_PAUSE);
+            let pause = settings.fail_pause;
+            log.error(&format!("the machine starts again in {} s (panic= or wisp.onfail=reboot)", pause.as_secs()));
+            clock::pause(pause);
         }
     }
     let end = match policy {
@@ -45,6 +47,14 @@ pub fn handle(error: &Error, policy: OnFail, log: &Log) {
     // PID 1 must not end: the kernel would panic, and the message above would scroll away.
     loop {
         clock::pause(IDLE);
+    }
+}
+
+/// The shell that the user asked for, if the initramfs has one; else his words are the real init's business.
+pub fn shell_on_request(log: &Log) {
+    if tree::is_there(SHELL) {
+        log.info("starting a shell (single); leaving it goes on with the boot");
+        shell(log);
     }
 }
 

@@ -32,12 +32,24 @@ const MARKERS: [&str; 3] = [grow::DISABLED, "/etc/growroot-grown", "/var/lib/clo
 pub fn run(point: &str) {
     let log = Log::kernel();
     let limit = kmsg::Limit::lift();
-    let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
-    let settings = Boot::from_cmdline(&Cmdline::parse(&String::from_utf8_lossy(&text)));
+    let settings = Boot::from_cmdline(&command_line());
     if let Err(error) = attend(point, &settings, &log) {
         log.error(&format!("{error}; the boot goes on"));
     }
     limit.restore();
+}
+
+/// What the kernel was told, and before it, so that it wins, what dracut has built into the image (dracut.cmdline(7)).
+fn command_line() -> Cmdline {
+    const BUILT_IN: &str = "/etc/cmdline.d";
+    let names = file::list(BUILT_IN).unwrap_or_default().into_iter().filter(|name| name.ends_with(".conf"));
+    let files = names.map(|name| format!("{BUILT_IN}/{name}"));
+    let mut line = Cmdline::default();
+    for path in files.chain(["/etc/cmdline".into(), "/proc/cmdline".into()]) {
+        let text = file::read(&path, cmdline::LENGTH_LIMIT).unwrap_or_default();
+        line.add(&String::from_utf8_lossy(&text));
+    }
+    line
 }
 
 /// Has a child do it, and waits for the child until its time is up.
@@ -72,6 +84,10 @@ fn visit(point: &str, settings: &Boot, log: &Log) {
 }
 
 fn grow_at(subject: Subject, settings: &Boot, log: &Log) -> Report {
+    // What the other words mean is not for wisp to say here.
+    for complaint in settings.complaints.iter().filter(|complaint| complaint.contains("wisp.grow")) {
+        log.warning(complaint);
+    }
     if settings.mode == Mode::Off {
         return Report::stopped(subject.block.node(), prepare::switched_off(&subject.block));
     }

@@ -86,9 +86,11 @@ pub fn switch(settings: &Boot, point: &str, arguments: &[Vec<u8>], log: &Log, li
         return error;
     }
     console::adopt("/dev/console");
+    let more = &settings.alpine.init_arguments;
     let mut error = Error::absent("execute", "nothing to execute").to("init");
     for init in inits {
-        error = process::become_program(init, with_name(init, arguments));
+        error =
+            process::become_program(init, with_name(init, arguments).chain(more.iter().map(|word| word.as_bytes())));
         let named = settings.init.as_deref() == Some(init);
         if named || error.kind != Kind::Os(ENOENT) {
             log.error(&format!("{error}, continuing with the next init"));

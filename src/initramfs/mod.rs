@@ -17,14 +17,18 @@ pub mod build;
 mod failure;
 pub mod guest;
 mod handover;
+#[cfg(feature = "full")]
+pub mod mkinitfs;
 mod modules;
+mod mounts;
 mod prepare;
+mod resume;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::settings::{Boot, Wait};
 use crate::sys::process::{self, Child, News};
-use crate::sys::{clock, console, file, kernel, kmsg, mount, tree};
+use crate::sys::{clock, console, file, kernel, kmsg, mount, node, tree};
 use crate::text::cmdline::{self, Cmdline};
 use crate::units::Deadline;
 use alloc::format;
@@ -32,7 +36,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use mount::Flags;
-use prepare::Task;
+use prepare::{Deed, Task};
 
 /// Where the root is mounted before it becomes the root; dracut's name, which programs know.
 const NEW_ROOT: &str = "/sysroot";
@@ -42,6 +46,12 @@ const STOCK_INIT: &str = "/usr/share/mkinitfs/initramfs-init";
 
 /// An init that comes after wisp waits for the root itself, and may have to assemble it first: wisp does not hold it up.
 const STOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// `/usr` is mostly on the disk of the root, which is there; a fstab that is wrong must not stop the boot for long.
+const USR_WAIT: Duration = Duration::from_secs(10);
+
+/// How much of the kernel's log is shown on the console.
+const CONSOLE_LEVEL: &str = "/proc/sys/kernel/printk";
 
 /// Beyond the wait for the root, loading drivers may take this long: a hundred modules under emulation take a tenth.
 const DRIVER_TIME: Duration = Duration::from_secs(60);
@@ -80,14 +90,17 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
     let line = Cmdline::parse(&String::from_utf8_lossy(&text));
     let settings = Boot::from_cmdline(&line);
-    for complaint in &settings.complaints {
-        log.warning(complaint);
-    }
     let mut stock = find_stock(&settings, &log);
+    if stock.is_none() {
+        tell_settings(&settings, &log);
+    }
     loop {
-        let root = prepare_root(&line, &settings, stock.is_some(), &log);
-        // What the stock init does with a root that wisp did not find is its own affair.
         if let Some(stock) = stock.take() {
+            match settings.leaves_root_alone() {
+                Some(why) => log.info(&format!("nothing is grown before {stock}: {why}")),
+                // What the stock init does with a root that wisp did not find is its own affair.
+                None => _ = prepare_root(&line, &settings, true, &log),
+            }
             limit.restore();
             unmount_all();
             log.info(&handover::farewell(&stock));
@@ -95,14 +108,50 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
             tell(mount_all(), &log);
             limit = kmsg::Limit::lift();
             log.error(&format!("{error}, continuing without it"));
-            continue;
+            tell_settings(&settings, &log);
         }
-        let mounted = root.and_then(|root| handover::mount_root(&settings, &root, NEW_ROOT, &log));
+        let mounted = prepare_root(&line, &settings, false, &log)
+            .and_then(|root| mounts::mount_root(&settings, &root, NEW_ROOT, &log));
         let error = match mounted {
-            Ok(()) => handover::switch(&settings, NEW_ROOT, arguments, &log, &limit),
+            Ok(()) => {
+                mount_usr(&line, &settings, &log);
+                if settings.alpine.single {
+                    failure::shell_on_request(&log);
+                }
+                handover::switch(&settings, NEW_ROOT, arguments, &log, &limit)
+            }
             Err(error) => error,
         };
-        failure::handle(&error, settings.on_fail, &log);
+        failure::handle(&error, &settings, &log);
+    }
+}
+
+/// What of the user's words cannot be meant, or not for wisp. One that grows for another init leaves that to it.
+fn tell_settings(settings: &Boot, log: &Log) {
+    for complaint in &settings.complaints {
+        log.warning(complaint);
+    }
+    let beyond = &settings.alpine.beyond;
+    if !beyond.is_empty() {
+        log.warning(&format!(
+            "only other programs could do what these ask for, taken as not there: {}",
+            beyond.join(", ")
+        ));
+    }
+    if settings.alpine.debug
+        && let Err(error) = node::set_attribute(CONSOLE_LEVEL, "7\n")
+    {
+        log.warning(&format!("{error}, continuing without it"));
+    }
+}
+
+/// The `/usr` of the root's fstab, which its init may need as much as the root itself.
+fn mount_usr(line: &Cmdline, settings: &Boot, log: &Log) {
+    let Some(usr) = mounts::usr(settings, NEW_ROOT, log) else { return };
+    let mounted = find_by_child(line, &usr, Wait::AtMost(USR_WAIT), false, &[Deed::Nothing], log)
+        .and_then(|found| handover::mount_root(&usr, &found, &format!("{NEW_ROOT}/usr"), log));
+    if let Err(error) = mounted {
+        log.error(&format!("{error}; the boot goes on without /usr"));
     }
 }
 
@@ -126,17 +175,32 @@ fn tell(failures: Vec<Error>, log: &Log) {
 
 /// Has a child find and grow the root; without growing a second time if the first child died too early.
 fn prepare_root(line: &Cmdline, settings: &Boot, stock: bool, log: &Log) -> Result<Root> {
+    // A second try would be for what the stock init does itself.
+    let (wait, deeds) = match stock {
+        true => (Wait::AtMost(STOCK_WAIT), &[Deed::WakeAndGrow] as &[_]),
+        false => (settings.wait, &[Deed::WakeAndGrow, Deed::Wake] as &[_]),
+    };
+    find_by_child(line, settings, wait, stock, deeds, log)
+}
+
+/// Has a child find the device that `settings` name as the root, and do the first of `deeds`; if it dies too early,
+/// another one the next.
+fn find_by_child(line: &Cmdline, settings: &Boot, wait: Wait, stock: bool, deeds: &[Deed], log: &Log) -> Result<Root> {
     let kernel = kernel::release();
-    let wait = if stock { Wait::AtMost(STOCK_WAIT) } else { settings.wait };
     let mut error = Error::absent("find", "its child process told nothing").to("the root");
-    for grow in [true, false] {
-        let task = Task { line, settings, kernel: &kernel, point: NEW_ROOT, wait, stock, grow };
+    for (tries, deed) in deeds.iter().enumerate() {
+        let task = Task { line, settings, kernel: &kernel, point: NEW_ROOT, wait, stock, deed: *deed };
         let mut child = process::spawn(|teller| prepare::run(&task, log, teller))?;
         match attend(&mut child, wait, settings.budget, log) {
             Outcome::Found(root) => return Ok(root),
             Outcome::Failed(failure) => return Err(failure),
             Outcome::Died(failure) => {
-                log.error(&format!("{failure}; trying again without growing"));
+                let next = if tries < deeds.len().saturating_sub(1) {
+                    "trying again without growing"
+                } else {
+                    "the boot goes on"
+                };
+                log.error(&format!("{failure}; {next}"));
                 error = failure;
             }
         }

@@ -18,6 +18,24 @@ use alloc::vec::Vec;
 /// `modules.alias` of a whole distribution kernel is 1 to 3 MiB.
 const LIST_LIMIT: usize = 16 << 20;
 
+/// Drivers that seldom hold a root or never do, by how their paths begin below `kernel/`: they are loaded when the
+/// others did not bring it. In an initramfs of all machines they make every boot wait for what most do not need.
+const LATE: [&str; 9] = [
+    // Ask drives on cables whether they are there: 0.4 s under QEMU, whose default machine has the controller.
+    "drivers/ata/ata_piix.",
+    "drivers/ata/ata_generic.",
+    "drivers/ata/pata_",
+    // Starts a motor.
+    "drivers/block/floppy.",
+    // Switches each port on, and waits before it asks who is there.
+    "drivers/usb/",
+    // What a distribution's initramfs has besides.
+    "drivers/gpu/",
+    "drivers/input/",
+    "drivers/net/",
+    "sound/",
+];
+
 /// The text files of one kernel's modules, read once.
 #[derive(Debug, Default)]
 pub struct Lists {
@@ -73,25 +91,50 @@ pub struct Loader<'a> {
     index: Index<'a>,
     asked: BTreeSet<String>,
     tried: BTreeSet<Name<'a>>,
+    /// What may come late, while it does.
+    held_back: Option<Vec<Load<'a>>>,
     count: usize,
     failures: Vec<Error>,
 }
 
 impl<'a> Loader<'a> {
-    /// Loads from the folder that `lists` were read from.
+    /// Loads from the folder that `lists` were read from; with `in_turn`, holds back what may come late.
     #[must_use]
-    pub fn new(lists: &'a Lists, line: &'a Cmdline) -> Self {
+    pub fn new(lists: &'a Lists, line: &'a Cmdline, in_turn: bool) -> Self {
         let index = lists.index(line);
-        let (asked, tried) = (BTreeSet::new(), BTreeSet::new());
-        Self { folder: &lists.folder, index, asked, tried, count: 0, failures: Vec::new() }
+        let (asked, tried, held_back) = (BTreeSet::new(), BTreeSet::new(), in_turn.then(Vec::new));
+        Self { folder: &lists.folder, index, asked, tried, held_back, count: 0, failures: Vec::new() }
     }
 
-    /// Loads what answers to the module name or modalias `wanted`, if anything does.
+    /// Loads what answers to the module name or modalias `wanted`, if anything does: somebody asked for it.
     pub fn load(&mut self, wanted: &str) {
-        if !self.asked.insert(wanted.into()) {
+        if self.asked.insert(wanted.into()) {
+            self.insert(self.index.resolve(wanted));
+        }
+    }
+
+    /// Loads what answers to the modalias of a device; or holds it back.
+    pub fn load_for(&mut self, alias: &str) {
+        if !self.asked.insert(alias.into()) {
             return;
         }
-        for load in self.index.resolve(wanted) {
+        let loads = self.index.resolve(alias);
+        match &mut self.held_back {
+            Some(held_back) if loads.iter().any(|load| is_late(load.path)) => held_back.extend(loads),
+            _ => self.insert(loads),
+        }
+    }
+
+    /// Loads what was held back, if anything was, and holds back nothing from now on.
+    pub fn release(&mut self) -> bool {
+        let held_back = self.held_back.take().unwrap_or_default();
+        let any = !held_back.is_empty();
+        self.insert(held_back);
+        any
+    }
+
+    fn insert(&mut self, loads: Vec<Load<'a>>) {
+        for load in loads {
             if self.tried.insert(Name::of_path(load.path)) {
                 match insert(self.folder, &load) {
                     Ok(()) => self.count = self.count.saturating_add(1),
@@ -104,7 +147,7 @@ impl<'a> Loader<'a> {
     /// Loads for every device that is there.
     pub fn load_for_all(&mut self, sysfs: &str) {
         for alias in collect_aliases(sysfs) {
-            self.load(&alias);
+            self.load_for(&alias);
         }
     }
 
@@ -122,12 +165,21 @@ impl<'a> Loader<'a> {
 
 fn insert(folder: &str, load: &Load<'_>) -> Result<()> {
     let path = if load.path.starts_with('/') { load.path.into() } else { format!("{folder}/{}", load.path) };
+    // Not by its content: reading a module, to see that the kernel could have read it, is what takes the time.
+    if path.ends_with(".ko") {
+        return module::load_file(&path, &load.options).map_err(|error| error.to(path));
+    }
     let bytes = file::read(&path, FILE_LIMIT)?;
     let image = match Format::sniff(&bytes) {
         Some(format) => format.decode(&bytes, FILE_LIMIT).map_err(|error| error.to(&*path))?,
         None => bytes,
     };
     module::load(&image, &load.options).map_err(|error| error.to(path))
+}
+
+/// Whether the module at `path`, as `modules.dep` writes it, may come late.
+fn is_late(path: &str) -> bool {
+    path.strip_prefix("kernel/").is_some_and(|path| LATE.iter().any(|start| path.starts_with(start)))
 }
 
 /// The modaliases of all devices. Each device that a module could want is on a bus, and the buses list their devices
@@ -142,4 +194,59 @@ fn collect_aliases(sysfs: &str) -> Vec<String> {
         }
     }
     aliases
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_seldom_holds_a_root_is_late() {
+        for (path, late) in [
+            ("kernel/drivers/ata/ata_piix.ko", true),
+            ("kernel/drivers/ata/pata_acpi.ko.xz", true),
+            ("kernel/drivers/usb/host/xhci-pci.ko.gz", true),
+            ("kernel/sound/core/snd.ko", true),
+            ("kernel/drivers/ata/ahci.ko", false),
+            ("kernel/drivers/ata/libata.ko", false),
+            ("kernel/drivers/block/virtio_blk.ko", false),
+            ("/opt/kernel/sound/raid.ko", false),
+            ("extra/drivers/usb/raid.ko", false),
+        ] {
+            assert_eq!(is_late(path), late, "{path}");
+        }
+    }
+
+    /// None of these files is there, so each that is tried is a failure.
+    #[test]
+    fn what_is_late_waits_and_nothing_else_does() {
+        let lists = Lists {
+            folder: "/nowhere".into(),
+            dep: b"kernel/drivers/ata/ata_piix.ko: kernel/drivers/ata/libata.ko\n\
+                kernel/drivers/ata/libata.ko:\nkernel/drivers/block/virtio_blk.ko:\n"
+                .to_vec(),
+            ..Lists::default()
+        };
+        let line = Cmdline::default();
+        let tried = |drivers: &mut Loader<'_>| {
+            drivers.take_failures().iter().map(|error| Name::of_path(&error.to).0.into()).collect::<Vec<String>>()
+        };
+        for in_turn in [true, false] {
+            let mut drivers = Loader::new(&lists, &line, in_turn);
+            for name in ["ata_piix", "virtio_blk", "ata_piix"] {
+                drivers.load_for(name);
+            }
+            let (at_once, late): (&[_], &[_]) = match in_turn {
+                true => (&["virtio_blk"], &["libata", "ata_piix"]),
+                false => (&["libata", "ata_piix", "virtio_blk"], &[]),
+            };
+            assert_eq!(tried(&mut drivers), at_once);
+            assert_eq!(drivers.release(), in_turn);
+            assert_eq!(tried(&mut drivers), late);
+            assert!(!drivers.release(), "once");
+        }
+        let mut drivers = Loader::new(&lists, &line, true);
+        drivers.load("ata_piix");
+        assert_eq!(tried(&mut drivers), ["libata", "ata_piix"], "what was asked for by name is not held back");
+    }
 }

@@ -5,8 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::Root;
 use super::modules::{Lists, Loader};
+use super::{Root, resume};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::{Btrfs, Details, Kind, Superblock};
 use crate::grow::report::{Report, State};
@@ -39,6 +39,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// After this long without the root the console is told what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// A device with a suspended system comes at most this long after the root: it is mostly on the same disk, and a `resume=`
+/// that is left over from another one should not hold up each boot.
+const RESUME_WAIT: Duration = Duration::from_secs(5);
+
 /// What the child needs to know.
 #[derive(Debug)]
 pub struct Task<'a> {
@@ -52,10 +56,21 @@ pub struct Task<'a> {
     pub point: &'a str,
     /// How long to wait for the root.
     pub wait: Wait,
-    /// Whether another init comes after wisp, which can assemble what wisp cannot.
+    /// Whether another init comes after wisp.
     pub stock: bool,
-    /// Whether to grow: a second try after a crash does not.
-    pub grow: bool,
+    /// What is to be done when the root is found.
+    pub deed: Deed,
+}
+
+/// What is done with a device that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// A suspended system is woken, or else the root grows.
+    WakeAndGrow,
+    /// A suspended system is woken: what a second try does after a crash.
+    Wake,
+    /// Nothing, as for a filesystem that is not the root.
+    Nothing,
 }
 
 /// Where the kernel shows its devices.
@@ -77,14 +92,13 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, "find", "the kernel command line has no root= that wisp understands")
             .to("the root"));
     };
-    if let (Name::Path(path), true) = (wanted, task.stock)
-        && path.starts_with("/dev/mapper/")
-    {
-        let why = "what comes after wisp assembles it; wisp grow in the running system grows what lies below";
-        return Err(Error::new(ErrorKind::Unsupported, "find the root", why).to(&**path));
-    }
     let lists = Lists::read(task.kernel);
-    let mut watch = Watch::begin(Loader::new(&lists, task.line), task.wait)?;
+    let drivers = Loader::new(&lists, task.line, is_order_free(wanted, &task.settings.resume));
+    let mut watch = Watch::begin(drivers, task.wait)?;
+    let alpine = &task.settings.alpine;
+    for name in alpine.modules.iter().map(String::as_str).chain(alpine.overlay.as_ref().map(|_| "overlay")) {
+        watch.drivers.load(name);
+    }
     let mut found = watch.find(task, wanted, log)?;
     let node = found.block.node();
     // A superblock that cannot be understood is told by whoever needs it: growing, or the mount.
@@ -98,18 +112,31 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
         found.twins.clear();
     }
     tell_failures(&mut watch.drivers, log);
+    let woken = task.deed != Deed::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
     teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
-    log.info(&format!("root {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
-    if task.grow {
-        grow_root(task, &found, log);
+    let what = if task.deed == Deed::Nothing { "/usr" } else { "root" };
+    log.info(&format!("{what} {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
+    if task.deed == Deed::WakeAndGrow {
+        grow_root(task, &found, woken, log);
     }
     Ok(())
 }
 
+/// Whether drivers may come one after the other, as the root is found by the first ones or by all. `/dev/sda` is another
+/// disk when the drivers come in another order, and a suspended system may lie on any.
+fn is_order_free(root: &Name, resume: &Resume) -> bool {
+    let counted = match root {
+        Name::Path(path) => path.starts_with("/dev/sd"),
+        Name::Number(..) => true,
+        _ => false,
+    };
+    !counted && *resume == Resume::Nowhere
+}
+
 /// Grows, or says why not.
-fn grow_root(task: &Task<'_>, found: &Found, log: &Log) {
+fn grow_root(task: &Task<'_>, found: &Found, woken: bool, log: &Log) {
     let node = found.block.node();
-    let report = match refusal(task, found) {
+    let report = match refusal(task, found, woken) {
         Some(error) => Report::stopped(node.clone(), error),
         None => match Subject::device(SYSFS, found.block.number) {
             Ok(subject) => {
@@ -148,12 +175,16 @@ pub fn account(report: &Report, log: &Log) {
 }
 
 /// Reasons not to look at growing at all.
-fn refusal(task: &Task<'_>, found: &Found) -> Option<Error> {
+fn refusal(task: &Task<'_>, found: &Found, woken: bool) -> Option<Error> {
     if task.settings.mode == Mode::Off {
         return Some(switched_off(&found.block));
     }
+    let resume = &task.settings.resume;
     let why = match &*found.twins {
-        [] => format!("{}; with noresume it would grow", suspended(&task.settings.resume)?),
+        _ if task.settings.alpine.overlay.is_some() => "with overlaytmpfs the root stays as it is".into(),
+        // In a file nothing can be seen from here; the kernel has looked, and found nothing that it could wake.
+        [] if woken && matches!(resume, Resume::File(..)) => return None,
+        [] => format!("{}; with noresume it would grow", resume::suspended(resume)?),
         twins => format!("other devices answer to the same name: {}", twins.join(", ")),
     };
     Some(Error::refused("grow", why).to(found.block.node()))
@@ -162,27 +193,6 @@ fn refusal(task: &Task<'_>, found: &Found) -> Option<Error> {
 /// The user does not want `block` to be touched.
 pub fn switched_off(block: &Block) -> Error {
     Error::refused("grow", "it is switched off (wisp.grow=off)").to(block.node())
-}
-
-/// Why a suspended system may come back that would not survive a root of another size. Only a device that was read
-/// and holds none is taken as proof that there is none.
-fn suspended(resume: &Resume) -> Option<String> {
-    let name = match resume {
-        Resume::Nowhere => return None,
-        Resume::Unclear(why) => return Some((*why).into()),
-        Resume::Device(name) => name,
-    };
-    let Some(Found { block, twins }) = search::find(SYSFS, name) else {
-        return Some(format!("a suspended system may lie in resume={name}, which is not there"));
-    };
-    match growth::superblock(&block.node(), block.size) {
-        Ok(Some(content)) if content.kind == Kind::Hibernation => {
-            Some(format!("a suspended system lies in {}", block.node()))
-        }
-        Err(error) => Some(format!("a suspended system may lie in resume={name}: {error}")),
-        Ok(_) if !twins.is_empty() => Some(format!("resume={name} is also {}", twins.join(", "))),
-        Ok(_) => None,
-    }
 }
 
 /// Waits for devices, and loads drivers for what is there and what comes.
@@ -210,10 +220,18 @@ impl<'a> Watch<'a> {
         loop {
             // Each time, as announcements get lost when many come at once.
             self.drivers.load_for_all(SYSFS.root);
+            // The bus that a driver brought has announced its devices by now.
+            self.hear(Duration::ZERO);
             if let Some(found) = search::find(SYSFS, wanted) {
                 return Ok(found);
             }
-            restore_tables(task.settings.mode, &mut tried, log);
+            if self.drivers.release() {
+                continue;
+            }
+            // Who was suspended knows the disks as they are.
+            if resume::suspended(&task.settings.resume).is_none() {
+                restore_tables(task.settings.mode, &mut tried, log);
+            }
             let now = clock::now();
             if self.deadline.has_passed(now) {
                 tell_failures(&mut self.drivers, log);
@@ -223,8 +241,19 @@ impl<'a> Watch<'a> {
                 told = true;
                 log.info(&format!("waiting for the root {wanted}"));
             }
-            self.hear(now);
+            self.hear(LOOK_AGAIN);
         }
+    }
+
+    /// [`resume::wake`], when its device is there; other drivers than the root's may take a moment longer.
+    fn wake(&mut self, resume: &Resume, log: &Log) -> bool {
+        let (Resume::Device(name) | Resume::File(name, _)) = resume else { return false };
+        let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
+        while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
+            self.drivers.load_for_all(SYSFS.root);
+            self.hear(LOOK_AGAIN);
+        }
+        resume::wake(resume, log)
     }
 
     /// Tells the kernel about all devices of the btrfs that `content` belongs to; waits for them, unless `options` say
@@ -241,12 +270,15 @@ impl<'a> Watch<'a> {
             if missing == 0 {
                 break members;
             }
+            if self.drivers.release() {
+                continue;
+            }
             let now = clock::now();
             if degraded || deadline.has_passed(now) {
                 log.warning(&format!("{missing} of the {wanted} devices of the root are missing, continuing without"));
                 break members;
             }
-            self.hear(now);
+            self.hear(LOOK_AGAIN);
         };
         for member in members {
             if let Err(error) = resize::register_btrfs(&member.node()) {
@@ -255,14 +287,15 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Takes in the next event and all that wait behind it; none comes from a medium that becomes ready.
-    fn hear(&mut self, now: Duration) {
-        let mut until = self.deadline.sooner(Deadline::after(now, LOOK_AGAIN));
+    /// Takes in the next event, if one comes within `patience`, and all that wait behind it; none comes from a medium
+    /// that becomes ready.
+    fn hear(&mut self, patience: Duration) {
+        let mut until = self.deadline.sooner(Deadline::after(clock::now(), patience));
         while let Some(event) = self.events.next(until) {
             if event.value("ACTION") == Some("add")
                 && let Some(alias) = event.value("MODALIAS")
             {
-                self.drivers.load(alias);
+                self.drivers.load_for(alias);
             }
             until = Deadline::after(clock::now(), Duration::ZERO);
         }
@@ -300,6 +333,27 @@ fn restore_tables(mode: Mode, tried: &mut Vec<String>, log: &Log) {
         match grow::restore_table(&disk, mode) {
             Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
             Err(error) => log.error(&format!("{error}; the boot goes on")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_come_in_turn_where_their_order_does_not_matter() {
+        for (root, free) in [
+            ("LABEL=root", true),
+            ("PARTUUID=1234-01", true),
+            ("/dev/vda1", true),
+            ("/dev/nvme0n1p1", true),
+            ("/dev/sda1", false),
+            ("8:1", false),
+        ] {
+            let root = Name::parse(root).unwrap();
+            assert_eq!(is_order_free(&root, &Resume::Nowhere), free, "{root}");
+            assert!(!is_order_free(&root, &Resume::Device(root.clone())));
         }
     }
 }

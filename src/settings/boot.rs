@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::Alpine;
 use crate::text::cmdline::Cmdline;
 use crate::text::device::Name;
 use alloc::format;
@@ -25,11 +26,11 @@ pub enum Mode {
 pub enum OnFail {
     /// Offer a shell on the console if the initramfs has one, and try again when it ends; without one, as `Halt`.
     Shell,
-    /// Start again after [`FAIL_PAUSE`].
+    /// Start again after [`Boot::fail_pause`]; the default with `panic=`.
     Reboot,
     /// Switch the machine off.
     PowerOff,
-    /// Stop with the message on the screen: the default, since nothing can be lost by it.
+    /// Stop with the message on the screen: else the default, since nothing can be lost by it.
     Halt,
 }
 
@@ -49,6 +50,8 @@ pub enum Resume {
     Nowhere,
     /// On this device.
     Device(Name),
+    /// In a swap file of the filesystem on this device, that many pages behind its start.
+    File(Name, u64),
     /// Where wisp cannot look; the reason.
     Unclear(&'static str),
 }
@@ -65,6 +68,9 @@ const BUDGET_LIMIT: u64 = 3600;
 
 /// Before a machine that failed starts again: long enough to read the message, short enough for an unattended one.
 pub const FAIL_PAUSE: Duration = Duration::from_secs(10);
+
+/// How the names begin of devices that a program puts together; of those in folders below `/dev`, too, none is the kernel's.
+const MADE_LATER: [&str; 3] = ["nbd", "md", "dm-"];
 
 /// The settings of a boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +93,11 @@ pub struct Boot {
     pub resume: Resume,
     /// `wisp.onfail=`.
     pub on_fail: OnFail,
-    /// `wisp.grow=`.
+    /// How long the message of a machine that starts again can be read: as long as `panic=` says, or [`FAIL_PAUSE`].
+    pub fail_pause: Duration,
+    /// The words of Alpine's init.
+    pub alpine: Alpine,
+    /// `wisp.grow=`, or dracut's way to write it, `rd.wisp.grow=`.
     pub mode: Mode,
     /// `wisp.grow.budget=SECONDS`.
     pub budget: Duration,
@@ -96,10 +106,34 @@ pub struct Boot {
 }
 
 impl Boot {
+    /// Why wisp leaves the root to the init that comes after it, without so much as looking for it: what it could do is not
+    /// wanted, or that init has to make the root's device first.
+    #[must_use]
+    pub fn leaves_root_alone(&self) -> Option<&'static str> {
+        let made_later = |name: &Name| {
+            let Name::Path(path) = name else { return false };
+            let node = path.strip_prefix("/dev/").unwrap_or_default();
+            node.contains('/') || MADE_LATER.iter().any(|start| node.starts_with(start))
+        };
+        let alpine = &self.alpine;
+        match &self.root {
+            _ if self.mode == Mode::Off => Some("it is switched off (wisp.grow=off)"),
+            _ if alpine.overlay.is_some() => Some("with overlaytmpfs the root stays as it is"),
+            _ if alpine.single => Some("a shell is asked for, which comes first (single)"),
+            None => Some("there is no root= that wisp understands"),
+            Some(_) if alpine.hides_root() => Some("the root is behind what only another program opens"),
+            Some(name) if made_later(name) => Some("the root's device is made by what comes after wisp"),
+            Some(_) => None,
+        }
+    }
+
     /// Reads the settings from a kernel command line.
     #[must_use]
     pub fn from_cmdline(line: &Cmdline) -> Self {
         let mut complaints = Vec::new();
+        let grow = line.last_of(&["wisp.grow", "rd.wisp.grow"]).unwrap_or("wisp.grow");
+        let after_panic = line.value("panic").and_then(|value| value.parse::<i32>().ok()).filter(|span| *span != 0);
+        let on_fail = if after_panic.is_some() { OnFail::Reboot } else { OnFail::Halt };
         let text = |name| line.value(name).filter(|value| !value.is_empty()).map(String::from);
         Self {
             root: device(line, "root", &mut complaints),
@@ -110,8 +144,10 @@ impl Boot {
             init: text("init"),
             stock_init: text("wisp.init"),
             resume: resume(line, &mut complaints),
-            on_fail: choice(line, "wisp.onfail", &ON_FAIL, OnFail::Halt, &mut complaints),
-            mode: choice(line, "wisp.grow", &MODES, Mode::On, &mut complaints),
+            on_fail: choice(line, "wisp.onfail", &ON_FAIL, on_fail, &mut complaints),
+            fail_pause: after_panic.map_or(FAIL_PAUSE, |span| Duration::from_secs(u64::try_from(span).unwrap_or(0))),
+            alpine: Alpine::from_cmdline(line),
+            mode: choice(line, grow, &MODES, Mode::On, &mut complaints),
             budget: seconds(line, "wisp.grow.budget", &mut complaints)
                 .map_or(BUDGET, |span| span.min(Duration::from_secs(BUDGET_LIMIT))),
             complaints,
@@ -122,17 +158,18 @@ impl Boot {
 const ON_FAIL: [(&str, OnFail); 4] =
     [("shell", OnFail::Shell), ("reboot", OnFail::Reboot), ("poweroff", OnFail::PowerOff), ("halt", OnFail::Halt)];
 
-const MODES: [(&str, Mode); 6] = [
+const MODES: [(&str, Mode); 7] = [
     ("on", Mode::On),
     ("off", Mode::Off),
     ("repair", Mode::Repair),
     ("yes", Mode::On),
     ("no", Mode::Off),
+    ("1", Mode::On),
     ("0", Mode::Off),
 ];
 
 /// A comma-separated list without empty items; `auto` stands for no wish at all.
-fn list(value: &str) -> Vec<String> {
+pub(super) fn list(value: &str) -> Vec<String> {
     value.split(',').filter(|item| !item.is_empty() && *item != "auto").map(String::from).collect()
 }
 
@@ -149,17 +186,17 @@ fn device(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<Na
 
 /// What is asked for and not understood must not read as nothing asked for.
 fn resume(line: &Cmdline, complaints: &mut Vec<String>) -> Resume {
-    let given = |name| line.value(name).is_some_and(|value| !value.is_empty());
+    let given = |name| line.value(name).filter(|value| !value.is_empty());
     if line.has("noresume") {
         return Resume::Nowhere;
     }
-    if given("resume_offset") {
-        return Resume::Unclear("resume_offset= stands for a swap file, and wisp does not look into those");
-    }
-    match device(line, "resume", complaints) {
-        Some(name) => Resume::Device(name),
-        None if given("resume") => Resume::Unclear("resume= names no device that wisp understands"),
-        None => Resume::Nowhere,
+    let offset = given("resume_offset").map(str::parse);
+    match (device(line, "resume", complaints), offset) {
+        (Some(name), Some(Ok(offset))) => Resume::File(name, offset),
+        (Some(name), None) => Resume::Device(name),
+        (None, None) if given("resume").is_none() => Resume::Nowhere,
+        (None, None) => Resume::Unclear("resume= names no device that wisp understands"),
+        (_, Some(_)) => Resume::Unclear("resume_offset= is no number, or without a resume= that wisp understands"),
     }
 }
 
@@ -249,9 +286,12 @@ mod tests {
         for text in ["", "resume=", "resume=/dev/vda3 noresume", "resume=/dev/vda3 resume_offset=34816 noresume"] {
             assert_eq!(boot(text).resume, Resume::Nowhere, "{text}");
         }
+        let file = Resume::File(Name::Path("/dev/vda3".into()), 34816);
+        assert_eq!(boot("resume=/dev/vda3 resume_offset=34816").resume, file);
         for (text, why) in [
-            ("resume=/dev/vda3 resume_offset=34816", "a swap file"),
-            ("resume_offset=34816", "a swap file"),
+            ("resume=/dev/vda3 resume_offset=0x100", "no number"),
+            ("resume_offset=34816", "without a resume="),
+            ("resume=ZFS=tank resume_offset=1", "without a resume="),
             ("resume=ZFS=tank", "no device"),
         ] {
             let Resume::Unclear(told) = boot(text).resume else { panic!("{text}") };
@@ -260,8 +300,55 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_after_wisp_gets_the_root_as_it_is() {
+        for (text, why) in [
+            ("", "no root="),
+            ("root=nfs:10.0.0.1:/srv modules=nfs", "no root="),
+            ("root=ZFS=tank/root", "no root="),
+            ("root=/dev/nbd0 nbd=10.0.0.1:10809", "another program"),
+            ("root=/dev/nbd0p1", "made by"),
+            ("root=/dev/etherd/e0.0p1", "made by"),
+            ("root=/dev/vg0/root", "made by"),
+            ("root=/dev/mapper/root cryptroot=UUID=1-2", "another program"),
+            ("root=/dev/mapper/root", "made by"),
+            ("root=/dev/md0", "made by"),
+            ("root=/dev/disk/by-id/nvme-x", "made by"),
+            ("root=LABEL=x overlaytmpfs=yes", "overlaytmpfs"),
+            ("root=LABEL=x single", "single"),
+            ("root=LABEL=x wisp.grow=off", "wisp.grow=off"),
+        ] {
+            let told = boot(text).leaves_root_alone().unwrap_or("nothing");
+            assert!(told.contains(why), "{text}: {told}");
+        }
+        for text in [
+            "root=/dev/vda1",
+            "root=UUID=1-2 modules=ext4 quiet",
+            "root=/dev/disk/by-uuid/1-2",
+            "root=8:1 wisp.grow=repair",
+        ] {
+            assert_eq!(boot(text).leaves_root_alone(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_to_start_again_after_a_panic_does_so_when_the_root_is_missing() {
+        for (text, on_fail, pause) in [
+            ("", OnFail::Halt, FAIL_PAUSE),
+            ("panic=0", OnFail::Halt, FAIL_PAUSE),
+            ("panic", OnFail::Halt, FAIL_PAUSE),
+            ("panic=30", OnFail::Reboot, Duration::from_secs(30)),
+            ("panic=-1", OnFail::Reboot, Duration::ZERO),
+            ("panic=-1 wisp.onfail=poweroff", OnFail::PowerOff, Duration::ZERO),
+            ("wisp.onfail=reboot", OnFail::Reboot, FAIL_PAUSE),
+        ] {
+            let settings = boot(text);
+            assert_eq!((settings.on_fail, settings.fail_pause), (on_fail, pause), "{text}");
+        }
+    }
+
+    #[test]
     fn every_choice_has_its_words() {
-        for (words, mode) in [("on yes", Mode::On), ("off no 0", Mode::Off), ("repair", Mode::Repair)] {
+        for (words, mode) in [("on yes 1", Mode::On), ("off no 0", Mode::Off), ("repair", Mode::Repair)] {
             for word in words.split(' ') {
                 let settings = boot(&format!("wisp.grow={word}"));
                 assert_eq!((settings.mode, settings.complaints.len()), (mode, 0), "{word}");
@@ -279,7 +366,7 @@ mod tests {
         let settings = boot("wisp.grow=sometimes");
         assert_eq!(
             settings.complaints,
-            ["wisp.grow=sometimes: not one of on, off, repair, yes, no, 0; taken as if it were not there"]
+            ["wisp.grow=sometimes: not one of on, off, repair, yes, no, 1, 0; taken as if it were not there"]
         );
     }
 
@@ -287,6 +374,8 @@ mod tests {
     fn the_last_word_wins() {
         assert!(boot("rw ro").read_only && !boot("ro rw").read_only && !boot("ro root=/dev/vda1 rw quiet").read_only);
         assert_eq!(boot("wisp.grow=off wisp.grow=repair").mode, Mode::Repair);
+        assert_eq!(boot("wisp.grow=repair rd.wisp.grow=0").mode, Mode::Off);
+        assert_eq!(boot("rd.wisp.grow=0 wisp.grow=on").mode, Mode::On);
         assert_eq!(boot("root=/dev/vda1 root=/dev/vda2").root, Some(Name::Path("/dev/vda2".into())));
         assert_eq!(boot("rootwait rootwait=5").wait, Wait::AtMost(Duration::from_secs(5)));
         assert_eq!(boot("rootwait=5 rootwait").wait, Wait::Forever);

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod alpine;
 mod boot;
 
 pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, Sources, is_user_name};
+pub use alpine::Alpine;
 pub use boot::{BUDGET, Boot, FAIL_PAUSE, Mode, OnFail, ROOT_WAIT, Resume, Wait};

@@ -164,6 +164,19 @@ fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Un
     if until == Until::Reboot { Ok(()) } else { flush_directory_of(path).map_err(failed) }
 }
 
+/// Makes the finished file `new` the one at `path`, when all of it is on the medium.
+///
+/// # Errors
+/// `Os`.
+pub fn put_in_place(new: &str, path: &str) -> Result<()> {
+    let put = || {
+        fs::fsync(open(new, OFlags::RDONLY)?)?;
+        fs::rename(new, path)?;
+        flush_directory_of(path)
+    };
+    put().map_err(|errno| os(errno, "replace", path))
+}
+
 /// Gives the file at `path` the permission bits `mode`.
 ///
 /// # Errors

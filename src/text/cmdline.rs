@@ -31,15 +31,20 @@ impl Cmdline {
     /// Takes `text` apart. Every text has a reading; an open quote lasts to the end, as for the kernel.
     #[must_use]
     pub fn parse(text: &str) -> Self {
-        let mut words = Vec::new();
+        let mut line = Self::default();
+        line.add(text);
+        line
+    }
+
+    /// Takes `text` apart as well; its words come after those that are there, and so win.
+    pub fn add(&mut self, text: &str) {
         for raw in split(text) {
             // Words behind a bare `--` are for init; the kernel hands them over, wisp does not look at them.
             if raw == "--" {
                 break;
             }
-            words.push(word(raw));
+            self.words.push(word(raw));
         }
-        Self { words }
     }
 
     /// All words, in order.
@@ -132,6 +137,13 @@ mod tests {
     fn what_is_meant_for_init_is_not_read() {
         let line = Cmdline::parse("ro -- root=/dev/sda wisp.grow=off");
         assert!(line.has("ro") && !line.has("root") && !line.has("wisp.grow"));
+    }
+
+    #[test]
+    fn what_is_added_wins_and_begins_afresh() {
+        let mut line = Cmdline::parse("a=1 b=1 c=\"open -- d=1");
+        line.add("a=2 d=2");
+        assert_eq!(["a", "b", "d"].map(|name| line.value(name)), [Some("2"), Some("1"), Some("2")]);
     }
 
     #[test]

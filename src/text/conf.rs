@@ -8,6 +8,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// Far more than every key with every value that means something.
 pub const LENGTH_LIMIT: usize = 64 << 10;
@@ -24,6 +25,8 @@ pub struct Assignment {
     pub value: String,
     /// Where it begins, counted from 1.
     pub line: usize,
+    /// Which bytes of the text the word has, quotes included.
+    pub word: Range<usize>,
 }
 
 /// A line that is no such assignment.
@@ -57,9 +60,11 @@ impl Conf {
         let mut line: usize = 1;
         while !rest.is_empty() && conf.complaints.len() < COMPLAINTS_LIMIT {
             let behind = match assignment(rest) {
-                Ok(Some((key, value, behind))) => {
-                    conf.assignments.push(Assignment { key: key.into(), value, line });
-                    behind
+                Ok(Some(found)) => {
+                    let at = |left: usize| text.len().saturating_sub(left);
+                    let word = at(found.word.len())..at(found.rest.len());
+                    conf.assignments.push(Assignment { key: found.key.into(), value: found.value, line, word });
+                    found.behind
                 }
                 Ok(None) => next_line(rest),
                 Err(why) => {
@@ -86,21 +91,32 @@ fn next_line(text: &str) -> &str {
     text.split_once('\n').map_or("", |(_, behind)| behind)
 }
 
-/// The key, the value and what is behind the line of the assignment at the start of `text`; nothing for a line that is
-/// empty or a comment.
-fn assignment(text: &str) -> Result<Option<(&str, String, &str)>, &'static str> {
+/// An assignment; its pieces of text reach to the end of the file.
+struct Found<'a> {
+    key: &'a str,
+    value: String,
+    /// From the word on.
+    word: &'a str,
+    /// From behind the word on.
+    rest: &'a str,
+    /// From the next line on.
+    behind: &'a str,
+}
+
+/// The assignment at the start of `text`; nothing for a line that is empty or a comment.
+fn assignment(text: &str) -> Result<Option<Found<'_>>, &'static str> {
     let text = text.trim_start_matches([' ', '\t', '\r']);
     if text.is_empty() || text.starts_with(['\n', '#']) {
         return Ok(None);
     }
-    let (key, rest) = text.split_once('=').ok_or("it is not KEY=value")?;
+    let (key, from) = text.split_once('=').ok_or("it is not KEY=value")?;
     if !is_key(key) {
         return Err("it is not KEY=value");
     }
-    let (value, rest) = word(rest)?;
+    let (value, rest) = word(from)?;
     let behind = rest.trim_start_matches([' ', '\t', '\r']);
     if behind.is_empty() || behind.starts_with('\n') || behind.len() < rest.len() && behind.starts_with('#') {
-        return Ok(Some((key, value, next_line(behind))));
+        return Ok(Some(Found { key, value, word: from, rest, behind: next_line(behind) }));
     }
     Err("something follows the value; a value with blanks needs quotes")
 }
@@ -211,6 +227,13 @@ mod tests {
         );
         assert_eq!(Conf::parse(text).value("CLOUD"), Some("gcp"));
         assert_eq!(Conf::parse(text).value("cloud"), None);
+    }
+
+    #[test]
+    fn where_a_word_stands_is_known_with_its_quotes() {
+        let text = "# a\nA=\"b c\" # d\n  B='e\n'f\\ g\nC=\nD=h";
+        let words: Vec<&str> = Conf::parse(text).assignments.into_iter().map(|found| &text[found.word]).collect();
+        assert_eq!(words, ["\"b c\"", "'e\n'f\\ g", "", "h"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod cmdline;
 pub mod conf;
 pub mod device;
 pub mod document;
+pub mod fstab;
 mod json;
 pub mod modules;
 pub mod mountinfo;

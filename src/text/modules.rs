@@ -162,11 +162,12 @@ impl<'a> Index<'a> {
     }
 
     /// Adds an argument of the kernel's command line, which the caller has freed from its quotes:
-    /// `modprobe.blacklist=a,b`, `module_blacklist=a,b`, `rd.driver.blacklist=a,b`, or `MODULE.parameter=value`.
+    /// `modprobe.blacklist=a,b`, `module_blacklist=a,b`, `rd.driver.blacklist=a,b`, `blacklist=a,b`, or
+    /// `MODULE.parameter=value`.
     /// Others have no effect.
     pub fn add_argument(&mut self, key: &'a str, value: Option<&'a str>) {
-        const BLACKLISTS: [Name<'_>; 3] =
-            [Name("modprobe.blacklist"), Name("module_blacklist"), Name("rd.driver.blacklist")];
+        const BLACKLISTS: [Name<'_>; 4] =
+            [Name("modprobe.blacklist"), Name("module_blacklist"), Name("rd.driver.blacklist"), Name("blacklist")];
         if BLACKLISTS.contains(&Name(key)) {
             let names = value.unwrap_or_default().split(',').filter(|name| !name.is_empty());
             self.blacklist.extend(names.map(Name));

@@ -66,7 +66,7 @@ pub fn shell(path: &str, text: &str) -> Option<&'static str> {
     match text.lines().next().unwrap_or_default() {
         "#!/bin/sh" | "#!/bin/busybox sh" | "#!/sbin/openrc-run" => Some("sh"),
         line if line.starts_with("#!") && line.contains("sh") => Some("bash"),
-        _ if path.ends_with(".sh") || path.ends_with("/scenario") => Some("bash"),
+        _ if path.ends_with(".sh") || path.ends_with("/scenario") || path.starts_with("qemu/initrds/") => Some("bash"),
         _ => None,
     }
 }

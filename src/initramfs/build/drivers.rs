@@ -1,28 +1,74 @@
-//! The modules that a stand-alone initramfs has unless told more: what stands between a cloud's or QEMU's machine and
-//! its root filesystem. Names or aliases; what a kernel does not have, or has built in, is left out.
+//! The modules that a stand-alone initramfs has: what stands between a machine and its root filesystem, by the words in
+//! which a user says what an image is for. Names or aliases; what a kernel has built in is left out.
 
-/// A module, and on which machines it is needed.
-pub(super) const DEFAULT: &[(&str, &str)] = &[
-    ("virtio_pci", "QEMU, GCP, Hetzner, OCI and most others: the bus of all virtio disks"),
-    ("virtio_mmio", "Firecracker and QEMU's microvm: the same bus without PCI"),
-    ("virtio_blk", "QEMU, Alibaba, Vultr: /dev/vda"),
-    ("virtio_scsi", "GCP, Hetzner, OCI, Proxmox: /dev/sda behind virtio"),
-    ("nvme", "AWS Nitro, newer Azure and GCP machines, bare metal"),
-    ("xen-blkfront", "AWS before Nitro, XCP-ng: /dev/xvda"),
-    ("hv_vmbus", "Azure, Hyper-V: the bus of everything"),
-    ("hv_storvsc", "Azure, Hyper-V: /dev/sda"),
-    ("pci-hyperv", "Azure: the bus of its NVMe disks"),
-    ("vmw_pvscsi", "VMware: /dev/sda"),
-    ("mptspi", "VMware's older default: /dev/sda"),
-    ("ahci", "QEMU's q35, bare metal: SATA disks"),
-    ("ata_piix", "QEMU's default machine, VirtualBox: IDE disks"),
-    ("ata_generic", "IDE controllers that no other driver knows"),
-    ("sd_mod", "disks behind every SCSI and SATA driver above"),
-    ("sdhci-pci", "bare metal: eMMC and SD cards on PCI"),
-    ("sdhci-acpi", "bare metal: eMMC and SD cards that ACPI describes"),
-    ("mmc_block", "disks on eMMC and SD cards: /dev/mmcblk0"),
-    ("ext4", "root filesystem"),
-    ("xfs", "root filesystem"),
-    ("btrfs", "root filesystem"),
-    ("crc32c", "checksums of all three, which older kernels load only on demand, by a modprobe that is not there"),
+use alloc::format;
+use alloc::string::String;
+
+use super::Recipe;
+use crate::error::{Error, Result};
+
+/// A word that a user may choose, and the modules that it stands for. A kernel without the first one cannot do what the
+/// word says; the others it may lack, since they are of some architectures or of some years.
+#[derive(Debug)]
+pub struct Choice {
+    /// The word.
+    pub name: &'static str,
+    /// The modules.
+    pub modules: &'static [&'static str],
+}
+
+const fn choice(name: &'static str, modules: &'static [&'static str]) -> Choice {
+    Choice { name, modules }
+}
+
+/// Where the disk may be.
+pub const MACHINES: &[Choice] = &[
+    // QEMU, GCP, Hetzner, OCI, Alibaba and most others; Firecracker and QEMU's microvm have the bus without PCI.
+    choice("virtio", &["virtio_blk", "virtio_scsi", "virtio_pci", "virtio_mmio", "sd_mod"]),
+    // AWS Nitro, newer Azure and GCP machines, bare metal.
+    choice("nvme", &["nvme"]),
+    // AWS before Nitro, XCP-ng: /dev/xvda.
+    choice("xen", &["xen-blkfront"]),
+    // Azure, Hyper-V; Azure's NVMe disks are behind its own PCI bus, and want "nvme" too.
+    choice("hyperv", &["hv_storvsc", "hv_vmbus", "pci-hyperv", "sd_mod"]),
+    // VMware's own controller, and its older default.
+    choice("vmware", &["vmw_pvscsi", "mptspi", "sd_mod"]),
+    // QEMU's q35, bare metal.
+    choice("sata", &["ahci", "sd_mod"]),
+    // QEMU's default machine, VirtualBox; controllers that no other driver knows.
+    choice("ide", &["ata_piix", "ata_generic", "sd_mod"]),
+    // Bare metal: eMMC and SD cards on PCI, and those that ACPI describes.
+    choice("mmc", &["mmc_block", "sdhci-pci", "sdhci-acpi"]),
 ];
+
+/// What the root may be. The checksum of all three older kernels load only on demand, by a modprobe that is not there.
+pub const FILESYSTEMS: &[Choice] =
+    &[choice("ext4", &["ext4", "crc32c"]), choice("xfs", &["xfs", "crc32c"]), choice("btrfs", &["btrfs", "crc32c"])];
+
+impl Recipe {
+    /// Asks for the rows of `table` that `words` names, separated by commas. `all` stands for those that the kernel has,
+    /// `none` for nothing; what a row is first of all about must be there when the row is named.
+    ///
+    /// # Errors
+    /// `Usage` for any other word.
+    pub fn choose(&mut self, table: &'static [Choice], words: &str) -> Result<()> {
+        for word in words.split(',') {
+            match table.iter().find(|row| row.name == word) {
+                Some(row) => {
+                    self.modules.extend(row.modules.first().map(|module| String::from(*module)));
+                    self.drivers.extend(row.modules);
+                }
+                None if word == "all" => self.drivers.extend(table.iter().flat_map(|row| row.modules)),
+                None if word == "none" => {}
+                None => return Err(Error::usage("choose drivers", choices(table)).to(word)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What may be chosen.
+fn choices(table: &[Choice]) -> String {
+    let names: String = table.iter().flat_map(|row| [row.name, ", "]).collect();
+    format!("the choice is {names}all or none; several with commas between them")
+}

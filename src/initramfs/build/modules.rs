@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Recipe, drivers};
+use super::Recipe;
 use crate::codec::Format;
 use crate::container::cpio::Archive;
 use crate::error::{Error, Kind, Result};
@@ -100,8 +100,7 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>,
 
 /// All names that were asked for.
 fn wanted(recipe: &Recipe) -> impl Iterator<Item = &str> {
-    let default = drivers::DEFAULT.iter().map(|(name, _)| *name);
-    default.chain(recipe.modules.iter().map(String::as_str))
+    recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str))
 }
 
 /// The module at `path`, unpacked.

@@ -1,0 +1,72 @@
+//! A system that was suspended to disk: waking it, and whether one may still lie there.
+//!
+//! Specification: Documentation/ABI/testing/sysfs-power (`resume`, `resume_offset`). The kernel goes on with the suspended
+//! system inside of the write, so that whatever it had mounted must not have been touched before.
+
+#![forbid(unsafe_code)]
+
+use super::prepare::SYSFS;
+use crate::error::Result;
+use crate::filesystem::Kind;
+use crate::log::Log;
+use crate::probe::block::Block;
+use crate::probe::growth;
+use crate::probe::search::{self, Found};
+use crate::settings::Resume;
+use crate::sys::node;
+use alloc::format;
+use alloc::string::String;
+
+/// Takes `major:minor`, and looks there.
+const RESUME: &str = "/sys/power/resume";
+
+/// In pages; has to be there before that.
+const OFFSET: &str = "/sys/power/resume_offset";
+
+/// Why a suspended system may come back that would not survive a root of another size. Only a device that was read
+/// and holds none is taken as proof that there is none.
+pub fn suspended(resume: &Resume) -> Option<String> {
+    let name = match resume {
+        Resume::Nowhere => return None,
+        Resume::Unclear(why) => return Some((*why).into()),
+        Resume::File(name, _) => return Some(format!("a suspended system may lie in a swap file on resume={name}")),
+        Resume::Device(name) => name,
+    };
+    let Some(Found { block, twins }) = search::find(SYSFS, name) else {
+        return Some(format!("a suspended system may lie in resume={name}, which is not there"));
+    };
+    match growth::superblock(&block.node(), block.size) {
+        Ok(Some(content)) if content.kind == Kind::Hibernation => {
+            Some(format!("a suspended system lies in {}", block.node()))
+        }
+        Err(error) => Some(format!("a suspended system may lie in resume={name}: {error}")),
+        Ok(_) if !twins.is_empty() => Some(format!("resume={name} is also {}", twins.join(", "))),
+        Ok(_) => None,
+    }
+}
+
+/// Has the kernel go on with the system that lies where `resume` says. Comes back only where none does; says whether the
+/// kernel has looked, after which nothing can be woken any more.
+pub fn wake(resume: &Resume, log: &Log) -> bool {
+    let (name, offset) = match resume {
+        // Without its signature there is nothing to wake, and the kernel would complain about that in each boot.
+        Resume::Device(name) if suspended(resume).is_some() => (name, 0),
+        Resume::File(name, offset) => (name, *offset),
+        _ => return false,
+    };
+    let Some(found) = search::find(SYSFS, name) else { return false };
+    log.info(&format!("a suspended system may lie in {}: the kernel looks", found.block.node()));
+    match ask_kernel(&found.block, offset) {
+        Ok(()) => log.info("the kernel has woken no suspended system; this is a boot like any other"),
+        Err(error) => log.error(&format!("{error}; this is a boot like any other")),
+    }
+    true
+}
+
+fn ask_kernel(block: &Block, offset: u64) -> Result<()> {
+    let (major, minor) = block.number;
+    if offset > 0 {
+        node::set_attribute(OFFSET, &format!("{offset}\n"))?;
+    }
+    node::set_attribute(RESUME, &format!("{major}:{minor}\n"))
+}
