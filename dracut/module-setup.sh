@@ -1,6 +1,6 @@
-#!/bin/bash
-# The root grows in the initramfs that dracut builds. dracut(8) says what these functions are for; none of them decides
-# anything about a disk. Root and systemd are found by others; this adds one program, and who calls it when.
+#!/bin/sh
+# What dracut sources, in bash, to have the root grow in the initramfs that it builds: one program is added to it, and who
+# calls that when.
 
 PROGRAM=/usr/local/libexec/wisp/wisp-initramfs
 
@@ -8,7 +8,7 @@ PROGRAM=/usr/local/libexec/wisp/wisp-initramfs
 # An image for something else (kdump: `dracut --mount`) has no root to grow.
 # shellcheck disable=SC2154 # dracut's own
 check() {
-    [[ ! $mount_needs ]] && require_binaries "$PROGRAM"
+    [ -z "$mount_needs" ] && require_binaries "$PROGRAM"
 }
 
 # shellcheck disable=SC2154 # dracut's own

@@ -112,6 +112,7 @@ pub mod table;
 // Superblocks: what a device holds, how it is called, how far it reaches.
 pub mod filesystem;
 
+// Disk images: qcow2, VHD, VMDK, tar, raw; where in the file the disk's bytes are, and the files that clouds import. And
 // cpio, the archive an initramfs is.
 pub mod container;
 

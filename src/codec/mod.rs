@@ -3,11 +3,12 @@
 //! A decoder pulls packed bytes from a [`Source`] and is one itself, so layers nest and nothing is held whole. Every
 //! decoder verifies the checksums its format carries, takes all members, streams or frames that follow each other, and
 //! refuses windows above a limit; none of them trusts a size that the input states. The initramfs build has the three
-//! formats that kernel modules come in. Encoders exist in the full build only, and the same input gives the same bytes.
+//! formats that kernel modules come in. The clusters of a disk image have an [`Unpacker`] of their own. Encoders exist in the full build only, and the same input gives the same bytes.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "formats")]
 mod bzip2;
+mod cluster;
 mod gzip;
 #[cfg(feature = "formats")]
 mod lz4;
@@ -27,6 +28,9 @@ use alloc::vec::Vec;
 
 use crate::error::{Error, Result};
 
+#[cfg(feature = "full")]
+pub use cluster::Packer;
+pub use cluster::{Packing, Unpacker};
 pub use source::{Input, Source};
 
 /// A compression format.

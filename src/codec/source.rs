@@ -73,12 +73,15 @@ impl<'a> Input<'a> {
     }
 
     /// Takes `count` of the bytes that were peeked at.
-    pub(super) fn take(&mut self, count: usize) {
+    pub fn take(&mut self, count: usize) {
         self.start = self.start.saturating_add(count).min(self.end);
     }
 
     /// Takes exactly `N` bytes; `doing` completes the error when there are fewer.
-    pub(super) fn array<const N: usize>(&mut self, doing: &'static str) -> Result<[u8; N]> {
+    ///
+    /// # Errors
+    /// `Corrupt` when the source ends before, and those of the source.
+    pub fn array<const N: usize>(&mut self, doing: &'static str) -> Result<[u8; N]> {
         let bytes = self.peek(N)?.first_chunk::<N>().copied();
         let bytes = bytes.ok_or_else(|| too_early(doing))?;
         self.take(N);
@@ -86,7 +89,10 @@ impl<'a> Input<'a> {
     }
 
     /// Takes `count` bytes unseen; `doing` completes the error when there are fewer.
-    pub(super) fn pass(&mut self, mut count: u64, doing: &'static str) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Corrupt` when the source ends before, and those of the source.
+    pub fn pass(&mut self, mut count: u64, doing: &'static str) -> Result<()> {
         while count > 0 {
             let available = self.peek(1)?.len();
             if available == 0 {

@@ -7,9 +7,9 @@ mod reference;
 mod small;
 
 #[cfg(feature = "full")]
-pub(super) use reference::{Decoder, encode};
+pub(super) use reference::{ClusterPacker, Clusters, Decoder, encode};
 #[cfg(not(feature = "full"))]
-pub(super) use small::Decoder;
+pub(super) use small::{Clusters, Decoder};
 
 /// `Magic_Number` of a frame.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];

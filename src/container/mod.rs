@@ -1,5 +1,46 @@
-//! File formats that hold other files. Pure.
+//! File formats that hold other files: the archive an initramfs is, and the images that disks are shipped as. Pure.
+//!
+//! An image is read in one of two ways. A file or anything else that can be read at any offset is opened as a [`Map`],
+//! which says of every part of the disk whether it is zeros, lies in the file as it is, or packed: one loop writes all
+//! formats, and zeros need not be read. What comes through a pipe is a [`stream`](stream::open), which only raw, tar and
+//! a fixed VHD can be. No other file is ever opened, whatever an image says, and no table is held whole.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
 pub mod cpio;
+mod disk;
+mod format;
+mod map;
+mod qcow2;
+#[cfg(feature = "full")]
+mod qcow2_writer;
+pub mod stream;
+mod table;
+mod tar;
+#[cfg(feature = "full")]
+mod tar_writer;
+mod vhd;
+#[cfg(feature = "full")]
+mod vhd_writer;
+mod vmdk;
+
+pub use disk::Disk;
+pub use format::{Format, START, sector_size};
+pub use map::{Map, Packed, Place, Run};
+#[cfg(feature = "full")]
+pub use qcow2_writer::{Cluster, Qcow2};
+#[cfg(feature = "full")]
+pub use tar::Extent;
+#[cfg(feature = "full")]
+pub use tar_writer::{tar_end, tar_header};
+#[cfg(feature = "full")]
+pub use vhd_writer::fixed_vhd_footer;
+
+use crate::error::Error;
+
+/// [`Error::corrupt`] for a fixed text, never inlined: that halves what each of the many checks costs.
+#[cold]
+#[inline(never)]
+fn corrupt(doing: &'static str, why: &'static str) -> Error {
+    Error::corrupt(doing, why)
+}

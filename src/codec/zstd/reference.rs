@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use zstd_safe::zstd_sys::ZSTD_ErrorCode as Code;
-use zstd_safe::{CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer};
+use zstd_safe::{CCtx, CParameter, DCtx, DParameter, ErrorCode, InBuffer, OutBuffer, ResetDirective};
 
 use super::{DOING, WINDOW_LOG_LIMIT};
 use crate::codec::source::too_early;
@@ -99,6 +99,60 @@ pub(in crate::codec) fn encode(input: &[u8]) -> Result<Vec<u8>> {
     let length = context.compress2(output.as_mut_slice(), input).map_err(failed)?;
     output.truncate(length);
     Ok(output)
+}
+
+/// Clusters of a disk image, each one frame or more.
+#[derive(Default)]
+pub(in crate::codec) struct Clusters {
+    context: Option<DCtx<'static>>,
+}
+
+impl Clusters {
+    /// Fills `into`, or as much of it as there is; says how much.
+    pub(in crate::codec) fn unpack(&mut self, packed: &[u8], into: &mut [u8]) -> Result<usize> {
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(open()?),
+        };
+        let failed = |code| error_of(code, DOING);
+        context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        let mut source = InBuffer::around(packed);
+        let mut target = OutBuffer::around(into);
+        // Each round takes input or hands out, or is the last one.
+        loop {
+            let before = (source.pos(), target.pos());
+            let wanted = context.decompress_stream(&mut target, &mut source).map_err(failed)?;
+            let is_full = target.pos() == target.capacity();
+            let is_stuck = (source.pos(), target.pos()) == before;
+            if is_stuck || wanted == 0 && (is_full || source.pos() == packed.len()) {
+                return Ok(target.pos());
+            }
+        }
+    }
+}
+
+/// Packs clusters of a disk image, each as one frame.
+pub(in crate::codec) struct ClusterPacker(CCtx<'static>);
+
+impl ClusterPacker {
+    pub(in crate::codec) fn new() -> Result<Self> {
+        const PACKING: &str = "pack a cluster";
+        /// Slow enough to be worth its time once for all who unpack it. Of strategy `lazy2` for a cluster, whose code
+        /// is not among what `build.rs` leaves out.
+        const LEVEL: i32 = 9;
+        let mut context = CCtx::try_create().ok_or_else(|| no_memory(PACKING))?;
+        context.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(|code| error_of(code, PACKING))?;
+        Ok(Self(context))
+    }
+
+    pub(in crate::codec) fn pack(&mut self, cluster: &[u8], into: &mut [u8]) -> Option<usize> {
+        let done = self.0.compress2(into, cluster).ok();
+        if done.is_none() {
+            // What did not fit stays in the context otherwise.
+            let _ = self.0.reset(ResetDirective::SessionOnly);
+        }
+        done
+    }
 }
 
 fn no_memory(doing: &'static str) -> Error {

@@ -78,6 +78,27 @@ impl Source for Decoder<'_> {
     }
 }
 
+/// Clusters of a disk image, each one frame or more.
+#[cfg(not(feature = "full"))]
+#[derive(Default)]
+pub(in crate::codec) struct Clusters;
+
+#[cfg(not(feature = "full"))]
+impl Clusters {
+    /// Fills `into`, or as much of it as there is; says how much.
+    pub(in crate::codec) fn unpack(&mut self, packed: &[u8], into: &mut [u8]) -> Result<usize> {
+        let mut decoder = Decoder::new(Input::new(packed));
+        let mut used = 0_usize;
+        while let Some(room) = into.get_mut(used..).filter(|room| !room.is_empty()) {
+            match decoder.read(room)? {
+                0 => break,
+                count => used = used.saturating_add(count),
+            }
+        }
+        Ok(used)
+    }
+}
+
 impl io::Read for Input<'_> {
     fn read(&mut self, into: &mut [u8]) -> core::result::Result<usize, io::Error> {
         self.read_for_library(into).ok_or_else(|| io::ErrorKind::Other.into())

@@ -1,0 +1,119 @@
+//! An image that is read from beginning to end: from a pipe, from a server that answers with the whole, out of a layer
+//! of compression. Raw, a fixed VHD, or either form of GCE's tar; what has tables must be read at any offset.
+
+use super::format::{Format, START};
+use super::tar;
+use super::vhd::{FOOTER, Footer};
+use crate::codec::{Input, Source};
+use crate::error::{Error, Result};
+use crate::units::ByteCount;
+
+const DOING: &str = "read the image";
+
+/// An image that is being read.
+pub struct Stream<'a> {
+    /// Tar or raw; a fixed VHD is known at its end only.
+    pub format: Format,
+    /// The disk's size, where the format says it before the first byte.
+    pub size: Option<ByteCount>,
+    /// The disk's bytes. That no error came with the last one means that the image was whole, as far as it says.
+    pub content: Input<'a>,
+}
+
+/// Finds out what `input`, without any compression around it, is.
+///
+/// # Errors
+/// `Unsupported` when it must be read at any offset, or is not read at all; `Absent` when it is a tar without a file,
+/// `Corrupt` when it contradicts its format; those of `input`. The content has the same.
+pub fn open(mut input: Input<'_>) -> Result<Stream<'_>> {
+    let format = Format::recognise(input.peek(START)?)?;
+    match format {
+        Format::Raw => Ok(Stream { format, size: None, content: Input::new(Unfooted { input, length: 0 }) }),
+        Format::Tar => {
+            let member = tar::open(input)?;
+            let size = Some(ByteCount(member.size()));
+            let mut content = Input::new(member);
+            match Format::recognise(content.peek(START)?)? {
+                Format::Raw => Ok(Stream { format, size, content }),
+                inner => Err(not_seekable(inner)),
+            }
+        }
+        _ => Err(not_seekable(format)),
+    }
+}
+
+fn not_seekable(format: Format) -> Error {
+    let why = "cannot be read from beginning to end: unpack it into a file first";
+    Error::unsupported(DOING, alloc::format!("{} {why}", format.name()))
+}
+
+/// Raw bytes, without the footer that may make them a fixed VHD.
+struct Unfooted<'a> {
+    input: Input<'a>,
+    /// Bytes that were handed out.
+    length: u64,
+}
+
+impl Source for Unfooted<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let mut ahead = self.input.peek(FOOTER.saturating_add(1))?;
+        if let Some((now, _)) = ahead.split_last_chunk::<FOOTER>().filter(|(now, _)| !now.is_empty()) {
+            ahead = now;
+        } else if let Some(last) = ahead.first_chunk::<FOOTER>() {
+            let footer = Footer::parse(last)?.filter(|footer| footer.ends_fixed(self.length));
+            if footer.is_some_and(|footer| footer.current_size == self.length) {
+                return Ok(0);
+            }
+        }
+        let count = ahead.read(into)?;
+        self.input.take(count);
+        self.length = self.length.saturating_add(count as u64);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::read_all;
+    use crate::error::Kind;
+    use alloc::vec::Vec;
+
+    fn content(bytes: &[u8]) -> Vec<u8> {
+        let stream = open(Input::new(bytes)).unwrap();
+        assert_eq!((stream.format, stream.size), (Format::Raw, None));
+        let mut content = stream.content;
+        read_all(&mut content, 10 << 20).unwrap()
+    }
+
+    #[test]
+    fn raw_bytes_come_as_they_are() {
+        for length in [0, 1, 511, 512, 513, 1024, 300_000] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+            assert!(content(&bytes) == bytes, "{length}");
+        }
+    }
+
+    #[test]
+    fn what_has_tables_is_told_to_be_unpacked() {
+        let error = open(Input::new(b"QFI\xfb\0\0\0\x03".as_slice())).err().unwrap();
+        assert_eq!(error.kind, Kind::Unsupported);
+        assert!(error.why.starts_with("qcow2 cannot be read from beginning to end"), "{error}");
+    }
+
+    #[cfg(feature = "full")]
+    #[test]
+    fn the_footer_of_a_fixed_vhd_is_no_part_of_its_disk() {
+        let mut bytes: Vec<u8> = (0..=250).cycle().take(1 << 20).collect();
+        let disk = bytes.clone();
+        let footer = super::super::fixed_vhd_footer(ByteCount(1 << 20), [7; 16], 0).unwrap();
+        bytes.extend_from_slice(&footer);
+        assert!(content(&bytes) == disk);
+        // The footer of another size, and one with another byte behind it, are bytes like others.
+        bytes.insert(0, 0);
+        assert!(content(&bytes) == bytes);
+        bytes.remove(0);
+        bytes.push(0);
+        assert!(content(&bytes) == bytes);
+    }
+}
