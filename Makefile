@@ -119,8 +119,9 @@ build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/serve
 qemu: build build/metadata-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
 
-bench: build build/metadata-server ## wisp against sfdisk and its kin, curl, the tool of each compression format, cloud-init
+bench: build build/metadata-server ## wisp against sfdisk and its kin, other initramfs, curl, the tool of each compression format, cloud-init
 	@qemu/bench
+	@qemu/start
 	@benches/crawl
 	@benches/decode
 	@benches/bootstrap
