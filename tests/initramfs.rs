@@ -283,6 +283,7 @@ fn what_was_chosen_goes_in_and_no_more() {
     let tree = Tree::new("chosen");
     for (machines, filesystems, expected) in [
         ("virtio", "ext4", vec!["virtio/virtio", "virtio/virtio_ring", "virtio_blk"]),
+        ("virtio-blk", "none", vec!["virtio/virtio", "virtio/virtio_ring", "virtio_blk"]),
         ("none", "btrfs,ext4", vec!["btrfs", "xxhash-generic"]),
         ("none", "none", vec![]),
     ] {

@@ -241,6 +241,12 @@ fn the_package_comes_is_upgraded_and_goes() {
     for image in [IMAGE, "boot/initramfs-lts"] {
         assert_eq!(root.in_image(image, "init"), stock, "{image}");
     }
+    // It leaves the configuration also where mkinitfs cannot be called: it may go with the same command.
+    done(root.script("post-install"));
+    fs::rename(root.join("sbin/mkinitfs"), root.join("sbin/gone")).unwrap();
+    assert_eq!(root.script("pre-deinstall").status.code(), Some(1));
+    assert_eq!(root.read(CONFIGURATION), ORIGINAL);
+    fs::rename(root.join("sbin/gone"), root.join("sbin/mkinitfs")).unwrap();
     // Then the files go, and the next kernel comes.
     fs::remove_dir_all(root.join("usr/libexec/wisp")).unwrap();
     for file in ["wisp.files", "wisp.modules", "wisp-init.files", "wisp-init.modules"] {
@@ -262,6 +268,10 @@ fn an_upgrade_leaves_alone_who_does_not_use_it() {
     }
     assert_eq!(root.read(CONFIGURATION), ORIGINAL);
     assert!(!root.has(IMAGE));
+    fs::remove_file(root.join(CONFIGURATION)).unwrap();
+    for script in ["post-upgrade", "pre-deinstall"] {
+        done(root.script(script));
+    }
 
     root.write(CONFIGURATION, &format!("{ORIGINAL}disable_trigger=YES\n"));
     let said = done(root.script("post-install"));

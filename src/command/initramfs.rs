@@ -39,8 +39,8 @@ pub(super) const COMMAND: Command = Command {
            -o, --output FILE   where to write it\n\
            --kernel VERSION    for which kernel (the last part of DIR, or the running)\n\
            --modules-dir DIR   its modules and modules.dep (/lib/modules/VERSION)\n\
-           --for LIST          which disks: virtio, nvme, xen, hyperv, vmware, sata,\n\
-           \x20                   ide, mmc; all (the default), none\n\
+           --for LIST          which disks: virtio, virtio-blk, virtio-scsi, nvme, xen,\n\
+           \x20                   hyperv, vmware, sata, ide, mmc; all (the default), none\n\
            --filesystem LIST   which roots: ext4, xfs, btrfs; all (the default), none\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\

@@ -23,6 +23,9 @@ const PROGRAMS: [&str; 2] = ["/usr/libexec/wisp/wisp-initramfs", "/usr/local/lib
 /// Each kernel's package has a folder of its flavour's name here, with the version in it.
 const KERNELS: &str = "/usr/share/kernel";
 
+/// What is told where there is nothing to do.
+const NOTHING: &str = "/etc/mkinitfs/mkinitfs.conf does not ask for wisp, nothing done";
+
 /// Where what mkinitfs said last is kept.
 const FOLDER: &str = "/run/wisp";
 
@@ -75,20 +78,19 @@ pub fn enable(root: &str, way: Way) -> Result<Vec<String>> {
     if !file::exists(&format!("{root}/etc/mkinitfs/features.d/{feature}.files")) {
         return Err(Error::absent("find the feature", "make install-mkinitfs brings it").to(feature));
     }
-    change(root, &mut |text| conf::with(text, way, program))
+    change(root, OnFailure::Restore, &mut |text| conf::with(text, way, program))
 }
 
 /// Takes wisp out of the configuration below `root` and out of the images; returns what was done, a line each.
 ///
 /// # Errors
-/// As [`enable`].
+/// As [`enable`], but the configuration stays without wisp whatever becomes of the images.
 pub fn disable(root: &str) -> Result<Vec<String>> {
-    let old = read(root)?;
-    // Nobody uninstalls a package because of a configuration that has nothing of it, understood or not.
-    if !old.contains(Way::StockInit.feature()) || conf::without(&old).is_ok_and(|new| new == old) {
-        return Ok(Vec::from([format!("{CONFIGURATION} does not ask for wisp, nothing done")]));
+    // Nobody should be kept from uninstalling by a configuration that has nothing of wisp, understood or not.
+    if !asks_for_wisp(root)? {
+        return Ok(Vec::from([NOTHING.into()]));
     }
-    change(root, &mut conf::without)
+    change(root, OnFailure::Keep, &mut conf::without)
 }
 
 /// Makes the images anew, if wisp is to be in them: after another wisp was installed.
@@ -96,15 +98,33 @@ pub fn disable(root: &str) -> Result<Vec<String>> {
 /// # Errors
 /// As [`enable`].
 pub fn rebuild() -> Result<Vec<String>> {
-    let text = read("")?;
-    match conf::way(&text).map_err(at_configuration)? {
-        Some(way) => make_images(&text, Some(way)),
-        None => Ok(Vec::from([format!("{CONFIGURATION} does not ask for wisp, nothing done")])),
+    if !asks_for_wisp("")? {
+        return Ok(Vec::from([NOTHING.into()]));
     }
+    let text = read("")?;
+    make_images(&text, conf::way(&text).map_err(at_configuration)?)
+}
+
+/// What becomes of the configuration if no image can be made of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnFailure {
+    /// It is what it was: wisp is in it only if it is in the images.
+    Restore,
+    /// It stays changed: wisp's files go, and with the old one no image could be made any more.
+    Keep,
+}
+
+/// Whether anything of wisp is in the configuration, if there is one.
+fn asks_for_wisp(root: &str) -> Result<bool> {
+    if !file::exists(&format!("{root}{CONFIGURATION}")) {
+        return Ok(false);
+    }
+    let text = read(root)?;
+    Ok(text.contains(Way::StockInit.feature()) && conf::without(&text).as_ref() != Ok(&text))
 }
 
 /// Has the configuration be what `edit` makes of it, and the images what it asks for.
-fn change(root: &str, edit: &mut dyn FnMut(&str) -> Result<String>) -> Result<Vec<String>> {
+fn change(root: &str, on_failure: OnFailure, edit: &mut dyn FnMut(&str) -> Result<String>) -> Result<Vec<String>> {
     let old = read(root)?;
     let new = edit(&old).map_err(at_configuration)?;
     let mut done = Vec::new();
@@ -121,7 +141,9 @@ fn change(root: &str, edit: &mut dyn FnMut(&str) -> Result<String>) -> Result<Ve
     match make_images(&new, conf::way(&new).map_err(at_configuration)?) {
         Ok(made) => done.extend(made),
         Err(error) => {
-            write(root, &old)?;
+            if on_failure == OnFailure::Restore {
+                write(root, &old)?;
+            }
             return Err(error);
         }
     }

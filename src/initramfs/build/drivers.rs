@@ -25,6 +25,10 @@ const fn choice(name: &'static str, modules: &'static [&'static str]) -> Choice 
 pub const MACHINES: &[Choice] = &[
     // QEMU, GCP, Hetzner, OCI, Alibaba and most others; Firecracker and QEMU's microvm have the bus without PCI.
     choice("virtio", &["virtio_blk", "virtio_scsi", "virtio_pci", "virtio_mmio", "sd_mod"]),
+    // /dev/vda alone: Alibaba, Vultr, most of QEMU. All of SCSI stays away.
+    choice("virtio-blk", &["virtio_blk", "virtio_pci", "virtio_mmio"]),
+    // /dev/sda behind it: GCP, Hetzner, OCI, Proxmox.
+    choice("virtio-scsi", &["virtio_scsi", "virtio_pci", "virtio_mmio", "sd_mod"]),
     // AWS Nitro, newer Azure and GCP machines, bare metal.
     choice("nvme", &["nvme"]),
     // AWS before Nitro, XCP-ng: /dev/xvda.
