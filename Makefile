@@ -194,7 +194,7 @@ IMAGE_OPTIONS = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules
 initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM=
 	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(IMAGE_OPTIONS)
 
-VMLINUZ ?= /boot/vmlinuz-$(or $(KERNEL),$(shell uname -r))
+VMLINUZ ?= /boot/vmlinuz-$(or $(KERNEL),$(notdir $(MODULES_DIR:%/=%)),$(shell uname -r))
 uki: initramfs ## such an initramfs, its kernel (VMLINUZ=) and CMDLINE= in one file for UEFI: build/wisp.efi
 	@tests/require initramfs/packages uki uki-$(HOST)
 	initramfs/uki -o $(OUT)/wisp.efi --kernel $(VMLINUZ) --initramfs $(OUT)/initramfs.img $(if $(CMDLINE),--cmdline '$(CMDLINE)')

@@ -38,7 +38,12 @@ fn a_package_has_the_scripts_and_they_name_its_program() {
         let asked = Command::new(&path).arg("prereqs").env_clear().output().unwrap();
         assert!(asked.status.success() && asked.stdout.is_empty() && asked.stderr.is_empty(), "{file}: {asked:?}");
     }
-    let hook = fs::read_to_string(folder.join(FILES[0])).unwrap();
-    assert!(hook.contains("copy_exec /usr/libexec/wisp/wisp-initramfs /usr/bin/wisp\n"), "{hook}");
+    let hook = folder.join(FILES[0]);
+    let text = fs::read_to_string(&hook).unwrap();
+    assert!(text.contains("\nprogram=/usr/libexec/wisp/wisp-initramfs\n"), "{text}");
+    // Without its program it says so, and the kernel gets an initramfs all the same.
+    fs::write(&hook, text.replace("/usr/libexec", "/nowhere")).unwrap();
+    let run = Command::new(&hook).env_clear().output().unwrap();
+    assert!(run.status.success() && String::from_utf8_lossy(&run.stderr).contains("/nowhere/wisp/"), "{run:?}");
     fs::remove_dir_all(&tree).unwrap();
 }
