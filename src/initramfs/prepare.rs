@@ -228,18 +228,22 @@ impl<'a> Watch<'a> {
             if self.drivers.release() {
                 continue;
             }
-            // Who was suspended knows the disks as they are.
-            if resume::suspended(&task.settings.resume).is_none() {
+            let now = clock::now();
+            let resume = &task.settings.resume;
+            // Who was suspended knows the disks as they are, and may lie on one that is still to come.
+            let is_time = *resume == Resume::Nowhere || now.saturating_sub(self.begun) >= RESUME_WAIT;
+            if is_time && !resume::comes_first(resume) {
                 restore_tables(task.settings.mode, &mut tried, log);
             }
-            let now = clock::now();
             if self.deadline.has_passed(now) {
                 tell_failures(&mut self.drivers, log);
                 return Err(not_found(wanted, log));
             }
             if !told && now.saturating_sub(self.begun) > PATIENCE {
                 told = true;
-                if let Some(layer) = search::layer(SYSFS).filter(|_| task.stock) {
+                if task.stock
+                    && let Some(layer) = search::layer(SYSFS)
+                {
                     return Err(Error::unsupported(
                         "find the root",
                         format!("it may be in {layer}, which is opened later"),
@@ -258,9 +262,7 @@ impl<'a> Watch<'a> {
         let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
         while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
             self.drivers.load_for_all(SYSFS.root);
-            if !self.drivers.release() {
-                self.hear(LOOK_AGAIN);
-            }
+            self.hear(LOOK_AGAIN);
         }
         resume::wake(resume, log)
     }
