@@ -149,6 +149,7 @@ fn tell_settings(settings: &Boot, log: &Log) {
 fn mount_usr(line: &Cmdline, settings: &Boot, log: &Log) {
     let Some(usr) = mounts::usr(settings, NEW_ROOT, log) else { return };
     let mounted = find_by_child(line, &usr, Wait::AtMost(USR_WAIT), false, &[Deed::Nothing], log)
+        .map_err(|error| error.to("/usr"))
         .and_then(|found| handover::mount_root(&usr, &found, &format!("{NEW_ROOT}/usr"), log));
     if let Err(error) = mounted {
         log.error(&format!("{error}; the boot goes on without /usr"));
