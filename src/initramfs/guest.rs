@@ -85,10 +85,7 @@ fn visit(point: &str, settings: &Boot, log: &Log) {
 }
 
 fn grow_at(subject: Subject, settings: &Boot, log: &Log) -> Report {
-    // What the other words mean is not for wisp to say here.
-    for complaint in settings.complaints.iter().filter(|complaint| complaint.contains("wisp.grow")) {
-        log.warning(complaint);
-    }
+    settings.complaints_of_growing().for_each(|complaint| log.warning(complaint));
     if settings.mode == Mode::Off {
         return Report::stopped(subject.block.node(), prepare::switched_off(&subject.block));
     }

@@ -127,6 +127,11 @@ impl Boot {
         }
     }
 
+    /// The complaints about words for growing: those that are wisp's to tell where another program boots.
+    pub fn complaints_of_growing(&self) -> impl Iterator<Item = &String> {
+        self.complaints.iter().filter(|complaint| complaint.contains("wisp.grow"))
+    }
+
     /// Reads the settings from a kernel command line.
     #[must_use]
     pub fn from_cmdline(line: &Cmdline) -> Self {
@@ -269,8 +274,10 @@ mod tests {
     #[test]
     fn a_word_that_cannot_be_meant_is_told_and_the_default_holds() {
         let settings = boot("root=nonsense wisp.grow=maybe wisp.grow.budget=-1 wisp.onfail=");
+        assert_eq!(settings.complaints_of_growing().count(), 2);
         assert_eq!((settings.root, settings.mode, settings.budget), (None, Mode::On, BUDGET));
         assert_eq!(settings.complaints.len(), 4, "{:?}", settings.complaints);
+        assert_eq!(boot("root=nonsense rd.wisp.grow=maybe").complaints_of_growing().count(), 1);
     }
 
     #[test]
