@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Root, handover};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::Boot;
 use crate::sys::{file, mount, tree};
@@ -70,13 +70,18 @@ pub fn usr(settings: &Boot, point: &str, log: &Log) -> Option<Boot> {
 /// As `line` of the fstab and the user's `wish` say. Without a wish the line's own options hold, of which a subvolume
 /// says what is mounted at all; but read-only, as the init that comes checks it before it makes it writable.
 fn usr_of(settings: &Boot, line: &fstab::Line<'_>, wish: &str) -> Result<Boot> {
-    Ok(Boot {
+    let usr = Boot {
         root: Some(Name::parse(line.device)?),
         filesystems: line.kind.split(',').filter(|kind| *kind != "auto").map(String::from).collect::<Vec<_>>(),
         read_only: !wish.split(',').any(|option| option == "rw"),
         mount_options: String::from(if wish.is_empty() { line.options } else { wish }),
         ..settings.clone()
-    })
+    };
+    // The kernel itself may have put an array together.
+    if usr.waits_for_others() && !tree::is_there(line.device) {
+        return Err(Error::unsupported("wait for", "only another program could make it").to(line.device));
+    }
+    Ok(usr)
 }
 
 #[cfg(test)]
@@ -95,6 +100,8 @@ mod tests {
             assert_eq!((usr.root, usr.filesystems), (Some(Name::Label("usr".into())), alloc::vec!["btrfs".into()]));
             assert_eq!((usr.mount_options.as_str(), usr.read_only), (options, read_only), "{wish}");
         }
-        assert!(usr_of(&settings, &fstab::at("server:/usr /usr nfs ro", "/usr").unwrap(), "").is_err());
+        for text in ["server:/usr /usr nfs ro", "/dev/vg0/usr /usr ext4", "/dev/mapper/usr /usr ext4"] {
+            assert!(usr_of(&settings, &fstab::at(text, "/usr").unwrap(), "").is_err(), "{text}");
+        }
     }
 }
