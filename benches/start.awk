@@ -9,7 +9,7 @@ $1 == "bytes" {
 }
 
 $1 == "run" {
-    figure[$2, ++runs[$2], "start"] = $4
+    figure[$2, ++runs[$2], "start"] = $4 / 1000
 }
 
 END {
@@ -19,7 +19,7 @@ END {
     for (i = 1; i <= methods; i++) {
         method = order[i]
         printf "| %s | %s | %d | %.2f (%s) | %.2f | %.0f | %.2f | %.0f |\n", method, grows[method], runs[method], \
-            median(method, "start") / 1e6, spread(method, "start", 0), median(method, "start") / start, \
+            median(method, "start") / 1000, spread(method, "start", 2), median(method, "start") / start, \
             compressed[method] / 1024, compressed[method] / compressed["wisp"], unpacked[method] / 1024
     }
 }
