@@ -99,7 +99,7 @@ no_harm_to_table() {
 tear_table() {
     local sectors first
     sectors=$(($(stat -c %s "$1") / 512))
-    table "$1" | sed "s/^1: //; s/size=[^,]*/size=$2/" | make_disk grown.img $((sectors * 512))
+    table "$1" | sed "/^1: /s/size=[^,]*/size=$2/; s/^[0-9]*: //" | make_disk grown.img $((sectors * 512))
     for first in 0 $((sectors - 33)); do
         dd if=grown.img of="$1" bs=512 skip="$first" seek="$first" count=$((first ? 33 : 2)) conv=notrunc status=none
     done

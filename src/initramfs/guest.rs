@@ -11,6 +11,7 @@
 
 use super::GROW_SLACK;
 use super::prepare::{self, SYSFS};
+use super::resume;
 use crate::error::{Error, Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
@@ -78,16 +79,13 @@ fn attend(point: &str, settings: &Boot, log: &Log) -> Result<()> {
 fn visit(point: &str, settings: &Boot, log: &Log) {
     match Subject::mounted_at(SYSFS, point) {
         Ok(subject) => prepare::account(&grow_at(subject, settings, log), log),
-        Err(error) if error.kind == Kind::Absent => restore_tables(settings.mode, log),
+        Err(error) if error.kind == Kind::Absent => restore_tables(settings, log),
         Err(error) => prepare::account(&Report::stopped(point.into(), error), log),
     }
 }
 
 fn grow_at(subject: Subject, settings: &Boot, log: &Log) -> Report {
-    // What the other words mean is not for wisp to say here.
-    for complaint in settings.complaints.iter().filter(|complaint| complaint.contains("wisp.grow")) {
-        log.warning(complaint);
-    }
+    settings.complaints_of_growing().for_each(|complaint| log.warning(complaint));
     if settings.mode == Mode::Off {
         return Report::stopped(subject.block.node(), prepare::switched_off(&subject.block));
     }
@@ -105,8 +103,9 @@ fn grow_at(subject: Subject, settings: &Boot, log: &Log) -> Report {
 }
 
 /// As often as the initramfs calls while it waits, but told only once: the report of what could not be done stands.
-fn restore_tables(mode: Mode, log: &Log) {
-    if mode == Mode::Off {
+fn restore_tables(settings: &Boot, log: &Log) {
+    let mode = settings.mode;
+    if mode == Mode::Off || resume::comes_first(&settings.resume) {
         return;
     }
     for disk in search::broken_disks(SYSFS) {

@@ -96,6 +96,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     }
     loop {
         if let Some(stock) = stock.take() {
+            settings.complaints_of_growing().for_each(|complaint| log.warning(complaint));
             match settings.leaves_root_alone() {
                 Some(why) => log.info(&format!("nothing is grown before {stock}: {why}")),
                 // What the stock init does with a root that wisp did not find is its own affair.
@@ -126,7 +127,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     }
 }
 
-/// What of the user's words cannot be meant, or not for wisp. One that grows for another init leaves that to it.
+/// What of the user's words cannot be meant, or not for wisp. Before another init only those for growing are wisp's.
 fn tell_settings(settings: &Boot, log: &Log) {
     for complaint in &settings.complaints {
         log.warning(complaint);
@@ -149,6 +150,7 @@ fn tell_settings(settings: &Boot, log: &Log) {
 fn mount_usr(line: &Cmdline, settings: &Boot, log: &Log) {
     let Some(usr) = mounts::usr(settings, NEW_ROOT, log) else { return };
     let mounted = find_by_child(line, &usr, Wait::AtMost(USR_WAIT), false, &[Deed::Nothing], log)
+        .map_err(|error| error.to("/usr"))
         .and_then(|found| handover::mount_root(&usr, &found, &format!("{NEW_ROOT}/usr"), log));
     if let Err(error) = mounted {
         log.error(&format!("{error}; the boot goes on without /usr"));

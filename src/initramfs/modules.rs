@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::codec::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::{file, module, node};
 use crate::text::cmdline::Cmdline;
 use crate::text::modules::{FILE_LIMIT, Index, Load, Name};
@@ -17,6 +17,9 @@ use alloc::vec::Vec;
 
 /// `modules.alias` of a whole distribution kernel is 1 to 3 MiB.
 const LIST_LIMIT: usize = 16 << 20;
+
+/// What the kernel says of a file that is no module.
+const ENOEXEC: i32 = 8;
 
 /// Drivers that seldom hold a root or never do, by how their paths begin below `kernel/`: they are loaded when the
 /// others did not bring it. In an initramfs of all machines they make every boot wait for what most do not need.
@@ -167,7 +170,11 @@ fn insert(folder: &str, load: &Load<'_>) -> Result<()> {
     let path = if load.path.starts_with('/') { load.path.into() } else { format!("{folder}/{}", load.path) };
     // Not by its content: reading a module, to see that the kernel could have read it, is what takes the time.
     if path.ends_with(".ko") {
-        return module::load_file(&path, &load.options).map_err(|error| error.to(path));
+        match module::load_file(&path, &load.options) {
+            // Packed in spite of its name.
+            Err(error) if error.kind == Kind::Os(ENOEXEC) => {}
+            done => return done.map_err(|error| error.to(path)),
+        }
     }
     let bytes = file::read(&path, FILE_LIMIT)?;
     let image = match Format::sniff(&bytes) {

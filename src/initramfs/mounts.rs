@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Root, handover};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::Boot;
 use crate::sys::{file, mount, tree};
@@ -54,21 +54,54 @@ pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Resul
 
 /// The settings by which the `/usr` of the root at `point` is mounted, if its fstab has one and the user does not mind.
 pub fn usr(settings: &Boot, point: &str, log: &Log) -> Option<Boot> {
-    let options = settings.alpine.usr_options.clone()?;
+    let wish = settings.alpine.usr_options.as_deref()?;
     let bytes = file::read(&format!("{point}/etc/fstab"), FSTAB_LIMIT).ok()?;
     let text = String::from_utf8_lossy(&bytes);
     let line = fstab::at(&text, "/usr")?;
-    match Name::parse(line.device) {
-        Ok(name) => Some(Boot {
-            root: Some(name),
-            filesystems: line.kind.split(',').filter(|kind| *kind != "auto").map(String::from).collect::<Vec<_>>(),
-            read_only: !options.split(',').any(|option| option == "rw"),
-            mount_options: options,
-            ..settings.clone()
-        }),
+    match usr_of(settings, &line, wish) {
+        Ok(usr) => Some(usr),
         Err(error) => {
             log.warning(&format!("/usr: {error}, continuing without it"));
             None
+        }
+    }
+}
+
+/// As `line` of the fstab and the user's `wish` say. Without a wish the line's own options hold, of which a subvolume
+/// says what is mounted at all; but read-only, as the init that comes checks it before it makes it writable.
+fn usr_of(settings: &Boot, line: &fstab::Line<'_>, wish: &str) -> Result<Boot> {
+    let usr = Boot {
+        root: Some(Name::parse(line.device)?),
+        filesystems: line.kind.split(',').filter(|kind| *kind != "auto").map(String::from).collect::<Vec<_>>(),
+        read_only: !wish.split(',').any(|option| option == "rw"),
+        mount_options: String::from(if wish.is_empty() { line.options } else { wish }),
+        ..settings.clone()
+    };
+    // The kernel itself may have put an array together.
+    if usr.waits_for_others() && !tree::is_there(line.device) {
+        return Err(Error::unsupported("wait for", "only another program could make it").to(line.device));
+    }
+    Ok(usr)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::cmdline::Cmdline;
+
+    #[test]
+    fn usr_is_mounted_by_its_own_options_unless_the_user_wishes_others() {
+        let settings = Boot::from_cmdline(&Cmdline::parse("rw rootflags=subvol=@"));
+        let line = fstab::at("LABEL=usr /usr btrfs,auto rw,subvol=@usr 0 0", "/usr").unwrap();
+        for (wish, options, read_only) in
+            [("", "rw,subvol=@usr", true), ("noatime", "noatime", true), ("rw,noatime", "rw,noatime", false)]
+        {
+            let usr = usr_of(&settings, &line, wish).unwrap();
+            assert_eq!((usr.root, usr.filesystems), (Some(Name::Label("usr".into())), alloc::vec!["btrfs".into()]));
+            assert_eq!((usr.mount_options.as_str(), usr.read_only), (options, read_only), "{wish}");
+        }
+        for text in ["server:/usr /usr nfs ro", "/dev/vg0/usr /usr ext4", "/dev/mapper/usr /usr ext4"] {
+            assert!(usr_of(&settings, &fstab::at(text, "/usr").unwrap(), "").is_err(), "{text}");
         }
     }
 }

@@ -73,6 +73,16 @@ pub enum Deed {
     Nothing,
 }
 
+impl Deed {
+    /// What the device is, for messages.
+    const fn subject(self) -> &'static str {
+        match self {
+            Self::WakeAndGrow | Self::Wake => "the root",
+            Self::Nothing => "/usr",
+        }
+    }
+}
+
 /// Where the kernel shows its devices.
 pub const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
@@ -114,7 +124,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
     tell_failures(&mut watch.drivers, log);
     let woken = task.deed != Deed::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
     teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
-    let what = if task.deed == Deed::Nothing { "/usr" } else { "root" };
+    let what = task.deed.subject().trim_start_matches("the ");
     log.info(&format!("{what} {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
     if task.deed == Deed::WakeAndGrow {
         grow_root(task, &found, woken, log);
@@ -228,25 +238,29 @@ impl<'a> Watch<'a> {
             if self.drivers.release() {
                 continue;
             }
-            // Who was suspended knows the disks as they are.
-            if resume::suspended(&task.settings.resume).is_none() {
+            let now = clock::now();
+            let resume = &task.settings.resume;
+            // Who was suspended knows the disks as they are, and may lie on one that is still to come.
+            let is_time = *resume == Resume::Nowhere || now.saturating_sub(self.begun) >= RESUME_WAIT;
+            if is_time && !resume::comes_first(resume) {
                 restore_tables(task.settings.mode, &mut tried, log);
             }
-            let now = clock::now();
             if self.deadline.has_passed(now) {
                 tell_failures(&mut self.drivers, log);
-                return Err(not_found(wanted, log));
+                return Err(not_found(task.deed.subject(), wanted, log));
             }
             if !told && now.saturating_sub(self.begun) > PATIENCE {
                 told = true;
-                if let Some(layer) = search::layer(SYSFS).filter(|_| task.stock) {
+                if task.stock
+                    && let Some(layer) = search::layer(SYSFS)
+                {
                     return Err(Error::unsupported(
                         "find the root",
                         format!("it may be in {layer}, which is opened later"),
                     )
                     .to(format!("{wanted}")));
                 }
-                log.info(&format!("waiting for the root {wanted}"));
+                log.info(&format!("waiting for {} {wanted}", task.deed.subject()));
             }
             self.hear(LOOK_AGAIN);
         }
@@ -258,9 +272,7 @@ impl<'a> Watch<'a> {
         let deadline = self.deadline.sooner(Deadline::after(clock::now(), RESUME_WAIT));
         while search::find(SYSFS, name).is_none() && !deadline.has_passed(clock::now()) {
             self.drivers.load_for_all(SYSFS.root);
-            if !self.drivers.release() {
-                self.hear(LOOK_AGAIN);
-            }
+            self.hear(LOOK_AGAIN);
         }
         resume::wake(resume, log)
     }
@@ -312,13 +324,13 @@ impl<'a> Watch<'a> {
 }
 
 /// Tells what is there instead; a line each, since the kernel cuts long ones.
-fn not_found(wanted: &Name, log: &Log) -> Error {
+fn not_found(subject: &str, wanted: &Name, log: &Log) -> Error {
     let there = search::inventory(SYSFS);
     for device in &there {
         log.error(&format!("there is {device}"));
     }
     let why = if there.is_empty() { "it did not appear; there is no block device at all" } else { "it did not appear" };
-    Error::new(ErrorKind::TimedOut, "find the root", why).to(format!("{wanted}"))
+    Error::new(ErrorKind::TimedOut, "find", why).to(format!("{subject} {wanted}"))
 }
 
 /// Modules that would not load are told once, in case the root stays away because of them.

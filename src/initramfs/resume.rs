@@ -45,6 +45,14 @@ pub fn suspended(resume: &Resume) -> Option<String> {
     }
 }
 
+/// Whether a torn table has to stay as it is since a suspended system comes first. One whose device is not there may lie behind
+/// that very table, and so would the root: then it is completed, as without it there is neither. (What wisp tears was whole
+/// when somebody was suspended, and what completes it lies before the first partition.)
+pub fn comes_first(resume: &Resume) -> bool {
+    let (Resume::Device(name) | Resume::File(name, _)) = resume else { return false };
+    search::find(SYSFS, name).is_some() && suspended(resume).is_some()
+}
+
 /// Has the kernel go on with the system that lies where `resume` says. Comes back only where none does; says whether the
 /// kernel has looked, after which nothing can be woken any more.
 pub fn wake(resume: &Resume, log: &Log) -> bool {
@@ -69,4 +77,19 @@ fn ask_kernel(block: &Block, offset: u64) -> Result<()> {
         node::set_attribute(OFFSET, &format!("{offset}\n"))?;
     }
     node::set_attribute(RESUME, &format!("{major}:{minor}\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::device::Name;
+
+    #[test]
+    fn a_suspended_system_that_is_not_there_keeps_the_root_from_growing_and_not_from_being_found() {
+        let name = Name::Path("/dev/nowhere".into());
+        for resume in [Resume::Device(name.clone()), Resume::File(name, 8), Resume::Unclear("it is strange")] {
+            assert!(suspended(&resume).is_some() && !comes_first(&resume), "{resume:?}");
+        }
+        assert!(suspended(&Resume::Nowhere).is_none() && !comes_first(&Resume::Nowhere));
+    }
 }

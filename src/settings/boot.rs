@@ -110,11 +110,6 @@ impl Boot {
     /// wanted, or that init has to make the root's device first.
     #[must_use]
     pub fn leaves_root_alone(&self) -> Option<&'static str> {
-        let made_later = |name: &Name| {
-            let Name::Path(path) = name else { return false };
-            let node = path.strip_prefix("/dev/").unwrap_or_default();
-            node.contains('/') || MADE_LATER.iter().any(|start| node.starts_with(start))
-        };
         let alpine = &self.alpine;
         match &self.root {
             _ if self.mode == Mode::Off => Some("it is switched off (wisp.grow=off)"),
@@ -122,9 +117,22 @@ impl Boot {
             _ if alpine.single => Some("a shell is asked for, which comes first (single)"),
             None => Some("there is no root= that wisp understands"),
             Some(_) if alpine.hides_root() => Some("the root is behind what only another program opens"),
-            Some(name) if made_later(name) => Some("the root's device is made by what comes after wisp"),
+            Some(_) if self.waits_for_others() => Some("the root's device is made by what comes after wisp"),
             Some(_) => None,
         }
+    }
+
+    /// Whether another program has to make the root's device, or the link that names it.
+    #[must_use]
+    pub fn waits_for_others(&self) -> bool {
+        let Some(Name::Path(path)) = &self.root else { return false };
+        let node = path.strip_prefix("/dev/").unwrap_or_default();
+        node.contains('/') || MADE_LATER.iter().any(|start| node.starts_with(start))
+    }
+
+    /// The complaints about words for growing: those that are wisp's to tell where another program boots.
+    pub fn complaints_of_growing(&self) -> impl Iterator<Item = &String> {
+        self.complaints.iter().filter(|complaint| complaint.contains("wisp.grow"))
     }
 
     /// Reads the settings from a kernel command line.
@@ -269,8 +277,10 @@ mod tests {
     #[test]
     fn a_word_that_cannot_be_meant_is_told_and_the_default_holds() {
         let settings = boot("root=nonsense wisp.grow=maybe wisp.grow.budget=-1 wisp.onfail=");
+        assert_eq!(settings.complaints_of_growing().count(), 2);
         assert_eq!((settings.root, settings.mode, settings.budget), (None, Mode::On, BUDGET));
         assert_eq!(settings.complaints.len(), 4, "{:?}", settings.complaints);
+        assert_eq!(boot("root=nonsense rd.wisp.grow=maybe").complaints_of_growing().count(), 1);
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct Line<'a> {
     pub device: &'a str,
     /// Its type, or several with commas between them.
     pub kind: &'a str,
+    /// Its options, with commas between them; empty if it has none.
+    pub options: &'a str,
 }
 
 /// What `text` mounts at `point`; of several, the last, as it would lie above the others.
@@ -18,7 +20,8 @@ pub fn at<'a>(text: &'a str, point: &str) -> Option<Line<'a>> {
         let mut fields = line.split_ascii_whitespace();
         let device = fields.next().filter(|device| !device.starts_with('#'))?;
         let is_meant = fields.next()?.trim_end_matches('/') == point;
-        Some(Line { device, kind: fields.next()? }).filter(|_| is_meant)
+        let kind = fields.next()?;
+        Some(Line { device, kind, options: fields.next().unwrap_or_default() }).filter(|_| is_meant)
     })
 }
 
@@ -29,8 +32,8 @@ mod tests {
     #[test]
     fn a_line_is_found_by_its_mount_point() {
         let text = "# /dev/sda1 /usr ext4\nUUID=1-2 / ext4 rw 0 1\n\n/dev/vda2\t/usr/  xfs,ext4 ro 0 2\r\nshm /dev/shm tmpfs\n/dev/x";
-        assert_eq!(at(text, "/usr"), Some(Line { device: "/dev/vda2", kind: "xfs,ext4" }));
-        assert_eq!(at(text, "/dev/shm").unwrap().kind, "tmpfs");
+        assert_eq!(at(text, "/usr"), Some(Line { device: "/dev/vda2", kind: "xfs,ext4", options: "ro" }));
+        assert_eq!(at(text, "/dev/shm").map(|line| (line.kind, line.options)), Some(("tmpfs", "")));
         assert_eq!((at(text, "/home"), at("", "/usr"), at("/dev/vda2 /usr", "/usr")), (None, None, None));
         assert_eq!(at("/dev/a /usr xfs\n/dev/b /usr xfs", "/usr").unwrap().device, "/dev/b");
     }
