@@ -24,8 +24,9 @@ const READ_ONLY: [Kind; 2] = [Kind::Os(30), Kind::Os(13)];
 
 /// Mounts the root at `point` as the settings say; read-only where the device allows nothing else.
 ///
-/// A child that hangs may still have the root mounted writable, out of sight. The kernel then refuses a second mount
-/// that is read-only, so it is mounted writable and made read-only at `point` alone: init gets what was asked for.
+/// A child that hangs may still have the root mounted, out of sight. The kernel refuses a second mount that differs in
+/// being writable: where the child's is, the root is mounted writable and made read-only at `point` alone; where the child's
+/// is read-only still, it is mounted so and then made writable. Init gets what was asked for.
 ///
 /// # Errors
 /// `Unsupported` when nobody knows its type; `Os` of the last type tried.
@@ -45,6 +46,10 @@ pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Resul
             Err(refused) if refused.kind == Kind::Os(EBUSY) && flags.contains(Flags::RDONLY) => {
                 log.warning(&format!("{refused}, it is in use writable; continuing with this mount alone read-only"));
                 attempt(flags.difference(Flags::RDONLY)).and_then(|()| mount::remount(point, flags | Flags::BIND))
+            }
+            Err(refused) if refused.kind == Kind::Os(EBUSY) => {
+                log.warning(&format!("{refused}, it is in use read-only; continuing by making it writable"));
+                attempt(flags | Flags::RDONLY).and_then(|()| mount::reconfigure(point, flags, &options))
             }
             Err(refused) if READ_ONLY.contains(&refused.kind) && !flags.contains(Flags::RDONLY) => {
                 log.warning(&format!("{refused}, continuing with it read-only"));
