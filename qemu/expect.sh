@@ -135,11 +135,11 @@ shadow 9
 TABLES
 }
 
-# no_leftovers IMAGE FOLDER...: in these folders is nothing that was to replace a file and did not.
+# no_leftovers IMAGE FOLDER...: in these folders is nothing that was to replace a file and did not, and no lock.
 no_leftovers() {
     local folder found
     for folder in "${@:2}"; do
-        found=$(debugfs -R "ls -p $folder" "$1" 2>/dev/null | cut -d / -f 6 | grep -E '\.new|\.tmp|\.wisp|~$') || continue
+        found=$(debugfs -R "ls -p $folder" "$1" 2>/dev/null | cut -d / -f 6 | grep -E '\.new|\.tmp|\.wisp|~$|^[^.].*\.lock$') || continue
         fail "boot $BOOT: in $folder was left $found"
     done
 }

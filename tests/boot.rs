@@ -839,3 +839,14 @@ fn the_users_own_work_that_failed_is_not_called_done() {
     assert!(machine.boot()[3].marks().contains(&"++ run_userdata: done"), "the owner has it run again");
     assert_eq!(machine.read(&format!("{STATE}/user-data")), "#!/bin/sh\necho mended\n");
 }
+
+#[test]
+fn what_a_power_cut_kept_locked_is_let_go_by_the_next_boot() {
+    let machine = Machine::seeded("locked", "i-1");
+    machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n");
+    machine.write("etc/.pwd.wisp", "");
+    fs::hard_link(machine.join("etc/.pwd.wisp"), machine.join("etc/passwd.lock")).unwrap();
+    machine.boot();
+    assert!(machine.journal().contains("create_default_user done"), "{}", machine.journal());
+    assert!(!machine.has("etc/passwd.lock") && !machine.has("etc/.pwd.wisp"));
+}

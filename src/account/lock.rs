@@ -80,6 +80,11 @@ fn take_until(etc: &Folder, deadline: Deadline) -> Result<Guard<'_>> {
     }
 }
 
+/// Lets go of what one of us kept locked who was cut off, if anybody was: shadow heeds a lock without a number for ever.
+pub(super) fn release(etc: &Folder) -> Result<()> {
+    if etc.look(OWN)?.is_some() { take(etc).map(drop) } else { Ok(()) }
+}
+
 impl Guard<'_> {
     /// Takes those that are free, in order; whether these are all.
     fn take_more(&mut self) -> Result<bool> {
@@ -192,6 +197,18 @@ mod tests {
         assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD, "shadow.lock"]);
         std::fs::remove_file(format!("{path}/shadow.lock")).unwrap();
         drop(take_until(&etc, once).unwrap());
+        assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD]);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn what_a_power_cut_kept_locked_is_let_go_and_else_nothing_is_touched() {
+        let (path, etc) = etc("release");
+        release(&etc).unwrap();
+        assert_eq!(crate::sys::file::list(&path).unwrap(), [""; 0]);
+        std::fs::write(format!("{path}/{OWN}"), "").unwrap();
+        std::fs::hard_link(format!("{path}/{OWN}"), format!("{path}/passwd.lock")).unwrap();
+        release(&etc).unwrap();
         assert_eq!(crate::sys::file::list(&path).unwrap(), [RECORD]);
         std::fs::remove_dir_all(path).unwrap();
     }

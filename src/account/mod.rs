@@ -63,6 +63,18 @@ pub fn find(root: &str, name: &str) -> Result<Option<Account>> {
     parse(&read(root, "passwd", TABLE_LIMIT)?, name)
 }
 
+/// The same for an account that a power cut may have interrupted the making of: whole it is then, or not there at all, but
+/// its files may be locked still.
+///
+/// # Errors
+/// As [`find`]; `TimedOut` when another program keeps the files locked.
+pub fn adopt(root: &str, name: &str) -> Result<Option<Account>> {
+    if let Some(etc) = Folder::open(root, "/etc")? {
+        lock::release(&etc)?;
+    }
+    find(root, name)
+}
+
 /// The account called `name` in a passwd.
 fn parse(passwd: &[u8], name: &str) -> Result<Option<Account>> {
     let Some(line) = table::find(passwd, name) else { return Ok(None) };

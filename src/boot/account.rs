@@ -15,7 +15,7 @@ pub(super) const HOST_KEYS: &str = "set_host_keys";
 /// Makes the account, who may become root without a password; one that is there is adopted as it is.
 pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
     let name = context.user()?;
-    let account = match account::find(context.root(), &name)? {
+    let account = match account::adopt(context.root(), &name)? {
         None => create_admin(context, &name)?,
         Some(account) => {
             context.say(&[&*name, " is there already"].concat());
@@ -116,7 +116,7 @@ fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&str]) -> Res
         context.warn("keys are left out: they are for a name that nobody can have");
         return Ok(());
     }
-    let account = match account::find(context.root(), name)? {
+    let account = match account::adopt(context.root(), name)? {
         Some(account) if is_named && account.owner.uid == 0 => {
             context.warn(&["keys are left out that would be root's, for ", name].concat());
             return Ok(());
