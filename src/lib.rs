@@ -173,7 +173,7 @@ pub mod grow;
 // What mdev does when a device comes or goes.
 pub mod hotplug;
 
-// PID 1 before switch_root, and the builder of its initramfs.
+// PID 1 before switch_root, the builder of its initramfs, and what the hooks of other initramfs call.
 pub mod initramfs;
 
 // First boot: four phases, one table of actions, and a record of what was done for this instance.
