@@ -102,6 +102,15 @@ impl State<'_> {
     }
 }
 
+/// The disk in `file`, for the tests of the formats; of one that claims to be larger than `limit`, as much.
+#[cfg(test)]
+pub(super) fn contents(file: &[u8], limit: usize) -> Result<Vec<u8>> {
+    let map = Map::open(&file, ByteCount(file.len() as u64))?;
+    let mut disk = alloc::vec![0; usize::try_from(map.size().0).map_or(limit, |size| size.min(limit))];
+    Disk::new(&file, map).read_at(ByteCount(0), &mut disk)?;
+    Ok(disk)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

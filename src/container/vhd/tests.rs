@@ -1,6 +1,7 @@
 //! Dynamic VHDs in blocks of 4 KiB, made by hand; the fixed ones are tested where they are made.
 
 use super::*;
+use crate::container::disk::contents;
 use crate::container::{Format, Map};
 use crate::error::Kind;
 use alloc::vec;
@@ -63,20 +64,7 @@ fn disk() -> Vec<u8> {
 }
 
 fn read(file: &[u8]) -> Result<Vec<u8>> {
-    let mut map = Map::open(&file, ByteCount(file.len() as u64))?;
-    let size = usize::try_from(map.size().0).unwrap_or(usize::MAX).min(1 << 16);
-    let mut disk = vec![0; size];
-    let mut at = 0;
-    while at < size
-        && let Some(run) = map.run_at(at as u64)?
-    {
-        let length = (run.length as usize).min(size - at);
-        if let Place::Stored(start) = run.place {
-            file.read_at(ByteCount(start), &mut disk[at..at + length])?;
-        }
-        at += length;
-    }
-    Ok(disk)
+    contents(file, 1 << 16)
 }
 
 /// With these bytes at `at`, and checksums that are right again.

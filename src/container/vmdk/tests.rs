@@ -1,7 +1,7 @@
 //! VMDKs in grains of 4 KiB, made by hand: packed ones with the directory at either end, and plain ones.
 
 use super::*;
-use crate::codec::Unpacker;
+use crate::container::disk::contents;
 use crate::container::{Format, Map};
 use crate::error::Kind;
 use alloc::vec;
@@ -89,30 +89,7 @@ fn disk() -> Vec<u8> {
 }
 
 fn read(file: &[u8]) -> Result<Vec<u8>> {
-    let mut map = Map::open(&file, ByteCount(file.len() as u64))?;
-    let size = usize::try_from(map.size().0).unwrap_or(usize::MAX).min(1 << 16);
-    let mut disk = vec![0; size];
-    let (mut at, mut unpacker) = (0, Unpacker::new());
-    while at < size
-        && let Some(run) = map.run_at(at as u64)?
-    {
-        let length = (run.length as usize).min(size - at);
-        let room = &mut disk[at..at + length];
-        match run.place {
-            Place::Zero => {}
-            Place::Stored(start) => file.read_at(ByteCount(start), room)?,
-            Place::Packed(packed) => {
-                assert!(packed.length as u64 <= 2 * map.unit() && packed.skip < map.unit() as usize);
-                let mut grain = vec![0; map.unit() as usize];
-                let bytes = &file[packed.at as usize..][..packed.length];
-                let count = unpacker.unpack(packed.packing, bytes, &mut grain)?;
-                let part = grain[..count].get(packed.skip..packed.skip + length);
-                room.copy_from_slice(part.ok_or_else(|| corrupt(DOING, "a grain is too short"))?);
-            }
-        }
-        at += length;
-    }
-    Ok(disk)
+    contents(file, 1 << 16)
 }
 
 #[track_caller]
