@@ -9,9 +9,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::GROW_SLACK;
 use super::prepare::{self, SYSFS};
-use super::resume;
+use super::{GROW_SLACK, bad_end, resume};
 use crate::error::{Error, Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
@@ -64,12 +63,7 @@ fn attend(point: &str, settings: &Boot, log: &Log) -> Result<()> {
         match child.listen(deadline) {
             News::Line(_) => {}
             News::Ended(Ok(0)) => return Ok(()),
-            News::Ended(Ok(code)) => break format!("it ended with exit code {code}"),
-            News::Ended(Err(signal)) => break format!("signal {signal} ended it"),
-            News::Silence => {
-                child.kill();
-                break "its time is up".into();
-            }
+            news => break bad_end(&mut child, &news),
         }
     };
     Err(Error::new(Kind::TimedOut, "grow in a child process", why).to(point))

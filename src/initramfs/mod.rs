@@ -237,12 +237,7 @@ fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome
             News::Ended(Ok(_)) if root.is_none() => {
                 return Outcome::Failed(Error::absent("find", "see the line above").to("the root"));
             }
-            News::Ended(Ok(code)) => break Some(format!("it ended with exit code {code}")),
-            News::Ended(Err(signal)) => break Some(format!("signal {signal} ended it")),
-            News::Silence => {
-                child.kill();
-                break Some("its time is up".into());
-            }
+            news => break Some(bad_end(child, &news)),
         }
     };
     let failure = ending.map(|why| Error::new(Kind::TimedOut, "prepare", why).to("the root in a child process"));
@@ -254,6 +249,18 @@ fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome
         (Some(root), None) => Outcome::Found(root),
         (None, Some(failure)) => Outcome::Died(failure),
         (None, None) => Outcome::Died(Error::absent("find", "the child told nothing").to("the root")),
+    }
+}
+
+/// Why a child did not end as it should have, of which `news` is the last; ends it if it still runs.
+fn bad_end(child: &mut Child, news: &News) -> String {
+    match news {
+        News::Ended(Ok(code)) => format!("it ended with exit code {code}"),
+        News::Ended(Err(signal)) => format!("signal {signal} ended it"),
+        News::Line(_) | News::Silence => {
+            child.kill();
+            "its time is up".into()
+        }
     }
 }
 
