@@ -29,7 +29,7 @@ pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Resul
     let Some(options) = &settings.alpine.overlay else {
         return handover::mount_root(settings, root, point, log);
     };
-    let below = Boot { read_only: true, mount_options: format!("{},ro", settings.mount_options), ..settings.clone() };
+    let below = Boot { read_only: true, ..settings.clone() };
     for folder in [LOWER, UPPER] {
         tree::make_directories(folder, 0o755)?;
     }

@@ -178,7 +178,7 @@ pub fn account(report: &Report, log: &Log) {
         if switched_off { log.warning(&text) } else { log.error(&text) }
     }
     let kept = tree::make_directory("/run/wisp", 0o755)
-        .and_then(|()| file::write_atomically(REPORT, report.json().as_bytes(), 0o644));
+        .and_then(|()| file::write_for_this_boot(REPORT, report.json().as_bytes(), 0o644));
     if let Err(error) = kept {
         log.warning(&format!("{error}, continuing without it"));
     }
