@@ -170,6 +170,9 @@ pub mod metadata;
 // Carries out a growing plan, and accounts for it.
 pub mod grow;
 
+// Images from anywhere onto disks, and into the files that clouds import.
+pub mod image;
+
 // What mdev does when a device comes or goes.
 pub mod hotplug;
 

@@ -1,0 +1,73 @@
+//! Disk images: read from anywhere, written onto disks, compared with them, packed for clouds.
+//!
+//! ```text
+//! file, device, pipe, URL ─► Source ─► Image, which is Content: pieces of the disk in order ─┬─► write ─► a disk
+//!        (fetch, file)       (codec, container, digest)                                      ├─► verify
+//!                                                                                            └─► pack ─► a file
+//! ```
+//!
+//! Whoever takes [`Piece`]s need not know the format, nor whether the bytes come through a pipe. The last one comes
+//! only when the whole source was read as far as it must be and its digest is the expected one: what was written before
+//! that may not look like a disk that boots, so [`write`](mod@write) holds its first MiB back.
+#![forbid(unsafe_code)]
+
+mod source;
+pub mod target;
+pub mod write;
+
+pub use source::{Image, Source};
+
+use crate::error::Result;
+use crate::units::ByteCount;
+use core::net::IpAddr;
+
+/// What comes next of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// So many bytes, in the beginning of the caller's buffer; at least one.
+    Bytes(usize),
+    /// So many zeros, which were not put anywhere; at least one. Bytes may be zeros, too.
+    Zeros(u64),
+    /// Nothing: all of it has come, and it is what it should be.
+    End,
+}
+
+/// A disk from its first byte to its last.
+pub trait Content {
+    /// The next piece; bytes fill `room`, which is not empty, from its beginning, and all of it where that costs no wait.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being had, and at the end `Refused` when it is not what was expected.
+    fn next(&mut self, room: &mut [u8]) -> Result<Piece>;
+}
+
+/// What the user says of a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// The SHA-256 of the source, byte for byte as it lies in its file or comes from its server.
+    pub sha256: Option<[u8; 32]>,
+    /// Bytes of the disk in it.
+    pub size: Option<ByteCount>,
+}
+
+/// What a source may use beside the files of this machine.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// Name servers to ask instead of those of `/etc/resolv.conf`; none: those.
+    pub servers: &'a [IpAddr],
+    /// Hears when a server has to be asked again, and when a download goes on after a break.
+    pub tell: &'a dyn Fn(&str),
+}
+
+/// How far a deed is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the source that were read.
+    pub read: u64,
+    /// Bytes of the source, where that is known.
+    pub of: Option<u64>,
+    /// Bytes of the disk that are dealt with.
+    pub disk: u64,
+    /// Those of them that were written as data.
+    pub written: u64,
+}
