@@ -17,6 +17,7 @@ mod grow;
 mod grow_root;
 #[cfg(feature = "full")]
 mod hotplug;
+mod image;
 #[cfg(feature = "full")]
 mod imds;
 mod init;
@@ -80,6 +81,11 @@ const COMMANDS: &[Command] = &[
     initramfs::COMMAND,
     #[cfg(feature = "full")]
     mkinitfs::COMMAND,
+    image::write::WRITE,
+    image::write::VERIFY,
+    image::info::COMMAND,
+    #[cfg(feature = "full")]
+    image::pack::COMMAND,
     #[cfg(feature = "full")]
     detect::COMMAND,
     #[cfg(feature = "full")]
@@ -128,7 +134,8 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
 fn is_init_of_initramfs(arguments: &[Vec<u8>]) -> bool {
     let named_init = arguments.first().is_some_and(|name| name.rsplit(|byte| *byte == b'/').next() == Some(b"init"));
     let is_command = |word: &&[u8]| {
-        let known = |command: &Command| command.name != init::COMMAND.name && command.name.as_bytes() == *word;
+        let first = |command: &Command| command.name.split(' ').next().unwrap_or_default().as_bytes();
+        let known = |command: &Command| command.name != init::COMMAND.name && first(command) == *word;
         matches!(*word, b"--help" | b"--version") || COMMANDS.iter().any(known)
     };
     let asks_for_command = arguments.get(1).map(Vec::as_slice).filter(is_command).is_some();
@@ -150,14 +157,13 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
         return Err(Error::usage(DOING, "no command is given; wisp --help lists them"));
     };
     match name {
-        "--help" | "-h" | "help" => match rest.first().and_then(|name| find(name)) {
-            Some(command) => print(&command.page()),
+        "--help" | "-h" | "help" => match find(rest) {
+            Some((command, _)) => print(&command.page()),
             None => print(&overview()),
         },
         "--version" | "-V" => print(concat!("wisp ", env!("CARGO_PKG_VERSION"), "\n")),
         _ => {
-            let missing = || Error::usage(DOING, "this program has no such command; --help lists them").to(name);
-            let command = find(name).ok_or_else(missing)?;
+            let (command, rest) = find(&words).ok_or_else(|| missing(name, rest))?;
             if asks_for_help(command, rest) {
                 return print(&command.page());
             }
@@ -166,14 +172,30 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
     }
 }
 
+/// Why there is no command of this name, or none of it and the word behind.
+fn missing(name: &str, rest: &[&str]) -> Error {
+    const WHY: &str = "this program has no such command; --help lists them";
+    let is_half = COMMANDS.iter().any(|command| command.name.split_once(' ').is_some_and(|(first, _)| first == name));
+    let second = rest.first().filter(|_| is_half).map_or_else(String::new, |second| format!(" {second}"));
+    Error::usage(DOING, WHY).to(format!("{name}{second}"))
+}
+
 /// Whether one of `words` asks for help: any, or where any word may be meant, the first and the options in front.
 fn asks_for_help(command: &Command, words: &[&str]) -> bool {
     let mut front = words.iter().take_while(|word| !command.takes_any_word || word.starts_with("--"));
     words.first() == Some(&"-h") || front.any(|word| matches!(*word, "--help" | "-h"))
 }
 
-fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().find(|command| command.name == name)
+/// The command that `words` begin with, whose name may be two of them, and the words behind it.
+fn find<'a>(words: &'a [&'a str]) -> Option<(&'static Command, &'a [&'a str])> {
+    COMMANDS.iter().find_map(|command| {
+        let mut rest = words;
+        for part in command.name.split(' ') {
+            let (first, behind) = rest.split_first()?;
+            rest = Some(behind).filter(|_| *first == part)?;
+        }
+        Some((command, rest))
+    })
 }
 
 /// Every command with its line.
