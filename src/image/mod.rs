@@ -13,6 +13,7 @@
 
 #[cfg(feature = "full")]
 mod cloud;
+pub mod layout;
 mod source;
 pub mod target;
 pub mod write;
