@@ -11,8 +11,13 @@
 //! that may not look like a disk that boots, so [`write`](mod@write) holds its first MiB back.
 #![forbid(unsafe_code)]
 
+mod fingerprint;
+mod hand;
+mod partner;
+mod pump;
 mod source;
 pub mod target;
+mod task;
 pub mod write;
 
 pub use source::{Image, Source};
