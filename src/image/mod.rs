@@ -11,6 +11,8 @@
 //! that may not look like a disk that boots, so [`write`](mod@write) holds its first MiB back.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+mod cloud;
 mod fingerprint;
 mod hand;
 mod partner;
@@ -20,6 +22,8 @@ pub mod target;
 mod task;
 pub mod write;
 
+#[cfg(feature = "full")]
+pub use cloud::Cloud;
 pub use source::{Image, Source};
 
 use crate::error::Result;

@@ -91,6 +91,16 @@ impl Device {
         Ok(Self { descriptor, path: path.into() })
     }
 
+    /// What standard input was opened from; its own position is neither heeded nor moved by what is read at an offset.
+    ///
+    /// # Errors
+    /// `Os` with the kernel's reason.
+    pub fn standard_input() -> Result<Self> {
+        const NAME: &str = "standard input";
+        let own = rustix::io::fcntl_dupfd_cloexec(super::stdio::input(), 0);
+        Ok(Self { descriptor: own.map_err(|errno| refused(errno, "open").to(NAME))?, path: NAME.into() })
+    }
+
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -37,6 +37,7 @@ pub mod random;
 pub mod record;
 pub mod resize;
 pub mod socket;
+pub mod source;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
 mod square;
 pub mod stdio;
