@@ -14,8 +14,13 @@
 #[cfg(feature = "full")]
 mod cloud;
 pub mod layout;
+mod fingerprint;
+mod hand;
+mod partner;
+mod pump;
 mod source;
 pub mod target;
+mod task;
 pub mod write;
 
 #[cfg(feature = "full")]
