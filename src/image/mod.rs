@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
+pub mod check;
+#[cfg(feature = "full")]
 mod cloud;
 pub mod layout;
 mod fingerprint;
