@@ -11,10 +11,14 @@
 //! that may not look like a disk that boots, so [`write`](mod@write) holds its first MiB back.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+mod cloud;
 mod source;
 pub mod target;
 pub mod write;
 
+#[cfg(feature = "full")]
+pub use cloud::Cloud;
 pub use source::{Image, Source};
 
 use crate::error::Result;
