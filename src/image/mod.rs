@@ -15,9 +15,9 @@
 pub mod check;
 #[cfg(feature = "full")]
 mod cloud;
-pub mod layout;
 mod fingerprint;
 mod hand;
+pub mod layout;
 mod partner;
 mod pump;
 mod source;
