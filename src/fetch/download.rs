@@ -189,11 +189,9 @@ impl<'a> Download<'a> {
 
     /// Asks for everything from here on, following redirects.
     fn connect(&mut self) -> core::result::Result<(), Fault> {
-        let silent = self.trouble.as_ref().map_or_else(clock::now, |trouble| trouble.silent);
-        let end = Deadline::after(silent, self.policy.total);
         let mut url = self.place.clone();
         for _ in 0..=REDIRECTS_LIMIT {
-            let outcome = self.ask(&url, end).and_then(|flow| self.heed(&url, flow));
+            let outcome = self.ask(&url).and_then(|flow| self.heed(&url, flow));
             match outcome {
                 Ok(None) => {
                     self.place = url;
@@ -215,7 +213,7 @@ impl<'a> Download<'a> {
     }
 
     /// One request, and the head of its reply.
-    fn ask(&self, url: &Url, end: Deadline) -> core::result::Result<Flow, Fault> {
+    fn ask(&self, url: &Url) -> core::result::Result<Flow, Fault> {
         if url.is_secure && cfg!(not(feature = "full")) {
             let why = "this build of wisp has no TLS: give a URL with http:// and the SHA-256 of the image";
             return Err(Fault::last(named(url, &Error::unsupported("", why))));
@@ -228,6 +226,8 @@ impl<'a> Download<'a> {
             headers.extend(condition.map(|value| ("If-Range", value)));
         }
         let open = || {
+            // A try has its time even if it is the last: else its error would say nothing but that.
+            let end = Deadline::after(clock::now(), self.policy.connect.saturating_add(self.policy.reply));
             let dial = web::dial(url, self.servers, end)?;
             let bytes = Request::get(&url.target).emit(&dial.host, &headers)?;
             let wire = Wire::connect(&dial, &self.policy, end)?;

@@ -44,6 +44,7 @@ pub mod stdio;
 pub mod syslog;
 pub mod tree;
 pub mod uevent;
+pub mod worker;
 
 use crate::error::Error;
 use rustix::io::Errno;

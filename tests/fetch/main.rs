@@ -3,6 +3,7 @@
 mod download;
 mod faults;
 mod locked;
+mod remote;
 mod server;
 mod store;
 #[cfg(feature = "full")]
