@@ -50,7 +50,7 @@ fn packings() -> impl Iterator<Item = &'static str> {
 }
 
 /// What comes through a pipe that gets the file `name` little by little.
-fn read_through_a_pipe(folder: &Folder, name: &str) -> Result<Vec<u8>> {
+pub fn read_through_a_pipe(folder: &Folder, name: &str, expected: &Expected) -> Result<Vec<u8>> {
     let bytes = std::fs::read(folder.path(name)).unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
     thread::scope(|scope| {
@@ -60,7 +60,7 @@ fn read_through_a_pipe(folder: &Folder, name: &str) -> Result<Vec<u8>> {
         // Whoever writes may not wait for ever when nobody reads.
         drop(reader);
         let mut source = opened?;
-        let mut image = source.image(&NOTHING)?;
+        let mut image = source.image(expected)?;
         rest(&mut image, 1 << 20)
     })
 }
@@ -92,10 +92,14 @@ fn what_is_packed_comes_back_from_a_file_and_through_a_pipe() {
     for command in STREAMED {
         folder.run(&format!("rm -f plain; {command}"));
         for packing in packings() {
+            // One of them tells of all that the other decoders would do with another content.
+            if command != STREAMED[0] && !matches!(packing, "cat" | "zstd -q") {
+                continue;
+            }
             let context = format!("{command} | {packing}");
             folder.run(&format!("cat plain | {packing} > image"));
             same(&read(name, &NOTHING, ROOMS[0]).unwrap(), &disk, &context);
-            same(&read_through_a_pipe(&folder, "image").unwrap(), &disk, &context);
+            same(&read_through_a_pipe(&folder, "image", &NOTHING).unwrap(), &disk, &context);
         }
     }
 }
@@ -115,7 +119,7 @@ fn layers_are_named_the_outermost_first() {
 fn what_has_tables_comes_through_no_pipe() {
     let (folder, _) = Folder::with_disk("source-tables");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image; gzip -c image > image.gz");
-    let error = read_through_a_pipe(&folder, "image").unwrap_err();
+    let error = read_through_a_pipe(&folder, "image", &NOTHING).unwrap_err();
     assert_eq!(error.kind, Kind::Unsupported, "{error}");
     let error = read(folder.path("image.gz").to_str().unwrap(), &NOTHING, 512).unwrap_err();
     assert_eq!(error.kind, Kind::Unsupported, "{error}");
@@ -132,7 +136,7 @@ fn what_is_no_image_is_refused() {
     assert_eq!(kind("cut.gz"), Kind::Corrupt);
     assert_eq!(kind("none"), Kind::Absent);
     assert_eq!(kind(""), Kind::Os(21), "a folder");
-    assert_eq!(read_through_a_pipe(&folder, "empty").unwrap_err().kind, Kind::Refused);
+    assert_eq!(read_through_a_pipe(&folder, "empty", &NOTHING).unwrap_err().kind, Kind::Refused);
 }
 
 #[test]
