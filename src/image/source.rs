@@ -135,10 +135,10 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
     }
 }
 
-/// The size of a disk that comes from beginning to end as it is, out of `stored` bytes. The footer that would make them
-/// a fixed VHD comes last: only a size that is one of them and whole blocks before leaves room for doubt.
+/// The size of a disk that comes from beginning to end as it is, out of `stored` bytes, of which the last 512 may turn out
+/// to be the footer of a fixed VHD. Before that comes, by its specification, a multiple of four heads' tracks: 2 KiB.
 fn raw_size(stored: Option<ByteCount>) -> Option<ByteCount> {
-    stored.filter(|stored| stored.0 % 4096 != 512)
+    stored.filter(|stored| stored.0 % 4096 == 0)
 }
 
 impl<'a> Image<'a> {
