@@ -14,6 +14,7 @@
 #[cfg(feature = "full")]
 mod cloud;
 mod fingerprint;
+mod finish;
 mod hand;
 mod partner;
 mod pump;
