@@ -12,10 +12,13 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
+pub mod check;
+#[cfg(feature = "full")]
 mod cloud;
 mod fingerprint;
 mod finish;
 mod hand;
+pub mod layout;
 mod partner;
 mod pump;
 mod source;

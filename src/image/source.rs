@@ -17,6 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Content, Expected, Means, Piece};
+use crate::bytes::ReadAt;
 use crate::codec;
 use crate::container::{self, Map};
 use crate::error::{Error, Result};
@@ -50,16 +51,26 @@ pub struct Image<'a> {
     expected: Option<ByteCount>,
     /// Bytes of the disk that were handed on.
     at: u64,
-    body: Box<dyn Body + 'a>,
+    body: Box<dyn Body<'a> + 'a>,
 }
 
 /// How the disk comes out of the source.
-trait Body {
+trait Body<'a> {
     /// The next piece, whatever size was expected; the digest is.
     fn next(&mut self, room: &mut [u8]) -> Result<Piece>;
 
     /// Bytes of the source that were read so far.
     fn read(&self) -> u64;
+
+    /// The disk, to be read at any offset.
+    fn disk(&self) -> Result<Option<Box<dyn ReadAt + 'a>>> {
+        Ok(None)
+    }
+
+    /// Bytes of the disk that are stored.
+    fn data(&self) -> Result<Option<ByteCount>> {
+        Ok(None)
+    }
 }
 
 impl<'m> Source<'m> {
@@ -123,7 +134,23 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
     }
 }
 
-impl Image<'_> {
+impl<'a> Image<'a> {
+    /// The disk, to be read at any offset, whatever was handed on already; `None` when it comes from beginning to end.
+    ///
+    /// # Errors
+    /// As [`Map::open`].
+    pub fn disk(&self) -> Result<Option<Box<dyn ReadAt + 'a>>> {
+        self.body.disk().map_err(|error| error.to(self.label))
+    }
+
+    /// Bytes of the disk that are stored, where they are noted on this machine; the others are zeros.
+    ///
+    /// # Errors
+    /// As [`Map::run_at`].
+    pub fn data(&self) -> Result<Option<ByteCount>> {
+        self.body.data().map_err(|error| error.to(self.label))
+    }
+
     /// Bytes of the source that were read so far, holes in it among them.
     #[must_use]
     pub fn read(&self) -> u64 {

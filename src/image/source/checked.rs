@@ -114,6 +114,10 @@ impl Seekable for Checked<'_> {
     fn size(&self) -> u64 {
         self.source.size()
     }
+
+    fn is_near(&self) -> bool {
+        self.source.is_near()
+    }
 }
 
 fn short(block: &[u8]) -> [u8; KEPT] {

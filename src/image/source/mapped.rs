@@ -1,13 +1,15 @@
 //! A disk whose map says where its bytes are.
 
+use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
 use super::digest::Digest;
 use super::origin::Seekable;
 use super::{Body, DOING, Piece};
+use crate::bytes::ReadAt;
 use crate::codec::Unpacker;
-use crate::container::{Map, Packed, Place, Run};
+use crate::container::{Disk, Map, Packed, Place, Run};
 use crate::error::{Error, Result};
 use crate::sys::source::Extent;
 use crate::units::ByteCount;
@@ -133,7 +135,7 @@ impl<'a> Mapped<'a> {
     }
 }
 
-impl Body for Mapped<'_> {
+impl<'a> Body<'a> for Mapped<'a> {
     fn next(&mut self, room: &mut [u8]) -> Result<Piece> {
         let mut filled = 0_usize;
         while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -148,6 +150,32 @@ impl Body for Mapped<'_> {
 
     fn read(&self) -> u64 {
         self.read
+    }
+
+    fn disk(&self) -> Result<Option<Box<dyn ReadAt + 'a>>> {
+        let map = Map::open(self.source, ByteCount(self.source.size()))?;
+        Ok(Some(Box::new(Disk::new(self.source, map))))
+    }
+
+    fn data(&self) -> Result<Option<ByteCount>> {
+        if !self.source.is_near() {
+            return Ok(None);
+        }
+        let mut map = Map::open(self.source, ByteCount(self.source.size()))?;
+        let (mut at, mut data) = (0_u64, 0_u64);
+        while let Some(run) = map.run_at(at)? {
+            let (length, is_data) = match run.place {
+                Place::Zero => (run.length, false),
+                Place::Packed(_) => (run.length, true),
+                Place::Stored(start) => match self.source.extent(start) {
+                    Extent::Data(end) => (run.length.min(end.saturating_sub(start)).max(1), true),
+                    Extent::Hole(end) => (run.length.min(end.saturating_sub(start)).max(1), false),
+                },
+            };
+            at = at.saturating_add(length);
+            data = data.saturating_add(if is_data { length } else { 0 });
+        }
+        Ok(Some(ByteCount(data)))
     }
 }
 

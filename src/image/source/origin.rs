@@ -31,6 +31,11 @@ pub(super) trait Seekable: ReadAt {
         let _ = at;
         Extent::Data(self.size())
     }
+
+    /// Whether it costs little to read here and there.
+    fn is_near(&self) -> bool {
+        false
+    }
 }
 
 /// What a name leads to.
@@ -87,6 +92,10 @@ impl Seekable for Local {
 
     fn extent(&self, at: u64) -> Extent {
         if self.has_holes { extent(&self.device, at, self.size) } else { Extent::Data(self.size) }
+    }
+
+    fn is_near(&self) -> bool {
+        true
     }
 }
 

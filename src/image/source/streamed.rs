@@ -65,7 +65,7 @@ impl<'a> Streamed<'a> {
     }
 }
 
-impl Body for Streamed<'_> {
+impl<'a> Body<'a> for Streamed<'a> {
     fn next(&mut self, room: &mut [u8]) -> Result<Piece> {
         let mut filled = 0_usize;
         while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
