@@ -49,7 +49,8 @@ impl ReadAt for Disk {
 impl WriteAt for Disk {
     fn write_at(&self, offset: ByteCount, bytes: &[u8]) -> Result<()> {
         let at = offset.0 as usize;
-        assert!(at % 512 == 0 && bytes.len() % 512 == 0 && bytes.as_ptr().align_offset(512) == 0 && !bytes.is_empty());
+        let is_aligned = [at, bytes.len(), bytes.as_ptr().addr()].iter().all(|number| number.is_multiple_of(512));
+        assert!(is_aligned && !bytes.is_empty());
         let count = self.deeds.borrow().iter().filter(|done| matches!(done, Done::Wrote(..))).count();
         if self.fails.get() == Some(count) {
             return Err(Error::os(5, "write to"));
@@ -78,7 +79,7 @@ impl Medium for Disk {
 
     fn zero(&self, at: ByteCount, length: ByteCount) -> Result<()> {
         let (at, length) = (at.0 as usize, length.0 as usize);
-        assert!(at % 512 == 0 && length % 512 == 0 && length > 0);
+        assert!(at.is_multiple_of(512) && length.is_multiple_of(512) && length > 0);
         self.deeds.borrow_mut().push(Done::Zeroed(at, length));
         self.bytes.borrow_mut()[at..at + length].fill(0);
         Ok(())
