@@ -257,7 +257,6 @@ impl<'a> Options<'a> {
     }
 
     /// The value of the option `name`: what stood behind its `=`, else the next word.
-    #[cfg(feature = "full")]
     fn value(&mut self, name: &str, attached: Option<&'a str>) -> Result<&'a str> {
         let value = attached.or_else(|| {
             let (&next, rest) = self.rest.split_first()?;

@@ -129,7 +129,9 @@ fn digest(line: &Cmdline) -> Result<Option<[u8; 32]>> {
     }
 }
 
-fn sha256(text: &str) -> Option<[u8; 32]> {
+/// The digest that 64 hexadecimal digits write.
+#[must_use]
+pub fn sha256(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
     if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
