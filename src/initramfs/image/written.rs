@@ -34,7 +34,7 @@ pub fn is_there(name: &str, means: Means<'_>, target: &Block) -> Result<bool> {
     if there.is_empty() {
         return Ok(false);
     }
-    let source = Source::open(name, means)?;
+    let mut source = Source::open(name, means)?;
     let head = Head(read_head(&mut source.image(&Expected::default())?)?);
     Ok(marks(&head, geometry) == there)
 }
