@@ -57,7 +57,7 @@ fn judge_root(file: &str, line: &Cmdline, disk: &Disk<'_>, cloud: Cloud, finding
     let named: Vec<&Part<'_>> = disk.parts.iter().filter(|part| is_named(part)).collect();
     match (&name, named.as_slice()) {
         (Name::Path(_), _) if is_volume => findings.good("arguments", format!("{file} has root={root}")),
-        (Name::Path(_) | Name::Number(..), _) => {
+        (Name::Path(_) | Name::Number(..) | Name::Serial(_) | Name::Wwn(_), _) => {
             let text = format!(
                 "{file} has root={root}, a name that differs from machine to machine: say it by LABEL=, UUID= or PARTUUID="
             );
