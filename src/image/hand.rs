@@ -48,11 +48,8 @@ pub(super) enum Deed {
         /// And read back.
         verify: bool,
     },
-    /// The disk should hold them, below this offset.
-    Compare {
-        /// Where on the disk.
-        end: u64,
-    },
+    /// The disk should hold them.
+    Compare,
 }
 
 /// Whoever has the disk in hand.
@@ -124,10 +121,8 @@ impl<'a> Hand<'a> {
                 let written = self.medium.write_at(ByteCount(at), bytes);
                 written.map_err(|error| Fault::of(Doing::Write, at, &error))
             }
-            Deed::Compare { end } => {
-                let length = usize::try_from(end.saturating_sub(at)).map_or(bytes.len(), |most| bytes.len().min(most));
-                let bytes = bytes.get(..length).unwrap_or_default();
-                let found = self.read(at, length, Doing::Compare)?;
+            Deed::Compare => {
+                let found = self.read(at, bytes.len(), Doing::Compare)?;
                 match found.iter().zip(bytes).position(|(found, byte)| found != byte) {
                     Some(place) => Err(differs(at.saturating_add(place as u64))),
                     None => Ok(()),
@@ -145,7 +140,7 @@ impl<'a> Hand<'a> {
                 let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
                 zeroed.map_err(|error| Fault::of(Doing::Zero, at, &error))
             }
-            Deed::Compare { end } => self.each(at, at.saturating_add(length).min(end), Doing::Compare, |at, found| {
+            Deed::Compare => self.each(at, at.saturating_add(length), Doing::Compare, |at, found| {
                 if is_zero(found) {
                     return Ok(());
                 }

@@ -37,8 +37,9 @@ pub(super) struct Poured {
 pub(super) struct Pump<'a> {
     partner: Partner<'a>,
     sector: SectorSize,
-    /// Bytes of the target.
+    /// Bytes of the target, and where on it nothing is handed on any more.
     limit: u64,
+    end: u64,
     poured: Poured,
     /// Bytes of the disk's beginning that are in memory.
     head: usize,
@@ -63,6 +64,7 @@ impl<'a> Pump<'a> {
             partner,
             sector,
             limit: limit.0,
+            end: u64::MAX,
             poured: Poured { size: 0, bytes: 0, zeros: 0 },
             head: 0,
             room: 0,
@@ -76,7 +78,7 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Fills the beginning, of which nothing is written yet; it is to be changed before [`Pump::head`], if at all.
+    /// Fills the beginning.
     ///
     /// # Errors
     /// Those of `content`; `Refused` when the target is too small.
@@ -101,10 +103,15 @@ impl<'a> Pump<'a> {
         }
         self.poured.size = self.head as u64;
         self.fits(0)?;
-        let (head, padded) = (self.head, self.padded(self.head));
-        let beginning = self.partner.memory().get_mut(..padded).unwrap_or_default();
+        let head = self.head;
+        let beginning = self.beginning();
         beginning.get_mut(head..).unwrap_or_default().fill(0);
         Ok(beginning)
+    }
+
+    /// What is at `end` and behind is not handed on.
+    pub const fn stop_at(&mut self, end: u64) {
+        self.end = end;
     }
 
     /// Hands on the next piece of the rest; `None` when there is none.
@@ -158,6 +165,12 @@ impl<'a> Pump<'a> {
                 None => self.given = self.given.saturating_sub(1),
             }
         }
+    }
+
+    /// The beginning, of which nothing is handed on before [`Pump::head`].
+    pub fn beginning(&mut self) -> &mut [u8] {
+        let padded = self.padded(self.head);
+        self.partner.memory().get_mut(..padded).unwrap_or_default()
     }
 
     /// Has the beginning written, or compared.
@@ -227,23 +240,27 @@ impl<'a> Pump<'a> {
     }
 
     fn hand_on_zeros(&mut self) -> Result<()> {
-        let length = core::mem::take(&mut self.zeros);
+        let count = core::mem::take(&mut self.zeros);
+        let at = self.at.saturating_sub(count);
+        let length = count.min(self.end.saturating_sub(at));
         if length == 0 {
             return Ok(());
         }
         self.poured.zeros = self.poured.zeros.saturating_add(length);
-        self.partner.send(Task::Zeros { length, at: self.at.saturating_sub(length) })
+        self.partner.send(Task::Zeros { length, at })
     }
 
     fn hand_on_data(&mut self) -> Result<()> {
-        let (from, length) = (self.place(self.data), self.seen.saturating_sub(self.data));
+        let (from, count) = (self.place(self.data), self.seen.saturating_sub(self.data));
         self.data = self.seen;
+        let at = self.at.saturating_sub(count as u64);
+        let length = usize::try_from(self.end.saturating_sub(at)).map_or(count, |most| count.min(most));
         if length == 0 {
             return Ok(());
         }
         self.is_used = true;
         self.poured.bytes = self.poured.bytes.saturating_add(length as u64);
-        self.partner.send(Task::Bytes { from, length, at: self.at.saturating_sub(length as u64) })
+        self.partner.send(Task::Bytes { from, length, at })
     }
 
     /// Takes the next room, which is free when no more than the others were handed on.
