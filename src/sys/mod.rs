@@ -39,12 +39,14 @@ pub mod record;
 pub mod replacement;
 pub mod resize;
 pub mod socket;
+pub mod source;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
 mod square;
 pub mod stdio;
 pub mod syslog;
 pub mod tree;
 pub mod uevent;
+pub mod worker;
 
 use crate::error::Error;
 use rustix::io::Errno;
