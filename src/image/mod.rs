@@ -18,6 +18,8 @@ mod cloud;
 mod fingerprint;
 mod hand;
 pub mod layout;
+#[cfg(feature = "full")]
+pub mod pack;
 mod partner;
 mod pump;
 mod source;

@@ -12,20 +12,22 @@
 mod blocks;
 mod form;
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{Cloud, Content as _, Expected, Means, Piece, Progress, Source};
+use super::check::{self, Finding};
+use super::fingerprint::BLOCK;
+use super::{Cloud, Content as _, Expected, Image, Means, Piece, Progress, Source};
 use crate::container::sector_size;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::sys::replacement::{Replacement, is_same};
 use crate::sys::stdio;
-use crate::table::{self, Geometry, Rule, Write};
-use crate::units::{ByteCount, MIB, SectorSize};
+use crate::table::{self, Geometry, Rule};
+use crate::units::{ByteCount, MIB};
 use blocks::Blocks;
-use form::Form;
+use form::Output;
 
 const DOING: &str = "pack the image";
 
@@ -123,44 +125,109 @@ pub struct Outcome {
 /// must be larger and its partition table bears no change, and when a pipe does not tell how large its disk is; `Os`.
 /// Then there is no file, or the one that was there before.
 pub fn pack(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
-    if order.source != STANDARD && is_same(order.source, order.file) {
+    if order.file == STANDARD && order.format != Format::TarGz {
+        let why = format!("{} is not written from front to back, and needs a file", order.format.name());
+        return Err(Error::usage(DOING, why));
+    }
+    if is_same(order.source, order.file) {
         return Err(Error::refused(DOING, "it is the source").to(order.file));
     }
     let mut source = Source::open(order.source, means)?;
-    let mut expected = Expected { sha256: order.sha256, size: None };
-    let mut size = source.image(&expected)?.size;
-    if size.is_none() && order.size.is_none() {
-        size = Some(measure(order, means, &expected)?);
-        // It was the right one a moment ago, and the size must still be the same.
-        expected = Expected { sha256: None, size };
+    let expected = Expected { sha256: order.sha256, size: None };
+    let image = source.image(&expected)?;
+    if image.size.is_some() || order.size.is_some() {
+        return pack_image(order, image, progress);
     }
-    if let (Some(has), Some(wanted)) = (size, order.size)
+    // What is compressed tells its size at its end. Most files have to have that in front.
+    if order.source == STANDARD || image.stored.is_none() {
+        return Err(
+            Error::refused(DOING, "it tells only at its end how large its disk is: add --size").to(order.source)
+        );
+    }
+    let size = Some(measure(image)?);
+    let mut source = Source::open(order.source, means)?;
+    let mut image = source.image(&Expected { size, ..expected })?;
+    image.size = size;
+    pack_image(order, image, progress)
+}
+
+/// Finds what would keep machines of the image from working at `cloud`.
+///
+/// # Errors
+/// Those of [`Source`]; `Refused` when the image cannot be read at any offset.
+pub fn check(name: &str, means: Means<'_>, cloud: Cloud) -> Result<Vec<Finding>> {
+    const DOING: &str = "check the image";
+    let mut source = Source::open(name, means)?;
+    let image = source.image(&Expected::default())?;
+    let (Some(disk), Some(size)) = (image.disk()?, image.size) else {
+        let why = "it can only be read from beginning to end, for its compression or where it comes from";
+        return Err(Error::refused(DOING, why).to(name));
+    };
+    check::run(&*disk, size, cloud)
+}
+
+/// How large the disk is.
+fn measure(mut image: Image<'_>) -> Result<ByteCount> {
+    let mut room = vec![0; BLOCK];
+    let mut size = 0_u64;
+    loop {
+        let count = match image.next(&mut room)? {
+            Piece::Bytes(count) => count as u64,
+            Piece::Zeros(count) => count,
+            Piece::End => return Ok(ByteCount(size)),
+        };
+        size = size.saturating_add(count);
+    }
+}
+
+fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+    let (has, of) = (image.size, image.stored.map(|stored| stored.0));
+    if let (Some(has), Some(wanted)) = (has, order.size)
         && has > wanted
     {
         return Err(Error::refused(DOING, format!("its disk has {} bytes already, and shrinks for nobody", has.0)));
     }
-    let disk = order.format.round(order.size.max(size).unwrap_or_default())?;
-    let image = source.image(&expected)?;
-    let of = image.stored.map(|stored| stored.0);
+    let disk = order.format.round(order.size.max(has).unwrap_or_default())?;
     let mut blocks = Blocks::new(image, disk)?;
-    let notes = move_backup(&mut blocks, disk, size)?;
+    let notes = move_backup(&mut blocks, disk, has)?;
     let mut outcome = Outcome { disk, notes, ..Outcome::default() };
-    let mut step = |blocks: &Blocks<super::Image<'_>>, at: u64, data: u64| {
-        progress(&Progress { read: blocks.content().read(), of, disk: at, written: data });
+    let mut fill = |output: Output<'_>| {
+        let mut form = form::begin(order.format, disk, order.time, output)?;
+        while let Some((at, block)) = blocks.next()? {
+            form.put(at, block)?;
+            let written = outcome.data.0.saturating_add(block.len() as u64);
+            outcome.data = ByteCount(written);
+            progress(&Progress { read: blocks.content().read(), of, disk: at, written });
+        }
+        outcome.file = form.finish()?;
+        Ok(outcome.file)
     };
     if order.file == STANDARD {
-        if order.format != Format::TarGz {
-            return Err(Error::usage(DOING, "only a tar.gz is written from front to back").to(order.format.name()));
-        }
-        let mut write = |_: ByteCount, bytes: &[u8]| match stdio::write(stdio::output(), bytes)? {
+        fill(&mut |_, bytes| match stdio::write(stdio::output(), bytes)? {
             true => Ok(()),
             false => Err(Error::refused(DOING, "nobody reads it any more").to("standard output")),
-        };
-        fill(order, &mut blocks, &mut write, &mut outcome, &mut step)?;
+        })?;
     } else {
         let file = Replacement::begin(order.file)?;
-        fill(order, &mut blocks, &mut |at, bytes| file.write_at(at, bytes), &mut outcome, &mut step)?;
-        file.finish(outcome.file)?;
+        let length = fill(&mut |at, bytes| file.write_at(at, bytes))?;
+        file.finish(length)?;
     }
     Ok(outcome)
+}
+
+/// Has the backup of a GPT lie at the end of the disk of `size` bytes, which had `before`; says so.
+fn move_backup(blocks: &mut Blocks<Image<'_>>, size: ByteCount, before: Option<ByteCount>) -> Result<Vec<String>> {
+    let start = blocks.start();
+    // There is a GPT, and its sectors have one size.
+    let Some(sector) = sector_size(start) else { return Ok(Vec::new()) };
+    let geometry = Geometry { sector, sectors: sector.sectors_in(size) };
+    let refused = |error: Error| Error::new(error.kind, "move the backup GPT of", error.why.clone());
+    let Some(table) = table::read(&start, geometry).map_err(refused)? else { return Ok(Vec::new()) };
+    // What lies behind the start is not known. A backup that is where it should be is sound, or what it was made.
+    if Some(size) == before && table.ends_the_disk() {
+        return Ok(Vec::new());
+    }
+    let (writes, notes) = table.relocate(&start, Rule::default()).map_err(refused)?;
+    blocks.change(writes);
+    Ok(notes)
 }
