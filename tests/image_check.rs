@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use wisp::bytes::ReadAt;
 use wisp::container::cpio::Archive;
@@ -34,6 +35,8 @@ const MODULES: [&str; 17] = [
     "ixgbevf",
     "mana",
 ];
+/// An ESP of 2 MiB and a root of 8 MiB.
+const ESP_AND_ROOT: &str = "start=2MiB, size=2MiB, type=uefi\nstart=4MiB, size=8MiB, type=linux";
 const ARGUMENTS: &str = "root=LABEL=system ro console=tty0 console=ttyS0,115200n8";
 
 /// A folder with the tree of the root (`root`), of the ESP (`esp`), and the disk made of them.
@@ -120,20 +123,26 @@ impl Machine {
         self.run("rm -f e && truncate -s 2M e && mkfs.vfat -n ESP e >/dev/null && mcopy -s -i e esp/* ::");
     }
 
-    /// GPT: BIOS boot partition, ESP, root, each where it should be.
+    /// BIOS boot partition, ESP, root, each where it should be.
     fn disk(&self) -> Vec<u8> {
+        static TABLE: OnceLock<Vec<u8>> = OnceLock::new();
         self.ext4("");
         self.fat();
-        self.with_table(
-            "-n 1:2048:4095 -t 1:ef02 -n 2:4096:8191 -t 2:ef00 -n 3:8192:24575 -c 3:top",
-            &[(2, "e"), (4, "r")],
-        )
+        let bios = "21686148-6449-6E6F-744E-656564454649";
+        let table = || self.table(&format!("start=1MiB, size=1MiB, type={bios}\n{ESP_AND_ROOT}, name=top\n"));
+        self.filled(TABLE.get_or_init(table), &[(2, "e"), (4, "r")])
     }
 
-    /// A disk with this GPT, boot code, and files at so many MiB.
-    fn with_table(&self, table: &str, places: &[(usize, &str)]) -> Vec<u8> {
-        self.run(&format!("rm -f d && truncate -s 13M d && sgdisk {table} d"));
-        let mut disk = fs::read(self.0.join("d")).unwrap();
+    /// A disk with this GPT.
+    fn table(&self, layout: &str) -> Vec<u8> {
+        fs::write(self.0.join("layout"), format!("label: gpt\n{layout}")).unwrap();
+        self.run("rm -f d && truncate -s 13M d && sfdisk -q d <layout");
+        fs::read(self.0.join("d")).unwrap()
+    }
+
+    /// The disk with boot code, and files at so many MiB.
+    fn filled(&self, table: &[u8], places: &[(usize, &str)]) -> Vec<u8> {
+        let mut disk = table.to_vec();
         disk[..5].copy_from_slice(b"\xeb\x63\x90GR");
         for (at, name) in places {
             let bytes = fs::read(self.0.join(name)).unwrap();
@@ -331,29 +340,27 @@ fn what_is_wrong_with_the_disk_is_one_complaint() {
     disk[..5].fill(0);
     only(&disk, Cloud::Gcp, Doubt, "firmware", "there is no boot code");
 
-    let other_order = "-n 1:2048:18431 -n 2:18432:22527 -t 2:ef00";
-    let disk = machine.with_table(other_order, &[(1, "r"), (9, "e")]);
+    let table = machine.table("start=1MiB, size=8MiB, type=linux\nstart=9MiB, size=2MiB, type=uefi\n");
+    let disk = machine.filled(&table, &[(1, "r"), (9, "e")]);
     only(&disk, Cloud::Aws, Doubt, "root", "partition 2 lies behind partition 1");
-    let disk = machine.with_table("-a 8 -n 1:2048:6143 -t 1:ef00 -n 2:6152:22535", &[(1, "e")]);
-    let mut shifted = disk.clone();
+    let table = machine.table("start=1MiB, size=2MiB, type=uefi\nstart=6152, size=8MiB, type=linux\n");
+    let mut disk = machine.filled(&table, &[(1, "e")]);
     let root = fs::read(machine.0.join("r")).unwrap();
-    shifted[6152 * 512..][..root.len()].copy_from_slice(&root);
-    only(&shifted, Cloud::Aws, Doubt, "root", "does not begin at a multiple of 1 MiB");
+    disk[6152 * 512..][..root.len()].copy_from_slice(&root);
+    only(&disk, Cloud::Aws, Doubt, "root", "does not begin at a multiple of 1 MiB");
 
     machine.run("truncate -s 1M s && mkswap s >/dev/null 2>&1");
-    let table = "-n 1:2048:4095 -n 2:4096:8191 -t 2:ef00 -n 3:8192:24575";
-    let disk = machine.with_table(table, &[(1, "s"), (2, "e"), (4, "r")]);
+    let table = machine.table(&format!("start=1MiB, size=1MiB, type=swap\n{ESP_AND_ROOT}\n"));
+    let disk = machine.filled(&table, &[(1, "s"), (2, "e"), (4, "r")]);
     only(&disk, Cloud::Azure, Fault, "state", "partition 1 is swap");
     assert_eq!(complaints(&disk, Cloud::Aws), []);
 
-    machine.ext4("-b 1024");
-    let disk = machine.with_table(table, &[(2, "e"), (4, "r")]);
-    only(&disk, Cloud::Aws, Doubt, "root", "its blocks have 1024 bytes");
-    let twice = "-n 1:2048:6143 -t 1:ef00 -n 2:6144:8191 -n 3:8192:24575";
-    machine.run("truncate -s 1M r1 && mkfs.ext4 -q -F -L system r1");
-    machine.ext4("");
-    let disk = machine.with_table(twice, &[(1, "e"), (3, "r1"), (4, "r")]);
+    machine.run("truncate -s 1M other && mkfs.ext4 -q -F -L system other");
+    let disk = machine.filled(&table, &[(1, "other"), (2, "e"), (4, "r")]);
     only(&disk, Cloud::Aws, Fault, "arguments", "several filesystems are called so");
+    machine.ext4("-b 1024");
+    let disk = machine.filled(&table, &[(2, "e"), (4, "r")]);
+    only(&disk, Cloud::Aws, Doubt, "root", "its blocks have 1024 bytes");
     assert!(check::run(&&disk[..4096], ByteCount(4096), Cloud::Aws).is_err(), "no disk is so small");
 }
 
@@ -417,10 +424,10 @@ fn other_boot_loaders_and_layouts_are_understood() {
 
     // A root that is not read.
     machine.run("rm -f r && truncate -s 512M big && mkfs.xfs -q -L system big && head -c 8M big >r && rm big");
-    let disk = machine.with_table("-n 2:4096:8191 -t 2:ef00 -n 3:8192:24575", &[(2, "e"), (4, "r")]);
+    let disk = machine.filled(&machine.table(ESP_AND_ROOT), &[(2, "e"), (4, "r")]);
     let found = complaints(&disk, Cloud::Aws);
     assert_eq!(found[0].1, "root");
-    assert!(found[0].2.starts_with("what is on partition 3, xfs, is not read: mount it"), "{found:#?}");
+    assert!(found[0].2.starts_with("what is on partition 2, xfs, is not read: mount it"), "{found:#?}");
     assert!(found.iter().all(|(_, what, _)| matches!(*what, "root" | "arguments")), "{found:#?}");
 }
 
