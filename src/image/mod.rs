@@ -15,8 +15,14 @@
 pub mod check;
 #[cfg(feature = "full")]
 mod cloud;
+mod fingerprint;
+mod hand;
+pub mod layout;
+mod partner;
+mod pump;
 mod source;
 pub mod target;
+mod task;
 pub mod write;
 
 #[cfg(feature = "full")]

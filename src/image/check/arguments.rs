@@ -51,13 +51,13 @@ fn judge_root(file: &str, line: &Cmdline, disk: &Disk<'_>, cloud: Cloud, finding
         Name::Label(label) => superblock(part, |found| found.label.clone()).as_ref() == Some(label),
         Name::PartUuid(uuid, _) => part.uuid.eq_ignore_ascii_case(uuid),
         Name::PartLabel(label) => part.label.as_ref() == Some(label),
-        Name::Path(_) | Name::Number(..) => false,
+        Name::Path(_) | Name::Number(..) | Name::Serial(_) | Name::Wwn(_) => false,
     };
     let is_volume = root.starts_with("/dev/mapper/") || root.starts_with("/dev/dm-");
     let named: Vec<&Part<'_>> = disk.parts.iter().filter(|part| is_named(part)).collect();
     match (&name, named.as_slice()) {
         (Name::Path(_), _) if is_volume => findings.good("arguments", format!("{file} has root={root}")),
-        (Name::Path(_) | Name::Number(..), _) => {
+        (Name::Path(_) | Name::Number(..) | Name::Serial(_) | Name::Wwn(_), _) => {
             let text = format!(
                 "{file} has root={root}, a name that differs from machine to machine: say it by LABEL=, UUID= or PARTUUID="
             );
