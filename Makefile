@@ -14,7 +14,7 @@ CROSS   := $(filter-out $(HOST),$(ARCH))
 OUT     := build$(if $(CROSS),/$(ARCH))
 
 # Bytes each program may have. The initramfs one is read by firmware or boot loader at every boot, often slowly.
-BUDGET_WISP           := 1441792
+BUDGET_WISP           := 1572864
 BUDGET_WISP_INITRAMFS := 409600
 
 PREFIX     ?= /usr/local
@@ -116,15 +116,20 @@ build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/serve
 	@mkdir -p $(@D)
 	CARGO_MANIFEST_DIR=$(CURDIR) $(COMPILER) --edition 2024 -O -o $@ $<
 
-qemu: build build/metadata-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
+build/image-server: tests/image-server/server.rs
+	@mkdir -p $(@D)
+	$(COMPILER) --edition 2024 -O -o $@ $<
+
+qemu: build build/metadata-server build/image-server ## boot every scenario of qemu/scenarios, or SCENARIO=name
 	@qemu/run $(SCENARIO)
 
-bench: build build/metadata-server ## wisp against sfdisk and its kin, other initramfs, curl, the tool of each compression format, cloud-init
+bench: build build/metadata-server build/image-server ## wisp against sfdisk and its kin, other initramfs, curl, the tool of each compression format, cloud-init, qemu-img
 	@qemu/bench
 	@qemu/start
 	@benches/crawl
 	@benches/decode
 	@benches/bootstrap
+	@benches/image
 	@qemu/login
 
 size: build ## bytes against the budget, and the ten largest symbols of each program

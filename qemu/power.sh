@@ -1,5 +1,5 @@
-# Cutting the power at random moments, while the root grows or the system starts for the first time, and asking what the
-# next boot makes of it.
+# Cutting the power at random moments, while the root grows, the system starts for the first time or an image is written, and
+# asking what the next boot makes of it.
 
 # cut_while_growing IMAGE NUMBER CUTS [DRIVE-OPTION...]: IMAGE's partition NUMBER is the root. A first boot shows how long
 # there is something to cut: from the word that the root was found to the hand-over. Each cut gets a copy of IMAGE and
@@ -69,6 +69,46 @@ cut_first_boot() {
     done
     stop_service
 }
+
+# cut_while_writing FILE IMAGE OLD CUTS: the same while FILE, which holds IMAGE, is written over a disk like OLD; the disk
+# takes so little at a time that this lasts. What a cut left is what the next boot finds, which begins again; after every
+# fifth one is let finish. The server never goes down.
+cut_while_writing() {
+    local file=$1 image=$2 old=$3 cuts=$4 cut window delay
+    RANDOM=${SEED:=$RANDOM}
+    note "$cuts cuts, seed $SEED"
+    attach disk.img virtio throttling.bps-write=20000000
+    serve_images "$file"
+    cp --sparse=always "$old" disk.img
+    write_image "$file"
+    holds_image disk.img "$image" || fail 'what was written without any cut is not the image'
+    window=$(($(moment 'image-write ok') - $(moment 'is overwritten')))
+
+    for ((cut = 0; cut < cuts; cut++)); do
+        [ $((cut % 5)) != 0 ] || cp --sparse=always "$old" disk.img
+        # Each stretch of the time has its cut, but not in order, so that every disk sees early and late ones.
+        delay=$(((cut * 7 % cuts * 1000 + RANDOM % 1000) * window / cuts / 1000))
+        while :; do
+            on 'is overwritten' cut_after_delay
+            # shellcheck disable=SC2046 # a list of words
+            run_machine $(words_for "$file")
+            grep -aq 'image-write ok' "$CONSOLE" || break
+            delay=$((delay * 3 / 4)) # this boot was faster than the first one
+            cp --sparse=always "$old" disk.img
+        done
+        [ ! -e timed-out ] || fail "boot $BOOT: the moment to cut the power never came; its console is in $CONSOLE"
+        looks_unbootable disk.img || holds_image disk.img "$image" || cmp -s disk.img "$old" ||
+            fail "boot $BOOT: the cut left a disk that is neither the old one nor the image and does not begin with zeros"
+        if [ $((cut % 5)) = 4 ]; then
+            write_image "$file"
+            holds_image disk.img "$image" || fail "boot $BOOT: what was written after the cuts is not the image"
+        fi
+    done
+    stop_images
+}
+
+# looks_unbootable DISK: its first MiB is zeros: no boot code, no table, nothing that firmware would start.
+looks_unbootable() { cmp -s -n 1048576 "$1" /dev/zero; }
 
 first_boot_of() {
     detach_all

@@ -5,7 +5,7 @@ QEMU_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 BUILD=$(dirname "$QEMU_DIR")/build
 export LC_ALL=C PATH=$PATH:/usr/sbin:/sbin # the tools for disks live in sbin, which an ordinary user may not have
 
-for library in guest disk initramfs mkinitfs machine expect power metadata system; do
+for library in guest disk initramfs mkinitfs machine expect power metadata image system; do
     # shellcheck source=/dev/null
     . "$QEMU_DIR/$library.sh"
 done

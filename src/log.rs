@@ -106,6 +106,16 @@ impl Log {
         }
     }
 
+    /// How something ended that programs outside of the machine wait for: on every console even with `quiet`, and without
+    /// wisp's own mark in front.
+    pub fn verdict(&self, text: &str) {
+        let text = text.replace(char::is_control, "?");
+        match &self.target {
+            Target::Kernel(kernel) => kernel.write(format!("<{}>WISP: {text}", Level::Error as u8).as_bytes()),
+            _ => stdio::write_all(stdio::error(), format!("WISP: {text}\n").as_bytes()),
+        }
+    }
+
     /// What was done.
     pub fn info(&self, text: &str) {
         self.line(Level::Info, text);

@@ -73,9 +73,11 @@ fn with_systemd_units_call_it() {
     root.judge("cp", &["-an", "/lib/systemd/system/.", root.join("image/usr/lib/systemd/system").to_str().unwrap()]);
     let files = [
         "etc/systemd/system/initrd-root-fs.target.wants/wisp-grow.service",
+        "etc/systemd/system/initrd.target.wants/wisp-image.service",
         "etc/systemd/system/initrd.target.wants/wisp-restore.timer",
         "usr/bin/wisp",
         "usr/lib/systemd/system/wisp-grow.service",
+        "usr/lib/systemd/system/wisp-image.service",
         "usr/lib/systemd/system/wisp-restore.service",
         "usr/lib/systemd/system/wisp-restore.timer",
     ];
@@ -98,14 +100,18 @@ fn with_systemd_units_call_it() {
 #[test]
 fn without_systemd_hooks_call_it_and_the_boot_goes_on() {
     let root = Root::installed("hooks");
-    let hooks = ["hooks/initqueue/settled/50-wisp-restore.sh", "hooks/pre-pivot/05-wisp-grow.sh"];
-    assert_eq!(root.image("base rootfs-block"), [hooks[0], hooks[1], "usr/bin/wisp"]);
+    let hooks = [
+        ("hooks/initqueue/settled/50-wisp-restore.sh", "grow-root /sysroot"),
+        ("hooks/pre-mount/05-wisp-image.sh", "write-root"),
+        ("hooks/pre-pivot/05-wisp-grow.sh", "grow-root /sysroot"),
+    ];
+    assert_eq!(root.image("base rootfs-block"), [hooks[0].0, hooks[1].0, hooks[2].0, "usr/bin/wisp"]);
 
     root.write("image/usr/bin/wisp", "#!/bin/sh\necho \"$*\"\nexit 1\n");
-    for hook in hooks {
+    for (hook, call) in hooks {
         // dracut sources hooks.
         let words =
             format!("NEWROOT=/sysroot PATH={0}/usr/bin:$PATH; . {0}/{hook}; echo on", root.join("image").display());
-        assert_eq!(root.judge("sh", &["-c", &words]), "grow-root /sysroot\non\n");
+        assert_eq!(root.judge("sh", &["-c", &words]), format!("{call}\non\n"));
     }
 }

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Command, Options, Piece, unknown};
 use crate::codec::Format;
 use crate::error::{Error, Result};
-use crate::initramfs::build::drivers::{FILESYSTEMS, MACHINES};
+use crate::initramfs::build::drivers::{FILESYSTEMS, MACHINES, NETWORKS};
 use crate::initramfs::build::{Recipe, build};
 use crate::sys::{file, kernel, node};
 
@@ -25,6 +25,7 @@ struct Arguments<'a> {
     modules_dir: Option<&'a str>,
     machines: Option<&'a str>,
     filesystems: Option<&'a str>,
+    networks: Option<&'a str>,
     modules: Vec<&'a str>,
     compress: Option<&'a str>,
     init: Option<&'a str>,
@@ -42,6 +43,8 @@ pub(super) const COMMAND: Command = Command {
            --for LIST          which disks: virtio, virtio-blk, virtio-scsi, nvme, xen,\n\
            \x20                   hyperv, vmware, sata, ide, mmc; all (the default), none\n\
            --filesystem LIST   which roots: ext4, xfs, btrfs; all (the default), none\n\
+           --network LIST      which NICs, for wisp.image=URL: virtio, ena, gve, hyperv, xen,\n\
+           \x20                   vmware, intel; all, none (the default)\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
            --init FILE         the program for /init (wisp-initramfs, else this program)\n",
@@ -65,6 +68,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let mut recipe = Recipe { kernel, modules_dir, drivers: Vec::new(), modules, compression, program };
     recipe.choose(MACHINES, arguments.machines.unwrap_or("all"))?;
     recipe.choose(FILESYSTEMS, arguments.filesystems.unwrap_or("all"))?;
+    recipe.choose(NETWORKS, arguments.networks.unwrap_or("none"))?;
     let bytes = build(&recipe)?;
     // Nothing in it is secret, and QEMU may run as anybody.
     file::write_atomically(output, &bytes, 0o644).map(|()| 0)
@@ -85,6 +89,7 @@ impl<'a> Arguments<'a> {
                 "--modules-dir" => parsed.modules_dir = Some(options.value(name, attached)?),
                 "--for" => parsed.machines = Some(options.value(name, attached)?),
                 "--filesystem" => parsed.filesystems = Some(options.value(name, attached)?),
+                "--network" => parsed.networks = Some(options.value(name, attached)?),
                 "--module" => parsed.modules.push(options.value(name, attached)?),
                 "--compress" => parsed.compress = Some(options.value(name, attached)?),
                 "--init" => parsed.init = Some(options.value(name, attached)?),
@@ -135,14 +140,15 @@ mod tests {
             modules_dir: Some("dir"),
             machines: Some("nvme"),
             filesystems: Some("xfs,ext4"),
+            networks: Some("ena"),
             modules: vec!["a", "b"],
             compress: Some("xz"),
             init: Some("prog"),
         };
-        let apart = "-o out --kernel 6.1 --modules-dir dir --for nvme --filesystem xfs,ext4 --module a --module b \
-                     --compress xz --init prog";
-        let joined = "--output=out --kernel=6.1 --modules-dir=dir --for=nvme --filesystem=xfs,ext4 --module=a --module=b \
-                      --compress=xz --init=prog";
+        let apart = "-o out --kernel 6.1 --modules-dir dir --for nvme --filesystem xfs,ext4 --network ena --module a \
+                     --module b --compress xz --init prog";
+        let joined = "--output=out --kernel=6.1 --modules-dir=dir --for=nvme --filesystem=xfs,ext4 --network=ena --module=a \
+                      --module=b --compress=xz --init=prog";
         for line in [apart, joined] {
             let arguments: Vec<&str> = line.split(' ').collect();
             assert_eq!(Arguments::parse(&arguments).as_ref(), Ok(&expected));
@@ -160,6 +166,7 @@ mod tests {
             ("-o x --kernel 6.1 --for virtio,tape", "tape"),
             ("-o x --kernel 6.1 --filesystem=ext4,", ""),
             ("-o x --kernel 6.1 --filesystem zfs", "zfs"),
+            ("-o x --kernel 6.1 --network tokenring", "tokenring"),
             ("--kernel 6.1", ""),
             ("-o x --modules-dir /opt/modules/", "/opt/modules"),
             ("-o x --modules-dir ..", ".."),
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_choice() {
-        for choice in MACHINES.iter().chain(FILESYSTEMS) {
+        for choice in MACHINES.iter().chain(FILESYSTEMS).chain(NETWORKS) {
             assert!(COMMAND.help.contains(&format!(" {}", choice.name)), "{}", choice.name);
         }
     }

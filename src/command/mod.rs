@@ -31,6 +31,7 @@ mod phase;
 mod status;
 #[cfg(feature = "full")]
 mod tiny_cloud;
+mod write_root;
 
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -76,6 +77,7 @@ const COMMANDS: &[Command] = &[
     decode::COMMAND,
     grow::COMMAND,
     grow_root::COMMAND,
+    write_root::COMMAND,
     init::COMMAND,
     #[cfg(feature = "full")]
     initramfs::COMMAND,
@@ -255,7 +257,6 @@ impl<'a> Options<'a> {
     }
 
     /// The value of the option `name`: what stood behind its `=`, else the next word.
-    #[cfg(feature = "full")]
     fn value(&mut self, name: &str, attached: Option<&'a str>) -> Result<&'a str> {
         let value = attached.or_else(|| {
             let (&next, rest) = self.rest.split_first()?;

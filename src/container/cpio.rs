@@ -1,5 +1,5 @@
 //! The `newc` cpio archive that the Linux kernel unpacks as an initramfs
-//! (Documentation/driver-api/early-userspace/buffer-format.rst). Written only: the kernel is the reader.
+//! (Documentation/driver-api/early-userspace/buffer-format.rst). Written here, for the kernel to read.
 //!
 //! The same entries give the same bytes, in whatever order they were added: sorted by path, numbered anew, owned by
 //! root, with time 0. The kernel creates no missing parent, so every entry brings the directories above it.

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "full")]
 pub mod cpio;
+#[cfg(feature = "full")]
+mod cpio_reader;
 mod disk;
 mod format;
 mod map;
@@ -24,6 +26,8 @@ mod vhd;
 mod vhd_writer;
 mod vmdk;
 
+#[cfg(feature = "full")]
+pub use cpio_reader::names as initramfs_names;
 pub use disk::Disk;
 pub use format::{Format, START, sector_size};
 pub use map::{Map, Packed, Place, Run};

@@ -2,12 +2,17 @@
 //!
 //! A [`Session`] is one token and one connection for everything that is asked of one service. It tells absence from
 //! failure: what the service does not have is `None`, and what it could not say is an error, after as many tries as the
-//! [`Policy`] has time for. It must never follow a redirect, use a proxy, keep a cookie or look up a name (only [`Web`] does, whose
-//! URLs name servers), and what it
-//! says to the operator holds neither a query string nor a header nor a body.
+//! [`Policy`] has time for. A [`Download`] is one large thing, taken as it comes and gone on with where it broke off, and a
+//! [`Remote`] the same at any offset. None of them uses a proxy or keeps a cookie; only a download follows a redirect, only
+//! it and [`Web`] look up names, since their URLs name servers; and what is said to the operator holds neither a query
+//! string nor a header nor a body.
 #![forbid(unsafe_code)]
 
 mod dial;
+mod download;
+mod flow;
+mod identity;
+mod remote;
 pub mod resolve;
 mod session;
 #[cfg(feature = "full")]
@@ -20,6 +25,8 @@ mod web;
 mod wire;
 
 pub use dial::{Dial, Endpoint, SYSTEMD_IMDS_MARK};
+pub use download::Download;
+pub use remote::Remote;
 pub use session::{Counts, Session};
 pub use url::Url;
 pub use web::Web;
@@ -76,6 +83,21 @@ impl Policy {
         reply: Duration::from_secs(20),
         later: Duration::from_secs(60),
         ..Self::METADATA
+    };
+
+    /// What fits downloads that take minutes or hours, from anywhere. `total` is how long no byte may come: it begins
+    /// anew with each one.
+    pub const IMAGE: Self = Self {
+        // Four SYNs of the kernel: nobody is waiting at a prompt.
+        connect: Duration::from_secs(10),
+        // Stores that bring a file back from slow disks, and switches that learn a new way.
+        reply: Duration::from_secs(30),
+        // A server or router that is started anew.
+        total: Duration::from_secs(300),
+        later: Duration::from_secs(300),
+        first_pause: Duration::from_millis(200),
+        longest_pause: Duration::from_secs(10),
+        again: &[],
     };
 }
 

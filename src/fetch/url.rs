@@ -68,6 +68,27 @@ impl Url {
         Ok(Self { is_secure, host: String::from(host), port, target: format!("{slash}{path}") })
     }
 
+    /// Where `reference`, which may be relative, leads from here (RFC 3986, 5.2; what `.` and `..` mean is left to the
+    /// server, which asked for them).
+    ///
+    /// # Errors
+    /// As [`Url::parse`].
+    pub(super) fn join(&self, reference: &str) -> Result<Self> {
+        let scheme = if self.is_secure { "https" } else { "http" };
+        let path = self.target.split('?').next().unwrap_or_default();
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let here = format!("{scheme}://{}", self.authority());
+        let has_scheme = reference.split(['/', '?', '#']).next().is_some_and(|start| start.contains(':'));
+        match reference.as_bytes().first() {
+            _ if has_scheme => Self::parse(reference),
+            Some(b'/') if reference.starts_with("//") => Self::parse(&format!("{scheme}:{reference}")),
+            Some(b'/') => Self::parse(&format!("{here}{reference}")),
+            Some(b'?') => Self::parse(&format!("{here}{path}{reference}")),
+            Some(b'#') | None => Ok(self.clone()),
+            Some(_) => Self::parse(&format!("{here}{folder}/{reference}")),
+        }
+    }
+
     /// Host and port as they stand in a `Host` header.
     pub(super) fn authority(&self) -> String {
         let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };

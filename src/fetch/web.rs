@@ -52,28 +52,31 @@ impl<'a> Web<'a> {
         let kept = self.open.take().filter(|(other, _)| place(other) == place(&url)).map(|(_, session)| session);
         let mut session = match kept {
             Some(session) => session,
-            None => Session::new(self.dial(&url)?, self.policy, &[], None).telling(self.tell),
+            None => {
+                let dial = dial(&url, self.servers, Deadline::after(clock::now(), self.policy.total))?;
+                Session::new(dial, self.policy, &[], None).telling(self.tell)
+            }
         };
         let outcome = session.get_within(&url.target, limit);
         self.open = Some((url, session));
         outcome
     }
+}
 
-    /// The way to the server of `url`.
-    fn dial(&self, url: &Url) -> Result<Dial> {
-        let mut resolver = Resolver::read("");
-        if !self.servers.is_empty() {
-            resolver.servers = self.servers.iter().map(|server| SocketAddr::new(*server, DNS_PORT)).collect();
-        }
-        let addresses = resolver.lookup(&url.host, Deadline::after(clock::now(), self.policy.total))?;
-        let endpoint = |address| Endpoint::Tcp(SocketAddr::new(address, url.port));
-        Ok(Dial {
-            endpoints: addresses.into_iter().take(ADDRESSES_LIMIT).map(endpoint).collect::<Vec<_>>(),
-            interface: None,
-            low_port: false,
-            host: url.authority(),
-            // In a certificate no name ends with the dot that says it is whole.
-            tls: url.is_secure.then(|| String::from(url.host.trim_end_matches('.'))),
-        })
+/// The way to the server of `url`, its name looked up at `servers`, or at those of `/etc/resolv.conf` if there are none.
+pub(super) fn dial(url: &Url, servers: &[IpAddr], end: Deadline) -> Result<Dial> {
+    let mut resolver = Resolver::read("");
+    if !servers.is_empty() {
+        resolver.servers = servers.iter().map(|server| SocketAddr::new(*server, DNS_PORT)).collect();
     }
+    let addresses = resolver.lookup(&url.host, end)?;
+    let endpoint = |address| Endpoint::Tcp(SocketAddr::new(address, url.port));
+    Ok(Dial {
+        endpoints: addresses.into_iter().take(ADDRESSES_LIMIT).map(endpoint).collect::<Vec<_>>(),
+        interface: None,
+        low_port: false,
+        host: url.authority(),
+        // In a certificate no name ends with the dot that says it is whole.
+        tls: url.is_secure.then(|| String::from(url.host.trim_end_matches('.'))),
+    })
 }

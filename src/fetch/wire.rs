@@ -16,7 +16,7 @@ use crate::sys::socket::Stream;
 use crate::units::Deadline;
 
 /// What is read from a connection at once: as much as a TLS record holds.
-const PIECE: usize = 16 << 10;
+pub(super) const PIECE: usize = 16 << 10;
 
 /// An open connection.
 pub(super) enum Wire {
@@ -60,7 +60,8 @@ impl Wire {
         }
     }
 
-    fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+    /// Sends all of `bytes`.
+    pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         match self {
             Self::Plain(stream) => stream.write_all(bytes, deadline),
             #[cfg(feature = "full")]
@@ -68,7 +69,8 @@ impl Wire {
         }
     }
 
-    fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+    /// Reads what is there, waiting for the first of it; 0 at the end.
+    pub(super) fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer, deadline),
             #[cfg(feature = "full")]
@@ -134,7 +136,7 @@ impl Wire {
 }
 
 /// Says what was waited for.
-fn silence(error: Error, parser: &Parser) -> Error {
+pub(super) fn silence(error: Error, parser: &Parser) -> Error {
     match (error.kind, parser.status()) {
         (Kind::TimedOut, None) => Error::new(Kind::TimedOut, error.doing, "no reply comes"),
         (Kind::TimedOut, Some(_)) => Error::new(Kind::TimedOut, error.doing, "the reply does not go on"),

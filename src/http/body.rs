@@ -86,46 +86,57 @@ impl Body {
         self.state == State::Open
     }
 
+    /// How many bytes it will have, while none of them has come, if that was said.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self.state {
+            State::Sized(left) => Some(left),
+            State::Done => Some(0),
+            _ => None,
+        }
+    }
+
+    /// How many of the next bytes are the body's own, whatever they are.
+    pub(super) fn run(&self) -> u64 {
+        match self.state {
+            State::Sized(left) | State::ChunkData(left) => left,
+            State::Open => self.room,
+            _ => 0,
+        }
+    }
+
+    /// So many bytes of the run have come.
+    pub(super) fn pass(&mut self, count: u64) {
+        self.room = self.room.saturating_sub(count);
+        self.state = match self.state {
+            State::Sized(left) if left <= count => State::Done,
+            State::Sized(left) => State::Sized(left.saturating_sub(count)),
+            State::ChunkData(left) if left <= count => State::ChunkReturn,
+            State::ChunkData(left) => State::ChunkData(left.saturating_sub(count)),
+            other => other,
+        };
+    }
+
     /// Takes what belongs to the body from the front of `bytes`, which are not empty: at least one byte unless it is
     /// done. Returns how many.
     pub(super) fn feed(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> Result<usize> {
         let mut rest = bytes;
         while let (Some((&byte, after)), false) = (rest.split_first(), self.is_done()) {
-            rest = match self.state {
-                State::Sized(left) => {
-                    let (rest, left) = self.deliver(rest, left, sink)?;
-                    self.state = if left == 0 { State::Done } else { State::Sized(left) };
-                    rest
-                }
-                State::ChunkData(left) => {
-                    let (rest, left) = self.deliver(rest, left, sink)?;
-                    self.state = if left == 0 { State::ChunkReturn } else { State::ChunkData(left) };
-                    rest
-                }
-                State::Open => {
-                    let have = u64::try_from(rest.len()).unwrap_or(u64::MAX);
-                    if have > self.room {
-                        return Err(self.too_large());
-                    }
-                    self.deliver(rest, have, sink)?.0
-                }
-                _ => {
+            rest = match (self.state, self.run()) {
+                (State::Open, 0) => return Err(self.too_large()),
+                (_, 0) => {
                     self.state = self.after(byte)?;
                     after
+                }
+                (_, run) => {
+                    let length = usize::try_from(run).unwrap_or(usize::MAX).min(rest.len());
+                    let (piece, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                    sink(piece)?;
+                    self.pass(u64::try_from(length).unwrap_or(u64::MAX));
+                    rest
                 }
             };
         }
         Ok(bytes.len().saturating_sub(rest.len()))
-    }
-
-    /// Hands out the next of `left` bytes; returns what is behind them, and how many are left.
-    fn deliver<'b>(&mut self, bytes: &'b [u8], left: u64, sink: &mut Sink<'_>) -> Result<(&'b [u8], u64)> {
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        let (piece, rest) = bytes.split_at_checked(length).unwrap_or((bytes, &[]));
-        sink(piece)?;
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        self.room = self.room.saturating_sub(length);
-        Ok((rest, left.saturating_sub(length)))
     }
 
     /// What comes after `byte`, which is none of the body's own.

@@ -58,7 +58,8 @@ impl Headers {
     }
 
     /// Whether a comma-separated field of this name lists `word`, in whatever case.
-    fn lists(&self, name: &str, word: &str) -> bool {
+    #[must_use]
+    pub fn lists(&self, name: &str, word: &str) -> bool {
         self.all(name).flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
     }
 }
@@ -109,6 +110,32 @@ impl Parser {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.body.as_ref().map(|_| self.status)
+    }
+
+    /// Its header, once the head is complete.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// How many bytes the body will have, as long as none has come, if the head says so.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.body.as_ref().and_then(Body::size)
+    }
+
+    /// How many of the next bytes are the body's own, whatever they are. Who puts them where they are wanted need not
+    /// feed them, and tells [`Parser::pass`].
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        self.body.as_ref().map_or(0, Body::run)
+    }
+
+    /// So many bytes of the run have come.
+    pub fn pass(&mut self, count: u64) {
+        if let Some(body) = &mut self.body {
+            body.pass(count);
+        }
     }
 
     /// Whether the reply is complete.

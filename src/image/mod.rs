@@ -11,10 +11,22 @@
 //! that may not look like a disk that boots, so [`write`](mod@write) holds its first MiB back.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+pub mod check;
+#[cfg(feature = "full")]
+mod cloud;
+mod fingerprint;
+mod hand;
+pub mod layout;
+mod partner;
+mod pump;
 mod source;
 pub mod target;
+mod task;
 pub mod write;
 
+#[cfg(feature = "full")]
+pub use cloud::Cloud;
 pub use source::{Image, Source};
 
 use crate::error::Result;

@@ -1,8 +1,27 @@
-//! The disk that is written to: whether it may be, what is on it, and how it is written.
+//! The disk that is written to: whether it may be, what is on it, and who else has it.
+#![forbid(unsafe_code)]
 
-use crate::error::{Error, Result};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::error::{Error, Kind, Result};
+use crate::filesystem;
+use crate::probe::block::{Block, Sysfs};
+use crate::sys::block::{Access, Device};
+use crate::sys::{file, node};
+use crate::table::{self, Geometry, Table};
+use crate::text::mountinfo;
 use crate::units::{ByteCount, SectorSize};
-use alloc::string::String;
+
+const DOING: &str = "write to";
+const EBUSY: i32 = 16;
+const ENOENT: i32 = 2;
+
+/// A machine with thousands of containers lists some MiB of mounts.
+const MOUNTINFO_LIMIT: usize = 16 << 20;
+/// A line for each swap, of which there are a few.
+const SWAPS_LIMIT: usize = 1 << 16;
 
 /// A whole disk or a partition that nobody else uses, for as long as this lasts.
 pub struct Target {
@@ -14,14 +33,112 @@ pub struct Target {
     pub sector: SectorSize,
     /// What is on it, in words: what would be overwritten.
     pub holds: String,
+    /// What sysfs says of it.
+    pub(super) block: Block,
+    /// It, for nobody else.
+    pub(super) device: Device,
 }
 
 impl Target {
     /// Opens `path` so that nobody can mount it meanwhile.
     ///
     /// # Errors
-    /// `Refused` when it is no block device, mounted, held by another device, or read-only; `Absent`; `Os`.
-    pub fn open(path: &str) -> Result<Self> {
-        Err(Error::unsupported("open the target", "targets are not built yet").to(path))
+    /// `Refused` when it is no block device, mounted, held by another device, read-only, or empty; `Absent`; `Os`.
+    pub fn open(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
+        let number = node::block_number(path).map_err(|error| match error.kind {
+            Kind::Os(ENOENT) => Error::absent(DOING, "there is nothing of that name").to(path),
+            _ => error,
+        })?;
+        let block = sysfs.block(number)?;
+        let refused = |why: String| Error::refused(DOING, why).to(path);
+        let look = Device::open(path, Access::Read)?;
+        let (size, sector) = (look.size()?, look.sector_size()?);
+        if size == ByteCount(0) {
+            return Err(refused("it has no size: no medium is in it".into()));
+        }
+        if look.is_read_only()? {
+            return Err(refused("it is read-only".into()));
+        }
+        let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
+            Kind::Os(EBUSY) => refused(user_of(sysfs, &block)),
+            _ => error,
+        })?;
+        let holds = contents(&look, size, sector);
+        Ok(Self { node: path.into(), size, sector, holds, block, device })
     }
+
+    /// Refuses a source that lies on this target. What lies in a file system on it needs no look: while that is mounted,
+    /// the target cannot be had.
+    ///
+    /// # Errors
+    /// `Refused`.
+    pub fn refuse_source(&self, sysfs: Sysfs<'_>, path: &str) -> Result<()> {
+        let disk_of = |block: &Block| block.slice.as_ref().map(|slice| slice.disk.clone());
+        let is_within = match node::block_number(path).and_then(|number| sysfs.block(number)) {
+            Ok(source) => {
+                let same = source.number == self.block.number;
+                let part = disk_of(&source).as_ref() == Some(&self.block.name);
+                same || part || disk_of(&self.block).as_ref() == Some(&source.name)
+            }
+            // A loop device over the very file.
+            Err(_) => node::attribute(&sysfs.path(&self.block.name, "loop/backing_file"))
+                .is_ok_and(|backing| node::is_same_file(&backing, path)),
+        };
+        if is_within {
+            return Err(Error::refused(DOING, format!("the source, {path}, lies on it")).to(&*self.node));
+        }
+        Ok(())
+    }
+
+    /// How its partition table counts.
+    #[must_use]
+    pub const fn geometry(&self) -> Geometry {
+        Geometry { sector: self.sector, sectors: self.sector.sectors_in(self.size) }
+    }
+}
+
+/// What is on a disk, in words.
+fn contents(disk: &Device, size: ByteCount, sector: SectorSize) -> String {
+    let geometry = Geometry { sector, sectors: sector.sectors_in(size) };
+    let found = filesystem::recognise(disk, size);
+    if let Ok(Some(found)) = found {
+        let label = found.label.filter(|label| !label.is_empty());
+        let label = label.map_or_else(String::new, |label| format!(" labelled {label}"));
+        return format!("{}{label}", found.kind.name());
+    }
+    match table::read(disk, geometry) {
+        Ok(Some(table)) => {
+            let kind = if matches!(table, Table::Gpt(_)) { "GPT" } else { "MBR" };
+            let count = table.partitions().len();
+            format!("a partition table ({kind}) with {count} partition{}", if count == 1 { "" } else { "s" })
+        }
+        Ok(None) if found.is_ok() => "nothing that wisp knows".into(),
+        _ => "something damaged".into(),
+    }
+}
+
+/// Who has `block` or a partition of it, as far as the kernel tells.
+fn user_of(sysfs: Sysfs<'_>, block: &Block) -> String {
+    let all = sysfs.all();
+    let is_part = |other: &&Block| other.slice.as_ref().is_some_and(|slice| slice.disk == block.name);
+    let parts: Vec<&Block> =
+        all.iter().filter(|other| other.number == block.number).chain(all.iter().filter(is_part)).collect();
+    let text = |path, limit| {
+        file::read(path, limit).map(|text| String::from_utf8_lossy(&text).to_string()).unwrap_or_default()
+    };
+    let mounts = text("/proc/self/mountinfo", MOUNTINFO_LIMIT);
+    let swaps = text("/proc/swaps", SWAPS_LIMIT);
+    for part in parts {
+        let node = part.node();
+        if let Some(mount) = mountinfo::find_device(&mounts, part.number) {
+            return format!("{node} is mounted at {}", mount.point);
+        }
+        if let Some(holder) = file::list(&sysfs.path(&part.name, "holders")).unwrap_or_default().first() {
+            return format!("{node} is part of {holder}");
+        }
+        if swaps.lines().any(|line| line.split_ascii_whitespace().next() == Some(&*node)) {
+            return format!("{node} is used as swap");
+        }
+    }
+    "it is in use: mounted, or held by another program".into()
 }

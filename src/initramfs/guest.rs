@@ -4,20 +4,22 @@
 //! back first, which checks it passed, all that is decided by then. It may also be called while the root is still awaited,
 //! for the one case in which it could never come: power went while wisp wrote the table of its disk.
 //!
+//! Before that it may be called to write an image over the disk it is about to boot from.
+//!
 //! What may crash or hang runs in a child with a deadline, as when wisp is the first process. Whatever comes of it is told
 //! and the boot goes on; nothing here is an error of the caller's.
 
 #![forbid(unsafe_code)]
 
 use super::prepare::{self, SYSFS};
-use super::{GROW_SLACK, bad_end, resume};
+use super::{GROW_SLACK, bad_end, failure, image, resume};
 use crate::error::{Error, Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
 use crate::probe::growth::Subject;
 use crate::probe::search;
-use crate::settings::{Boot, Mode};
+use crate::settings::{Boot, Image, Mode, OnFail};
 use crate::sys::process::{self, News};
 use crate::sys::{clock, file, kmsg};
 use crate::text::cmdline::{self, Cmdline};
@@ -34,6 +36,26 @@ pub fn run(point: &str) {
     let limit = kmsg::Limit::lift();
     let settings = Boot::from_cmdline(&command_line());
     if let Err(error) = attend(point, &settings, &log) {
+        log.error(&format!("{error}; the boot goes on"));
+    }
+    limit.restore();
+}
+
+/// Writes the image that the user names, if he names one. Comes back when the boot is to go on: also where it was not
+/// written, as a system that was not overwritten yet still boots, unless the user wants something else (`wisp.onfail=`).
+pub fn write_root() {
+    let line = command_line();
+    let Some(image) = Image::from_cmdline(&line) else { return };
+    let log = Log::kernel();
+    let limit = kmsg::Limit::lift();
+    let settings = Boot::from_cmdline(&line);
+    let place = image::Place { line: &line, wait: settings.wait, own_root: settings.root.as_ref() };
+    if let Err(error) = image::run(&image, place, &log) {
+        match settings.on_fail {
+            OnFail::Shell => {}
+            _ if !line.has("wisp.onfail") => {}
+            _ => failure::handle(&error, &settings, &log),
+        }
         log.error(&format!("{error}; the boot goes on"));
     }
     limit.restore();

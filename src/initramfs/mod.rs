@@ -17,16 +17,18 @@ pub mod build;
 mod failure;
 pub mod guest;
 mod handover;
+mod image;
 #[cfg(feature = "full")]
 pub mod mkinitfs;
 mod modules;
 mod mounts;
 mod prepare;
 mod resume;
+mod watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
-use crate::settings::{Boot, Wait};
+use crate::settings::{Boot, Image, Wait};
 use crate::sys::process::{self, Child, News};
 use crate::sys::{clock, console, file, kernel, kmsg, mount, node, tree};
 use crate::text::cmdline::{self, Cmdline};
@@ -94,6 +96,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     if stock.is_none() {
         tell_settings(&settings, &log);
     }
+    write_image(&line, &settings, &log);
     loop {
         if let Some(stock) = stock.take() {
             settings.complaints_of_growing().for_each(|complaint| log.warning(complaint));
@@ -124,6 +127,15 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
             Err(error) => error,
         };
         failure::handle(&error, &settings, &log);
+    }
+}
+
+/// Writes the image that the user names, if he names one, before anything looks for a root.
+fn write_image(line: &Cmdline, settings: &Boot, log: &Log) {
+    let Some(image) = Image::from_cmdline(line) else { return };
+    let place = image::Place { line, wait: settings.wait, own_root: None };
+    while let Err(error) = image::run(&image, place, log) {
+        failure::handle(&error, settings, log);
     }
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::modules::{Lists, Loader};
+use super::watch::{LOOK_AGAIN, Watch};
 use super::{Root, resume};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::{Btrfs, Details, Kind, Superblock};
@@ -17,7 +18,6 @@ use crate::probe::growth::{self, Subject};
 use crate::probe::search::{self, Found};
 use crate::settings::{Boot, Mode, ROOT_WAIT, Resume, Wait};
 use crate::sys::process::Teller;
-use crate::sys::uevent::Listener;
 use crate::sys::{clock, file, resize, tree};
 use crate::text::cmdline::Cmdline;
 use crate::text::device::Name;
@@ -32,9 +32,6 @@ pub const REPORT: &str = "/run/wisp/grow.json";
 
 /// It has some hundred bytes.
 pub const REPORT_LIMIT: usize = 64 << 10;
-
-/// Without an event the devices are looked at this often all the same: a medium that becomes ready sends none.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// After this long without the root the console is told what is being waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -205,25 +202,7 @@ pub fn switched_off(block: &Block) -> Error {
     Error::refused("grow", "it is switched off (wisp.grow=off)").to(block.node())
 }
 
-/// Waits for devices, and loads drivers for what is there and what comes.
-struct Watch<'a> {
-    events: Listener,
-    drivers: Loader<'a>,
-    begun: Duration,
-    deadline: Deadline,
-}
-
-impl<'a> Watch<'a> {
-    /// Begins before the first look: what comes between a look and the subscription would be missed.
-    fn begin(drivers: Loader<'a>, wait: Wait) -> Result<Self> {
-        let begun = clock::now();
-        let deadline = match wait {
-            Wait::AtMost(span) => Deadline::after(begun, span),
-            Wait::Forever => Deadline::NEVER,
-        };
-        Ok(Self { events: Listener::open()?, drivers, begun, deadline })
-    }
-
+impl Watch<'_> {
     /// The root, as soon as it is there.
     fn find(&mut self, task: &Task<'_>, wanted: &Name, log: &Log) -> Result<Found> {
         let (mut told, mut tried) = (false, Vec::new());
@@ -307,24 +286,10 @@ impl<'a> Watch<'a> {
             }
         }
     }
-
-    /// Takes in the next event, if one comes within `patience`, and all that wait behind it; none comes from a medium
-    /// that becomes ready.
-    fn hear(&mut self, patience: Duration) {
-        let mut until = self.deadline.sooner(Deadline::after(clock::now(), patience));
-        while let Some(event) = self.events.next(until) {
-            if event.value("ACTION") == Some("add")
-                && let Some(alias) = event.value("MODALIAS")
-            {
-                self.drivers.load_for(alias);
-            }
-            until = Deadline::after(clock::now(), Duration::ZERO);
-        }
-    }
 }
 
 /// Tells what is there instead; a line each, since the kernel cuts long ones.
-fn not_found(subject: &str, wanted: &Name, log: &Log) -> Error {
+pub fn not_found(subject: &str, wanted: &Name, log: &Log) -> Error {
     let there = search::inventory(SYSFS);
     for device in &there {
         log.error(&format!("there is {device}"));

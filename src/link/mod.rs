@@ -12,7 +12,7 @@ mod reach;
 mod shown;
 
 pub use choice::{candidates, mac_text};
-pub use reach::{Held, Want, reach};
+pub use reach::{Held, Want, assign, reach};
 pub use shown::shown;
 
 use crate::error::Result;

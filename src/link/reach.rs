@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::packet::dhcp4::{self, Lease};
 use crate::packet::rtnetlink::{self, Route, Way};
+use crate::settings::Fixed;
 use crate::sys::{clock, random};
 use crate::units::Deadline;
 use alloc::format;
@@ -37,7 +38,7 @@ const DOING: &str = "find a way to";
 
 /// What is to be reached, and by which means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Want {
+pub struct Want<'a> {
     /// The address. For a link-local one of IPv6, any interface with such an address will do.
     pub server: IpAddr,
     /// Where the same service is on machines that have only IPv6, if it is there.
@@ -48,7 +49,7 @@ pub struct Want {
     /// lease.
     pub link_local: bool,
     /// The driver, the name or the beginning of the Ethernet address of the interface to try first.
-    pub prefer: Option<&'static str>,
+    pub prefer: Option<&'a str>,
 }
 
 /// The way that was found, and what was changed for it.
@@ -69,7 +70,7 @@ pub struct Held {
 ///
 /// # Errors
 /// `Absent`: there is no interface. `TimedOut`: none of them leads there. `Os`. Whatever was changed is undone.
-pub fn reach(want: &Want, deadline: Deadline, log: &Log) -> Result<Held> {
+pub fn reach(want: &Want<'_>, deadline: Deadline, log: &Log) -> Result<Held> {
     let mut kernel = Kernel::open()?;
     let mut made = Made::default();
     let found = match find_configured(&mut kernel, want)? {
@@ -82,6 +83,26 @@ pub fn reach(want: &Want, deadline: Deadline, log: &Log) -> Result<Held> {
             // The error that stopped the search is the one to tell.
             let _ = made.undo(&mut kernel);
             Err(error.to(format!("{}", want.server)))
+        }
+    }
+}
+
+/// Gives the interface that `prefer` names, or the best one with a carrier, an `address` that nobody was asked for, and
+/// sends what leads elsewhere to the `gateway`.
+///
+/// # Errors
+/// `Absent`: there is no such interface. `TimedOut`: it has no carrier. `Os`. Whatever was changed is undone.
+pub fn assign(prefer: Option<&str>, fixed: &Fixed, deadline: Deadline, log: &Log) -> Result<Held> {
+    let mut kernel = Kernel::open()?;
+    let mut made = Made::default();
+    let server = fixed.address.into();
+    let want = Want { server, other: None, dhcp: false, link_local: false, prefer };
+    let done = Seeker { kernel: &mut kernel, made: &mut made, want: &want, deadline, log }.assign(fixed);
+    match done {
+        Ok(interface) => Ok(Held { index: interface.index, interface: interface.link.name, lease: None, made }),
+        Err(error) => {
+            let _ = made.undo(&mut kernel);
+            Err(error.to(format!("{}", fixed.address)))
         }
     }
 }
@@ -108,7 +129,7 @@ impl Held {
 
 /// The interface by which the kernel reaches either address of `want`. An address that any interface has as soon as it
 /// is up does not show that somebody has configured IPv6; another one beside it does.
-fn find_configured(kernel: &mut Kernel, want: &Want) -> Result<Option<Interface>> {
+fn find_configured(kernel: &mut Kernel, want: &Want<'_>) -> Result<Option<Interface>> {
     let first = find(kernel, want.server, want.prefer)?;
     let (None, Some(other)) = (&first, want.other) else { return Ok(first) };
     let is_configured = |it: &Interface| it.addresses.iter().any(|(own, _)| own.is_ipv6() && !is_link_local6(*own));
@@ -139,7 +160,7 @@ fn is_link_local6(address: IpAddr) -> bool {
 struct Seeker<'a> {
     kernel: &'a mut Kernel,
     made: &'a mut Made,
-    want: &'a Want,
+    want: &'a Want<'a>,
     deadline: Deadline,
     log: &'a Log,
 }
@@ -154,6 +175,24 @@ impl Seeker<'_> {
         };
         self.made.set_others_down(self.kernel, interface.index);
         Ok((interface, lease))
+    }
+
+    fn assign(mut self, fixed: &Fixed) -> Result<Interface> {
+        let mut watch = Watch::open()?;
+        self.set_up(&mut watch)?;
+        let ready = self.wait_for_carrier(&mut watch)?;
+        let is_meant = |it: &&Interface| self.want.prefer.is_none_or(|name| it.name == name);
+        let Some(interface) = ready.iter().find(is_meant) else {
+            return Err(Error::absent(DOING, "the interface that is named has no carrier"));
+        };
+        let Fixed { address, prefix, gateway } = *fixed;
+        self.add_address(interface.index, address, prefix, u32::MAX)?;
+        let (index, destination) = (interface.index, Ipv4Addr::UNSPECIFIED);
+        if gateway.is_some() {
+            self.add_route(Route { index, destination, prefix: 0, gateway, source: address, mtu: None })?;
+        }
+        self.made.set_others_down(self.kernel, index);
+        Ok(interface.clone())
     }
 
     /// Looks for a lease, or takes an address without one, or finds that the kernel has a way to the other address.

@@ -143,7 +143,7 @@ impl<'a> Access<'a> {
     }
 
     /// What must be reached.
-    fn want(&self) -> Result<Option<Want>> {
+    fn want(&self) -> Result<Option<Want<'static>>> {
         if self.verdict.cloud.name == nocloud::NAME {
             let server = seed::server(self.machine)?;
             return Ok(server.map(|server| Want { server, other: None, dhcp: true, link_local: false, prefer: None }));

@@ -8,3 +8,4 @@ pub mod growth;
 pub mod machine;
 pub mod media;
 pub mod search;
+pub mod serial;

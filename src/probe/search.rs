@@ -8,6 +8,7 @@
 
 use super::block::{Block, Sysfs};
 use super::growth;
+use super::serial;
 use crate::error::Result;
 use crate::filesystem::{Kind, Superblock};
 use crate::sys::block::{Access, Device};
@@ -45,7 +46,16 @@ pub fn find(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
         Name::PartLabel(label) => first(partitions(sysfs, |partition, candidate| {
             partition.number == candidate.number && partition.name.as_ref() == Some(label)
         })),
+        Name::Serial(serial) => first(disks(sysfs, |disk| serial::of(sysfs, disk).as_ref() == Some(serial))),
+        Name::Wwn(digits) => first(disks(sysfs, |disk| serial::wwn_of(sysfs, disk).as_ref() == Some(digits))),
     }
+}
+
+/// Whole disks that `wanted` holds of. A drive without a medium is none.
+fn disks(sysfs: Sysfs<'_>, wanted: impl Fn(&str) -> bool) -> Vec<Block> {
+    let mut found = sysfs.all();
+    found.retain(|block| block.slice.is_none() && block.size.0 > 0 && wanted(&block.name));
+    found
 }
 
 fn first(found: Vec<Block>) -> Option<Found> {

@@ -72,6 +72,13 @@ pub fn is_enabled(root: &str) -> Result<bool> {
     Ok(SERVICES.into_iter().all(is_there))
 }
 
+/// The links by which `init` starts the four phases, as [`enable`] makes them.
+#[cfg(feature = "full")]
+#[must_use]
+pub fn links(init: Init) -> Vec<String> {
+    SERVICES.into_iter().map(|(name, runlevel)| init.layout().link(runlevel, name)).collect()
+}
+
 /// What the link for the service `name` leads to. OpenRC has one place for services, and a link may be made before the
 /// service is installed; a unit can be in several.
 fn target(root: &str, layout: &Layout, name: &str) -> Result<String> {

@@ -214,9 +214,14 @@ fn choice<T: Copy>(line: &Cmdline, name: &str, table: &[(&str, T)], default: T, 
     if let Some((_, chosen)) = table.iter().find(|(word, _)| *word == value) {
         return *chosen;
     }
-    let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
-    complaints.push(format!("{name}={value}: not one of {}; taken as if it were not there", words.join(", ")));
+    complaints.push(format!("{name}={value}: {}; taken as if it were not there", one_of(table)));
     default
+}
+
+/// What to say of a word that is not in a table of them.
+pub(super) fn one_of<T>(table: &[(&str, T)]) -> String {
+    let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
+    format!("not one of {}", words.join(", "))
 }
 
 fn seconds(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<Duration> {

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::units::{ByteCount, SectorSize};
 use alloc::string::String;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 /// An open block device (or, for tests and images, a file).
@@ -29,6 +29,8 @@ pub enum Access {
     /// Writing straight to the device, past the page cache: each write is one request, each read-back is the medium's
     /// own answer. Buffers, offsets and lengths must be multiples of the logical sector.
     WriteDirect,
+    /// The same for the whole device: nobody else has it mounted or otherwise for himself, or can as long as it is open.
+    WriteAlone,
 }
 
 /// `struct blkpg_ioctl_arg` of `linux/blkpg.h`.
@@ -56,8 +58,11 @@ const _: () = assert!(size_of::<BlkpgPartition>() == 152 && size_of::<BlkpgArgum
 
 const BLKROGET: u32 = 0x125e;
 const BLKRRPART: u32 = 0x125f;
+const BLKFLSBUF: u32 = 0x1261;
 const BLKSSZGET: u32 = 0x1268;
 const BLKPG: u32 = 0x1269;
+const BLKDISCARD: u32 = 0x1277;
+const BLKZEROOUT: u32 = 0x127f;
 const BLKGETSIZE64: u32 = 0x8008_1272;
 const CDROMEJECT: u32 = 0x5309;
 const CDROM_DRIVE_STATUS: u32 = 0x5326;
@@ -79,10 +84,21 @@ impl Device {
             Access::Read => OFlags::RDONLY,
             Access::ReadRemovable => OFlags::RDONLY | OFlags::NONBLOCK,
             Access::WriteDirect => OFlags::RDWR | OFlags::DIRECT,
+            Access::WriteAlone => OFlags::RDWR | OFlags::DIRECT | OFlags::EXCL,
         };
         let descriptor = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
             .map_err(|errno| refused(errno, "open").to(path))?;
         Ok(Self { descriptor, path: path.into() })
+    }
+
+    /// What standard input was opened from; its own position is neither heeded nor moved by what is read at an offset.
+    ///
+    /// # Errors
+    /// `Os` with the kernel's reason.
+    pub fn standard_input() -> Result<Self> {
+        const NAME: &str = "standard input";
+        let own = rustix::io::fcntl_dupfd_cloexec(super::stdio::input(), 0);
+        Ok(Self { descriptor: own.map_err(|errno| refused(errno, "open").to(NAME))?, path: NAME.into() })
     }
 
     /// The path it was opened by.
@@ -196,6 +212,42 @@ impl Device {
     pub fn reread_partitions(&self) -> Result<()> {
         // SAFETY: linux/fs.h: BLKRRPART ignores its argument.
         let done = unsafe { ioctl::run(self.as_fd(), BLKRRPART, 0usize, "re-read the partition table of") };
+        done.map(|_| ()).map_err(|error| error.to(&*self.path))
+    }
+
+    /// Tells the device that nobody needs what it holds in these bytes, which then read as anything.
+    ///
+    /// # Errors
+    /// `Os`: EOPNOTSUPP when it has no use for that.
+    pub fn discard(&self, offset: ByteCount, length: ByteCount) -> Result<()> {
+        // SAFETY: linux/fs.h: BLKDISCARD reads two u64, offset and length.
+        let done = unsafe { ioctl::run(self.as_fd(), BLKDISCARD, [offset.0, length.0], "discard what is on") };
+        done.map(|_| ()).map_err(|error| error.to(&*self.path))
+    }
+
+    /// Makes these bytes, whole sectors, zeros: by the device's own command where it has one, and then it need not keep
+    /// room for them; else the kernel writes them.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn zero(&self, offset: ByteCount, length: ByteCount) -> Result<()> {
+        // Kernels have this since 4.9, and refuse it where they would have to write.
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if rustix::fs::fallocate(&self.descriptor, hole, offset.0, length.0).is_ok() {
+            return Ok(());
+        }
+        // SAFETY: linux/fs.h: BLKZEROOUT reads two u64, offset and length.
+        let done = unsafe { ioctl::run(self.as_fd(), BLKZEROOUT, [offset.0, length.0], "write zeros to") };
+        done.map(|_| ()).map_err(|error| error.to(&*self.path))
+    }
+
+    /// Empties the page cache of what it holds of this device, after that is on the medium.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn empty_cache(&self) -> Result<()> {
+        // SAFETY: linux/fs.h: BLKFLSBUF ignores its argument.
+        let done = unsafe { ioctl::run(self.as_fd(), BLKFLSBUF, 0usize, "empty the cache of") };
         done.map(|_| ()).map_err(|error| error.to(&*self.path))
     }
 

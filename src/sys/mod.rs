@@ -37,12 +37,14 @@ pub mod random;
 pub mod record;
 pub mod resize;
 pub mod socket;
+pub mod source;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
 mod square;
 pub mod stdio;
 pub mod syslog;
 pub mod tree;
 pub mod uevent;
+pub mod worker;
 
 use crate::error::Error;
 use rustix::io::Errno;

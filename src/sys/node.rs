@@ -30,6 +30,13 @@ pub fn holding_device(path: &str) -> Result<Number> {
     rustix::fs::stat(path).map(|facts| split(facts.st_dev)).map_err(|errno| refused(errno, "look at").to(path))
 }
 
+/// Whether two paths lead to one file.
+#[must_use]
+pub fn is_same_file(one: &str, other: &str) -> bool {
+    let identity = |path: &str| rustix::fs::stat(path).map(|facts| (facts.st_dev, facts.st_ino));
+    identity(one).is_ok_and(|one| identity(other) == Ok(one))
+}
+
 /// Where the symbolic link at `path` points to.
 ///
 /// # Errors

@@ -72,16 +72,35 @@ pub fn spawn(work: impl FnOnce(&Teller) -> u8) -> Result<Child> {
     const CHILD: &str = "a child process";
     let (reader, writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|errno| refused(errno, DOING).to(CHILD))?;
-    // SAFETY: wisp has one thread, so the child's copy of memory and locks is consistent.
-    let pid = unsafe { fork() };
-    if pid == 0 {
-        drop(reader);
-        let status = work(&Teller(writer));
-        // SAFETY: _exit takes any number and does not return; nothing of the parent's is flushed or dropped twice.
-        unsafe { _exit(c_int::from(status)) }
+    match split().map_err(|errno| refused(errno, DOING).to(CHILD))? {
+        Some(pid) => Ok(Child { pid, pipe: reader, pending: Vec::new() }),
+        None => {
+            drop(reader);
+            leave(work(&Teller(writer)))
+        }
     }
-    let pid = forked(pid).map_err(|errno| refused(errno, DOING).to(CHILD))?;
-    Ok(Child { pid, pipe: reader, pending: Vec::new() })
+}
+
+/// Becomes two processes: the parent is told its child, the child `None`.
+pub(super) fn split() -> rustix::io::Result<Option<Pid>> {
+    // SAFETY: wisp has one thread, so the child's copy of memory and locks is consistent.
+    match unsafe { fork() } {
+        0 => Ok(None),
+        answer => forked(answer).map(Some),
+    }
+}
+
+/// Ends a child, whose parent still has all that it would flush and drop.
+pub(super) fn leave(status: u8) -> ! {
+    // SAFETY: _exit takes any number and does not return; nothing of the parent's is flushed or dropped twice.
+    unsafe { _exit(c_int::from(status)) }
+}
+
+/// Kills the child `pid`, and waits for its end until `deadline`.
+pub(super) fn end(pid: Pid, deadline: Deadline) {
+    // It may have ended by itself meanwhile.
+    let _ = rustix::process::kill_process(pid, Signal::KILL);
+    let _ = reap(pid, deadline);
 }
 
 /// The child that `fork` answered its parent with. -1, which says that there is none, must never become a [`Pid`]: a
@@ -102,7 +121,7 @@ impl Child {
             }
             match self.fill(deadline) {
                 Filled::More => {}
-                Filled::Closed => return self.reap(deadline),
+                Filled::Closed => return reap(self.pid, deadline),
                 Filled::TimedOut => return News::Silence,
             }
         }
@@ -126,7 +145,7 @@ impl Child {
         loop {
             let deadline = Deadline::after(clock::now(), every);
             let has_ended = descriptor.as_ref().is_none_or(|descriptor| wait_readable(descriptor, deadline));
-            if has_ended && let News::Ended(outcome) = self.reap(deadline) {
+            if has_ended && let News::Ended(outcome) = reap(self.pid, deadline) {
                 return outcome;
             }
             look();
@@ -135,9 +154,7 @@ impl Child {
 
     /// Kills the child and reaps it if it dies at once.
     pub fn kill(&mut self) {
-        // It may have ended by itself meanwhile.
-        let _ = rustix::process::kill_process(self.pid, Signal::KILL);
-        let _ = self.reap(Deadline::after(clock::now(), KILL_GRACE));
+        end(self.pid, Deadline::after(clock::now(), KILL_GRACE));
     }
 
     /// A whole line (or one of the greatest length) that has arrived, without its newline.
@@ -165,20 +182,20 @@ impl Child {
             Err(_) => Filled::Closed,
         }
     }
+}
 
-    /// Waits for the end of a child whose pipe is closed. Its end is a matter of microseconds then, unless it sits in
-    /// the kernel; there is no event to wait for, hence the short naps.
-    fn reap(&self, deadline: Deadline) -> News {
-        const NAP: Duration = Duration::from_millis(1);
-        let options = if deadline == Deadline::NEVER { WaitOptions::empty() } else { WaitOptions::NOHANG };
-        loop {
-            match rustix::process::waitpid(Some(self.pid), options) {
-                Ok(Some((_, status))) => return News::Ended(outcome(status)),
-                Ok(None) if deadline.has_passed(clock::now()) => return News::Silence,
-                Ok(None) => clock::pause(NAP),
-                Err(Errno::INTR) => {}
-                Err(_) => return News::Ended(Err(0)),
-            }
+/// Waits for the end of a child that is about to end. That is a matter of microseconds, unless it sits in the kernel; there
+/// is no event to wait for, hence the short naps.
+fn reap(pid: Pid, deadline: Deadline) -> News {
+    const NAP: Duration = Duration::from_millis(1);
+    let options = if deadline == Deadline::NEVER { WaitOptions::empty() } else { WaitOptions::NOHANG };
+    loop {
+        match rustix::process::waitpid(Some(pid), options) {
+            Ok(Some((_, status))) => return News::Ended(outcome(status)),
+            Ok(None) if deadline.has_passed(clock::now()) => return News::Silence,
+            Ok(None) => clock::pause(NAP),
+            Err(Errno::INTR) => {}
+            Err(_) => return News::Ended(Err(0)),
         }
     }
 }

@@ -190,6 +190,27 @@ impl Table {
         }
     }
 
+    /// Whether nothing can lie behind what the table knows of: the backup of a GPT is in the last sector. An MBR has none.
+    #[must_use]
+    pub fn ends_the_disk(&self) -> bool {
+        match self {
+            Self::Gpt(gpt) => gpt.ends_the_disk(),
+            Self::Mbr(_) => true,
+        }
+    }
+
+    /// Plans how the backup of a GPT comes to the end of the disk, and the disk's size into its protective MBR; with
+    /// sentences for the operator. No partition changes; empty where all of it is as it should be.
+    ///
+    /// # Errors
+    /// As [`Table::grow`].
+    pub fn relocate(&self, disk: &dyn ReadAt, rule: Rule) -> Result<(Vec<Write>, Vec<String>)> {
+        match self {
+            Self::Gpt(gpt) => gpt.relocate(disk, &rule),
+            Self::Mbr(_) => Ok((Vec::new(), Vec::new())),
+        }
+    }
+
     const fn geometry(&self) -> Geometry {
         match self {
             Self::Gpt(gpt) => gpt.geometry(),

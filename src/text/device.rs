@@ -1,7 +1,7 @@
 //! The ways in which people name a block device: `/dev/vda2`, `UUID=`, `LABEL=`, `PARTUUID=`, `PARTLABEL=`, `8:2`.
 //!
 //! As the kernel (`block/early-lookup.c`, Documentation/admin-guide/kernel-parameters `root=`) and as mount, blkid and
-//! the distributions' initramfs read them.
+//! the distributions' initramfs read them. And two of our own for disks that hold nothing yet: `serial=`, `wwn=`.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +22,10 @@ pub enum Name {
     PartUuid(String, i32),
     /// The name of the GPT partition.
     PartLabel(String),
+    /// The serial number of a whole disk, as its maker or the cloud writes it.
+    Serial(String),
+    /// The name of a whole disk that no other one in the world has, in hexadecimal digits of lower case.
+    Wwn(String),
     /// Major and minor number.
     Number(u32, u32),
 }
@@ -43,6 +47,8 @@ impl Name {
                 "LABEL" => Ok(Self::Label(value.into())),
                 "PARTUUID" => part_uuid(value).ok_or_else(|| Error::usage(DOING, "PARTNROFF is no number").to(text)),
                 "PARTLABEL" => Ok(Self::PartLabel(value.into())),
+                "serial" => Ok(Self::Serial(value.into())),
+                "wwn" => Ok(Self::Wwn(wwn_digits(value))),
                 _ => Err(Error::unsupported(DOING, "wisp knows UUID, LABEL, PARTUUID and PARTLABEL").to(text)),
             };
         }
@@ -79,6 +85,14 @@ fn part_uuid(value: &str) -> Option<Name> {
     Some(Name::PartUuid(uuid.to_ascii_lowercase(), offset))
 }
 
+/// The digits of a world-wide name, whichever way it is written: `0x5000c500...` (udev), `naa.5000c500...`, `eui.0025...`
+/// (the kernel).
+#[must_use]
+pub fn wwn_digits(text: &str) -> String {
+    let bare = ["0x", "naa.", "eui."].iter().find_map(|front| text.strip_prefix(front)).unwrap_or(text);
+    bare.to_ascii_lowercase()
+}
+
 /// `8:2`, or the kernel's packed hexadecimal `0802`.
 fn number(text: &str) -> Option<Name> {
     if let Some((major, minor)) = text.split_once(':') {
@@ -98,6 +112,8 @@ impl fmt::Display for Name {
             Self::PartUuid(uuid, 0) => write!(out, "PARTUUID={uuid}"),
             Self::PartUuid(uuid, offset) => write!(out, "PARTUUID={uuid}/PARTNROFF={offset}"),
             Self::PartLabel(label) => write!(out, "PARTLABEL={label}"),
+            Self::Serial(serial) => write!(out, "serial={serial}"),
+            Self::Wwn(digits) => write!(out, "wwn={digits}"),
             Self::Number(major, minor) => write!(out, "{major}:{minor}"),
         }
     }
@@ -120,9 +136,18 @@ mod tests {
             "PARTUUID=12345678-02",
             "PARTUUID=12345678-02/PARTNROFF=-1",
             "PARTLABEL=root-x86-64",
+            "serial=S3Z9NB0K",
+            "wwn=5000c500a1b2c3d4",
             "259:3",
         ] {
             assert_eq!(Name::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_world_wide_name_is_one_however_it_is_written() {
+        for text in ["wwn=0x5000C500A1B2C3D4", "wwn=naa.5000c500a1b2c3d4", "wwn=eui.5000c500a1b2c3d4"] {
+            assert_eq!(Name::parse(text), Ok(Name::Wwn("5000c500a1b2c3d4".into())), "{text}");
         }
     }
 

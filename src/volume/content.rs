@@ -71,6 +71,31 @@ impl<'a> Medium<'a> {
         Err(corrupt(DOING, "a file or directory ends too early"))
     }
 
+    /// Fills `buffer` with the bytes of `content` from `from` on, which must all be there.
+    #[cfg(feature = "full")]
+    pub(super) fn part(&self, content: &Content, from: u64, buffer: &mut [u8]) -> Result<()> {
+        let (mut skip, mut rest) = (from, buffer);
+        for extent in &content.extents {
+            let Some(left) = extent.length.checked_sub(skip).filter(|left| *left > 0) else {
+                skip = skip.saturating_sub(extent.length);
+                continue;
+            };
+            let (now, later) = rest.split_at_mut(usize::try_from(left).unwrap_or(usize::MAX).min(rest.len()));
+            match extent.at.map(|at| at.saturating_add(skip)) {
+                None => now.fill(0),
+                Some(at) if at.saturating_add(now.len() as u64) > self.size => {
+                    return Err(corrupt(DOING, "a part lies behind the end of the medium"));
+                }
+                Some(at) => self.bytes.read_at(ByteCount(at), now)?,
+            }
+            (skip, rest) = (0, later);
+            if rest.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(corrupt(DOING, "a file or directory ends too early"))
+    }
+
     fn append(&self, out: &mut Vec<u8>, at: Option<u64>, length: usize) -> Result<()> {
         if at.is_some_and(|at| at.checked_add(length as u64).is_none_or(|end| end > self.size)) {
             return Err(corrupt(DOING, "a part lies behind the end of the medium"));
@@ -100,13 +125,19 @@ impl Content {
     pub(super) fn push(&mut self, at: Option<u64>, length: u64) {
         self.missing = self.missing.saturating_sub(length);
         if let Some(last) = self.extents.last_mut() {
-            let end = last.at.and_then(|start| start.checked_add(last.length));
-            if end.is_some() && end == at {
+            let end = last.at.map(|start| start.saturating_add(last.length));
+            if end == at {
                 last.length = last.length.saturating_add(length);
                 return;
             }
         }
         self.extents.push(Extent { at, length });
+    }
+
+    /// In bytes.
+    #[cfg(feature = "full")]
+    pub(super) const fn length(&self) -> u64 {
+        self.length
     }
 
     /// Whether every byte has its place.

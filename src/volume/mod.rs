@@ -4,12 +4,18 @@
 //! or mount point, so they work in the smallest image and leave nothing to undo; a filesystem from outside is not handed
 //! to code that runs in the kernel; and as pure code with limits they can be tested byte by byte.
 //!
+//! Of ext, too, in the full build: an image that is packed for a cloud is looked into where it lies.
+//!
 //! Only looks up paths and copies files and lists of names. Whatever the medium claims, a path has at most
 //! [`DEPTH_LIMIT`] parts, a directory at most [`DIRECTORY_LIMIT`] bytes, a file no more than its reader allows.
 #![forbid(unsafe_code)]
 
 mod content;
+#[cfg(feature = "full")]
+mod ext;
 mod fat;
+#[cfg(feature = "full")]
+mod file;
 mod iso9660;
 mod long_name;
 mod rock_ridge;
@@ -26,9 +32,18 @@ use crate::error::{Error, Result};
 use crate::filesystem::{self, Kind};
 use crate::units::ByteCount;
 use content::{Content, Medium};
+#[cfg(feature = "full")]
+pub use file::File;
 
 /// The longest path of the formats that clouds use has three parts; a path of more is not worth the walk.
 pub const DEPTH_LIMIT: usize = 16;
+
+/// Parts that are looked up for one path, those of the links in it included.
+const PARTS_LIMIT: usize = 64;
+
+/// Bytes of a link's target; the kernel allows 4096, and [`PARTS_LIMIT`] parts do not need them.
+#[cfg(feature = "full")]
+const LINK_LIMIT: usize = 1024;
 
 /// Bytes of one directory: some thousand names, where the largest known one (a config drive's `content`) has dozens.
 /// It also bounds what a chain that runs in circles costs.
@@ -47,7 +62,10 @@ pub struct Volume<'a> {
 enum Sort {
     File,
     Directory,
-    /// A link, a device, or a file in a form that is not read.
+    /// A symbolic link whose target is its content.
+    #[cfg(feature = "full")]
+    Link,
+    /// A device, a file in a form that is not read, and a link where they are not followed.
     Special,
 }
 
@@ -113,8 +131,24 @@ pub fn open<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<
     Ok(Some(Volume { medium, kind, tree: opened.tree, labels: opened.labels }))
 }
 
+/// As [`open`], and ext2, ext3 and ext4 as well: for looking into images. There symbolic links are followed, all within
+/// the volume.
+///
+/// # Errors
+/// As [`open`]; `Unsupported` when an ext filesystem has a feature that wisp does not know.
+#[cfg(feature = "full")]
+pub fn open_offline<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<Volume<'a>>> {
+    let found = filesystem::recognise(&*medium, size)?;
+    let Some(found) = found.filter(|found| matches!(found.kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4)) else {
+        return open(medium, size);
+    };
+    let (medium, kind) = (Medium::new(medium, size), found.kind);
+    let opened = ext::open(&medium, found)?;
+    Ok(Some(Volume { medium, kind, tree: opened.tree, labels: opened.labels }))
+}
+
 impl Volume<'_> {
-    /// What it is: [`Kind::Vfat`], [`Kind::Iso9660`] or [`Kind::Udf`].
+    /// What it is: [`Kind::Vfat`], [`Kind::Iso9660`], [`Kind::Udf`], or one of ext.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
@@ -145,8 +179,19 @@ impl Volume<'_> {
         match node.sort {
             Sort::Directory => Ok(None),
             Sort::Special => Err(not_plain().to(path)),
-            Sort::File => self.bytes(node, limit).map(Some).map_err(|error| named(error, path)),
+            _ => self.bytes(node, limit).map(Some).map_err(|error| named(error, path)),
         }
+    }
+
+    /// The file at `path`, to be read in parts; `None` when there is no file of that name.
+    ///
+    /// # Errors
+    /// As [`Volume::read`].
+    #[cfg(feature = "full")]
+    pub fn file(&self, path: &str, limit: usize) -> Result<Option<File<'_>>> {
+        let Some(node) = self.find(path)?.filter(|node| node.sort == Sort::File) else { return Ok(None) };
+        let content = self.tree.content(&self.medium, node, limit).map_err(|error| named(error, path))?;
+        Ok(Some(File::new(&self.medium, content)))
     }
 
     /// The names in the directory at `path`, in the order of the medium; `None` when there is no such directory. The
@@ -165,21 +210,36 @@ impl Volume<'_> {
     }
 
     fn find(&self, path: &str) -> Result<Option<Node>> {
-        let mut node = self.tree.root(&self.medium)?;
-        let mut depth = 0usize;
-        for part in path.split('/').filter(|part| !part.is_empty()) {
-            if node.sort != Sort::Directory || depth >= DEPTH_LIMIT {
-                return Ok(None);
+        // The directories from the top to here, and the parts to go, the next one last.
+        let mut above = Vec::from([self.tree.root(&self.medium)?]);
+        let mut left = parts(path);
+        for _ in 0..PARTS_LIMIT {
+            let Some(part) = left.pop() else { return Ok(above.pop()) };
+            #[cfg(feature = "full")]
+            if part == ".." {
+                above.truncate(above.len().saturating_sub(1).max(1));
+                continue;
             }
-            depth = depth.saturating_add(1);
-            let entries = self.entries(node).map_err(|error| named(error, path))?;
+            let here = above.last().copied().filter(|here| here.sort == Sort::Directory);
+            let Some(here) = here.filter(|_| above.len() <= DEPTH_LIMIT) else { return Ok(None) };
+            let entries = self.entries(here).map_err(|error| named(error, path))?;
             let exact = entries.iter().find(|entry| entry.name == part);
-            let alike = || entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(part));
+            let alike = || entries.iter().find(|entry| entry.name.eq_ignore_ascii_case(&part));
             let found = exact.or_else(|| if self.tree.ignores_case() { alike() } else { None });
-            let Some(found) = found else { return Ok(None) };
-            node = found.node;
+            let Some(node) = found.map(|found| found.node) else { return Ok(None) };
+            #[cfg(feature = "full")]
+            if node.sort == Sort::Link {
+                let target = self.bytes(node, LINK_LIMIT).map_err(|error| named(error, path))?;
+                let target = String::from_utf8_lossy(&target);
+                if target.starts_with('/') {
+                    above.truncate(1);
+                }
+                left.extend(parts(&target));
+                continue;
+            }
+            above.push(node);
         }
-        Ok(Some(node))
+        Ok(None)
     }
 
     fn entries(&self, node: Node) -> Result<Vec<Entry>> {
@@ -190,6 +250,11 @@ impl Volume<'_> {
     fn bytes(&self, node: Node, limit: usize) -> Result<Vec<u8>> {
         self.medium.content(&self.tree.content(&self.medium, node, limit)?)
     }
+}
+
+/// The parts of `path`, the first one last.
+fn parts(path: &str) -> Vec<String> {
+    path.rsplit('/').filter(|part| !matches!(*part, "" | ".")).map(String::from).collect()
 }
 
 /// [`Error::corrupt`] for a fixed text, never inlined: that halves what each of the many checks costs.

@@ -1,8 +1,11 @@
 //! Sessions against real servers on this machine: every answer, every fault, and what is sent when.
 
+mod download;
 mod faults;
 mod locked;
+mod remote;
 mod server;
+mod store;
 #[cfg(feature = "full")]
 mod tls;
 mod tokens;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use wisp::error::Kind;
 use wisp::fetch::resolve::Resolver;
 use wisp::link::dhcp::{Channel, acquire};
-use wisp::link::{Want, candidates, interfaces, reach};
+use wisp::link::{Want, assign, candidates, interfaces, reach};
 use wisp::log::Log;
+use wisp::settings::Fixed;
 use wisp::sys::clock;
 use wisp::sys::datagram::Udp;
 use wisp::units::Deadline;
@@ -45,7 +46,7 @@ fn pair(addresses: &[&str]) -> (Network, Network) {
 }
 
 /// Reaches the metadata server through the only interface, twice, and lets it go: what then differs from before?
-fn reach_and_release(client: &Network, want: Want, look: fn(&wisp::link::Held)) {
+fn reach_and_release(client: &Network, want: Want<'static>, look: fn(&wisp::link::Held)) {
     let before = client.state();
     assert!(!before.contains("LOWER_UP> mtu 1500"), "the interface is down: {before}");
     client.inside(move || {
@@ -255,6 +256,21 @@ fn names() {
 }
 
 /// IPv6 without any server: the kernel's own address, and one that everybody knows.
+fn assigned() {
+    let (client, _server) = pair(&["10.9.0.1/24"]);
+    let before = client.state();
+    let fixed = Fixed { address: [10, 9, 0, 7].into(), prefix: 24, gateway: Some([10, 9, 0, 1].into()) };
+    client.inside(move || {
+        let error = assign(Some("up1"), &fixed, soon(), &Log::stderr()).unwrap_err();
+        assert_eq!((error.kind, error.to.as_str()), (Kind::Absent, "10.9.0.7"));
+        let held = assign(Some("up0"), &fixed, soon(), &Log::stderr()).unwrap();
+        assert_eq!((held.interface.as_str(), &held.lease), ("up0", &None));
+        assert!(answers(SocketAddr::new(METADATA, 80)), "through the router");
+        held.release().unwrap();
+    });
+    assert_eq!(client.state(), before, "everything is as it was");
+}
+
 fn link_local6() {
     let (client, server) = (Network::new(), Network::new());
     client.connect("up0", &server, "srv");

@@ -157,6 +157,29 @@ fn a_grown_gpt_is_sound_and_as_large_as_growpart_makes_it() {
     }
 }
 
+/// F.3/55.
+#[test]
+fn a_relocated_backup_is_the_one_that_sgdisk_makes() {
+    let ours = image("relocate", 64);
+    tool("sgdisk", &["--new=1:2048:+8M", "--new=2:0:0"], &ours);
+    enlarge(&ours, 65);
+    let theirs = copy(&ours);
+    tool("sgdisk", &["--move-second-header"], &theirs);
+    let mut disk = FileDisk::open(&ours, SectorSize::B512);
+    let table = table::read(&disk, disk.geometry()).unwrap().unwrap();
+    assert!(!table.ends_the_disk());
+    let (writes, notes) = table.relocate(&disk, Rule::default()).unwrap();
+    assert_eq!(notes, ["the backup GPT moves to the end of the disk"]);
+    writes.iter().for_each(|write| disk.apply(write));
+    // sgdisk also changes the end in cylinders of the protective entry, which nothing reads.
+    run("cmp", &["--ignore-initial=512", ours.to_str().unwrap(), theirs.to_str().unwrap()], &ours, "");
+    assert_sound_gpt(&ours);
+    let table = table::read(&disk, disk.geometry()).unwrap().unwrap();
+    assert!(table.ends_the_disk());
+    assert_eq!(table.relocate(&disk, Rule::default()), Ok((vec![], vec![])));
+    remove(&[&ours, &theirs]);
+}
+
 #[test]
 fn a_partition_in_the_middle_ends_where_growpart_ends_it() {
     let options = ["--new=1:2048:+8M", "--new=2:20M:+4M", "--new=3:40M:0"];

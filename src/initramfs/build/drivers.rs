@@ -45,6 +45,23 @@ pub const MACHINES: &[Choice] = &[
     choice("mmc", &["mmc_block", "sdhci-pci", "sdhci-acpi"]),
 ];
 
+/// How the machine reaches a server, from which an image is to come. DHCP needs packets of our own making.
+pub const NETWORKS: &[Choice] = &[
+    // QEMU, and most clouds.
+    choice("virtio", &["virtio_net", "virtio_pci", "virtio_mmio", "af_packet"]),
+    // AWS Nitro.
+    choice("ena", &["ena", "af_packet"]),
+    // GCP's newer machines.
+    choice("gve", &["gve", "af_packet"]),
+    // Azure, Hyper-V.
+    choice("hyperv", &["hv_netvsc", "hv_vmbus", "af_packet"]),
+    // AWS before Nitro, XCP-ng.
+    choice("xen", &["xen-netfront", "af_packet"]),
+    choice("vmware", &["vmxnet3", "af_packet"]),
+    // QEMU's default machine, VirtualBox, much of bare metal.
+    choice("intel", &["e1000", "e1000e", "igb", "ixgbe", "af_packet"]),
+];
+
 /// What the root may be. The checksum of all three older kernels load only on demand, by a modprobe that is not there.
 pub const FILESYSTEMS: &[Choice] =
     &[choice("ext4", &["ext4", "crc32c"]), choice("xfs", &["xfs", "crc32c"]), choice("btrfs", &["btrfs", "crc32c"])];

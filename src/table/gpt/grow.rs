@@ -21,7 +21,7 @@ use crate::units::{ByteCount, Lba};
 /// with the bytes around it that it reads first; a power cut in between may take those as well. Other disks lose nothing.
 const PHYSICAL_SECTOR: usize = 4096;
 
-const GROW: &str = "grow a partition in the GPT of";
+const GROW: &str = "change the GPT of";
 
 /// Where the backup goes and what that leaves for partitions.
 struct Tail {
@@ -51,6 +51,31 @@ pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> R
         refuse_hybrid(&gpt.record, after)?;
         through = Some(wanted.set_last(number, after.last)?);
     }
+    put_right(gpt, &primary, wanted, through, &tail, &mut writes, &mut notes)?;
+    Ok(Growth { before, after, writes, notes })
+}
+
+/// Plans to put the backup and the protective MBR right, and nothing else.
+pub(super) fn relocate(gpt: &Gpt, restored: Restored) -> Result<(Vec<Write>, Vec<String>)> {
+    let Restored { primary, mut writes, mut notes } = restored;
+    let tail = Tail::of(&primary, gpt.geometry)?;
+    check(&primary, gpt.partitions(), &tail, gpt.geometry)?;
+    put_right(gpt, &primary, primary.clone(), None, &tail, &mut writes, &mut notes)?;
+    Ok((writes, notes))
+}
+
+/// Plans the writes that make of the sound `primary` the one with the entries of `wanted`, of which those up to the
+/// sector `through` of the array changed, and with its backup where `tail` says.
+fn put_right(
+    gpt: &Gpt,
+    primary: &Replica,
+    mut wanted: Replica,
+    through: Option<usize>,
+    tail: &Tail,
+    writes: &mut Vec<Write>,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let geometry = gpt.geometry;
     let place = Place {
         at: PRIMARY,
         alternate: tail.header,
@@ -68,7 +93,7 @@ pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> R
         } else if gpt.copies == Copies::BackupDamaged {
             notes.push(String::from("the damaged backup GPT is written anew"));
         }
-        writes.push(backup_write(&wanted, &tail, geometry)?);
+        writes.push(backup_write(&wanted, tail, geometry)?);
     }
     let record = protective_record(&gpt.record, geometry)?;
     match (primary_changes, record) {
@@ -78,7 +103,7 @@ pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> R
         (false, Some(record)) => writes.push(record.write("the protective MBR", Lba(0), geometry)),
         (false, None) => {}
     }
-    Ok(Growth { before, after, writes, notes })
+    Ok(())
 }
 
 impl Tail {

@@ -14,10 +14,11 @@ mod grow;
 mod replica;
 mod restore;
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::record::BootRecord;
-use super::{Geometry, Growth, Partition, Rule};
+use super::{Geometry, Growth, Partition, Rule, Write};
 use crate::bytes::{Fields, ReadAt};
 use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, Guid, Lba};
@@ -114,11 +115,23 @@ impl Gpt {
         Ok(Self { geometry, record, copies, spoken: primary, torn: None, partitions })
     }
 
-    /// Plans the growth of partition `number`, after putting the primary right where it has to be.
-    pub(super) fn restore(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<Vec<super::Write>> {
+    /// Whether the one that speaks says that the other one, or it itself, lies in the last sector.
+    pub(super) fn ends_the_disk(&self) -> bool {
+        let header = &self.spoken.header;
+        header.at.max(header.alternate) == self.geometry.last()
+    }
+
+    /// Plans to put the primary right where it has to be.
+    pub(super) fn restore(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<Vec<Write>> {
         Ok(restore::plan(self, disk, rule)?.writes)
     }
 
+    /// Plans to put the backup at the end of the disk, after the same.
+    pub(super) fn relocate(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<(Vec<Write>, Vec<String>)> {
+        grow::relocate(self, restore::plan(self, disk, rule)?)
+    }
+
+    /// Plans the growth of partition `number`, after the same.
     pub(super) fn grow(&self, disk: &dyn ReadAt, number: u32, rule: &Rule) -> Result<Growth> {
         let restored = restore::plan(self, disk, rule)?;
         grow::plan(self, restored, number, rule)

@@ -1,0 +1,57 @@
+//! Which modules an initramfs has, wherever it lies.
+
+use super::disk::Disk;
+use super::files::Slice;
+use super::loader::Entry;
+use crate::bytes::ReadAt;
+use crate::codec::{Input, Source};
+use crate::container;
+use crate::error::{Error, Result};
+use crate::text::modules::Name;
+use crate::units::ByteCount;
+use alloc::vec::Vec;
+
+/// The part of `entry`'s initramfs that lies in one place: what reads it is given each name in it.
+pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(Name<'_>)) -> Result<()> {
+    let mut names = |reading: Reading<'_>| {
+        container::initramfs_names(Input::new(reading), &mut |path| {
+            if path.contains(".ko") {
+                each(Name::of_path(path));
+            }
+        })
+    };
+    if let Some((files, path, section)) = &entry.unified {
+        let file = files.file(path).ok_or_else(|| Error::absent("read the initramfs", "it is gone"))?;
+        let slice = Slice { disk: &file, start: section.at, size: section.length };
+        return names(Reading { file: &slice, at: 0, size: section.length });
+    }
+    // What GRUB has as a variable is a distribution's addition, empty in its images.
+    let paths: Vec<&str> = entry.boot.initramfs.iter().map(|path| path.trim_start_matches('/')).collect();
+    for path in paths.into_iter().filter(|path| !path.starts_with('$')) {
+        let mut found = disk
+            .volumes()
+            .filter_map(|(_, files)| files.file(path).or_else(|| files.file(&alloc::format!("boot/{path}"))));
+        let file =
+            found.next().ok_or_else(|| Error::absent("read the initramfs", "it is not in the image").to(path))?;
+        names(Reading { file: &file, at: 0, size: file.size().0 }).map_err(|error| error.to(path))?;
+    }
+    Ok(())
+}
+
+/// A file read from its beginning to its end.
+struct Reading<'a> {
+    file: &'a dyn ReadAt,
+    at: u64,
+    size: u64,
+}
+
+impl Source for Reading<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
+        let now = into.get_mut(..left.min(into.len())).unwrap_or_default();
+        let count = now.len();
+        self.file.read_at(ByteCount(self.at), now)?;
+        self.at = self.at.saturating_add(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,218 @@
+//! Carries out [`Task`]s on a disk: writes, or compares. It runs beside whoever reads the image, in a process of its own.
+#![forbid(unsafe_code)]
+
+use super::fingerprint::{BLOCK_BYTES, Fingerprint, is_zero};
+use super::task::{Answer, Doing, Fault, Message, NOWHERE, Task};
+use crate::disk::WriteAt;
+use crate::error::Result;
+use crate::sys::block::Device;
+use crate::sys::worker::{Channel, Memory};
+use crate::units::{ByteCount, MIB};
+
+/// What is written first as zeros and then last, so that no half of an image looks like a system; and how far from the
+/// end of the disk the backup of a table reaches, whatever was there before.
+pub(super) const EDGE: u64 = MIB;
+
+/// Bytes that go to the disk, or come from it, in one request: more makes no disk faster.
+pub(super) const REQUEST: usize = 2 << 20;
+
+/// What an image is written onto. Offsets, lengths and memory are aligned as direct I/O needs them.
+pub(super) trait Medium: WriteAt {
+    /// Nobody needs what is there.
+    fn discard(&self, at: ByteCount, length: ByteCount) -> Result<()>;
+    /// Zeros, without a buffer of them.
+    fn zero(&self, at: ByteCount, length: ByteCount) -> Result<()>;
+    /// Whoever reads next gets what the medium has.
+    fn empty_cache(&self) -> Result<()>;
+}
+
+impl Medium for Device {
+    fn discard(&self, at: ByteCount, length: ByteCount) -> Result<()> {
+        Self::discard(self, at, length)
+    }
+
+    fn zero(&self, at: ByteCount, length: ByteCount) -> Result<()> {
+        Self::zero(self, at, length)
+    }
+
+    fn empty_cache(&self) -> Result<()> {
+        Self::empty_cache(self)
+    }
+}
+
+/// For what the tasks are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// The bytes are written.
+    Write {
+        /// And read back.
+        verify: bool,
+    },
+    /// The disk should hold them, below this offset.
+    Compare {
+        /// Where on the disk.
+        end: u64,
+    },
+}
+
+/// Whoever has the disk in hand.
+pub(super) struct Hand<'a> {
+    medium: &'a dyn Medium,
+    size: u64,
+    deed: Deed,
+    print: Fingerprint,
+    /// What is read from the disk.
+    found: Memory,
+}
+
+type Outcome = core::result::Result<(), Fault>;
+
+impl<'a> Hand<'a> {
+    /// For a disk of `size` bytes.
+    ///
+    /// # Errors
+    /// `Os`: no memory.
+    pub fn new(medium: &'a dyn Medium, size: ByteCount, deed: Deed) -> Result<Self> {
+        Ok(Self { medium, size: size.0, deed, print: Fingerprint::default(), found: Memory::new(REQUEST)? })
+    }
+
+    /// Does what comes through `channel` until that is closed or something fails.
+    pub fn serve(&mut self, channel: &Channel, memory: &Memory) {
+        let mut message: Message = [0; size_of::<Message>()];
+        while let Ok(true) = channel.receive(&mut message) {
+            let Some(task) = Task::decode(&message) else { return };
+            // That nobody hears the answer is seen when the next task is waited for.
+            let done = self.carry_out(task, memory.bytes(), &mut |answer| drop(channel.send(&answer.encode())));
+            if let Err(fault) = done {
+                return drop(channel.send(&Answer::Failed(fault).encode()));
+            }
+        }
+    }
+
+    /// Does one thing; `memory` is what the tasks speak of.
+    pub fn carry_out(&mut self, task: Task, memory: &[u8], tell: &mut dyn FnMut(Answer)) -> Outcome {
+        let part = |from: usize, length| memory.get(from..from.saturating_add(length)).unwrap_or_default();
+        match task {
+            Task::Bytes { from, length, at } => return self.bytes(part(from, length), at),
+            Task::Zeros { length, at } => return self.zeros(length, at),
+            Task::Prepare => self.prepare()?,
+            Task::Settle { end } => self.settle(end, tell)?,
+            Task::Head { length } => self.head(part(0, length))?,
+            Task::Release => {}
+        }
+        tell(Answer::Done);
+        Ok(())
+    }
+
+    fn prepare(&self) -> Outcome {
+        // A device that cannot forget loses nothing but time.
+        let _ = self.medium.discard(ByteCount(0), ByteCount(self.size));
+        let tail = self.size.saturating_sub(EDGE);
+        for (at, length) in [(0, self.size.min(EDGE)), (tail, self.size.saturating_sub(tail))] {
+            let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
+            zeroed.map_err(|error| Fault::of(Doing::Prepare, at, &error))?;
+        }
+        self.flush()
+    }
+
+    fn bytes(&mut self, bytes: &[u8], at: u64) -> Outcome {
+        match self.deed {
+            Deed::Write { verify } => {
+                if verify {
+                    self.print.bytes(bytes);
+                }
+                let written = self.medium.write_at(ByteCount(at), bytes);
+                written.map_err(|error| Fault::of(Doing::Write, at, &error))
+            }
+            Deed::Compare { end } => {
+                let length = usize::try_from(end.saturating_sub(at)).map_or(bytes.len(), |most| bytes.len().min(most));
+                let bytes = bytes.get(..length).unwrap_or_default();
+                let found = self.read(at, length, Doing::Compare)?;
+                match found.iter().zip(bytes).position(|(found, byte)| found != byte) {
+                    Some(place) => Err(differs(at.saturating_add(place as u64))),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn zeros(&mut self, length: u64, at: u64) -> Outcome {
+        match self.deed {
+            Deed::Write { verify } => {
+                if verify {
+                    self.print.zeros(length);
+                }
+                let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
+                zeroed.map_err(|error| Fault::of(Doing::Zero, at, &error))
+            }
+            Deed::Compare { end } => self.each(at, at.saturating_add(length).min(end), Doing::Compare, |at, found| {
+                if is_zero(found) {
+                    return Ok(());
+                }
+                let place = found.iter().position(|byte| *byte != 0).unwrap_or_default();
+                Err(differs(at.saturating_add(place as u64)))
+            }),
+        }
+    }
+
+    fn settle(&mut self, end: u64, tell: &mut dyn FnMut(Answer)) -> Outcome {
+        let Deed::Write { verify } = self.deed else { return Ok(()) };
+        self.flush()?;
+        if !verify {
+            return Ok(());
+        }
+        let mut found = Fingerprint::default();
+        self.each(EDGE, end, Doing::ReadBack, |at, bytes| {
+            found.bytes(bytes);
+            tell(Answer::Reached(at.saturating_add(bytes.len() as u64)));
+            Ok(())
+        })?;
+        let written = core::mem::take(&mut self.print);
+        same(found.finish() == written.finish(), NOWHERE)
+    }
+
+    fn head(&mut self, bytes: &[u8]) -> Outcome {
+        let Deed::Write { verify } = self.deed else { return self.bytes(bytes, 0) };
+        self.medium.write_at(ByteCount(0), bytes).map_err(|error| Fault::of(Doing::Write, 0, &error))?;
+        self.flush()?;
+        if verify {
+            let found = self.read(0, bytes.len(), Doing::ReadBack)?;
+            same(found == bytes, 0)?;
+        }
+        self.medium.empty_cache().map_err(|error| Fault::of(Doing::Flush, NOWHERE, &error))
+    }
+
+    fn flush(&self) -> Outcome {
+        self.medium.flush().map_err(|error| Fault::of(Doing::Flush, NOWHERE, &error))
+    }
+
+    /// Looks at the disk from `at` to `end`, a request at a time.
+    fn each(&mut self, at: u64, end: u64, doing: Doing, mut look: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome {
+        let mut at = at;
+        while at < end {
+            let length = usize::try_from(end.saturating_sub(at)).map_or(REQUEST, |left| left.min(REQUEST));
+            look(at, self.read(at, length, doing)?)?;
+            at = at.saturating_add(length as u64);
+        }
+        Ok(())
+    }
+
+    /// What the disk holds; at most a request.
+    fn read(&mut self, at: u64, length: usize, doing: Doing) -> core::result::Result<&[u8], Fault> {
+        let room = self.found.bytes_mut().get_mut(..length).unwrap_or_default();
+        self.medium.read_at(ByteCount(at), room).map_err(|error| Fault::of(doing, at, &error))?;
+        Ok(room)
+    }
+}
+
+const fn differs(at: u64) -> Fault {
+    Fault { doing: Doing::Compare, errno: 0, at }
+}
+
+/// What was read back is what was written.
+const fn same(is_same: bool, at: u64) -> Outcome {
+    if is_same { Ok(()) } else { Err(Fault { doing: Doing::ReadBack, errno: 0, at }) }
+}
+
+// Reading back begins where a block does, and a request holds whole ones.
+const _: () = assert!(EDGE % BLOCK_BYTES == 0 && REQUEST as u64 % BLOCK_BYTES == 0 && EDGE <= REQUEST as u64);

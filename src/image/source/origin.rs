@@ -1,0 +1,161 @@
+//! What a name of a source leads to, and how it can be read.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec;
+use core::cell::Cell;
+
+use super::checked::Checked;
+use super::{DOING, Means};
+use crate::bytes::ReadAt;
+use crate::codec;
+use crate::container::{Format, Map, Place, Run, START};
+use crate::error::{Error, Kind, Result};
+use crate::sys::block::{Access, Device};
+use crate::sys::file;
+use crate::sys::source::{Extent, Nature, extent, nature};
+use crate::units::ByteCount;
+
+const OPEN: &str = "open the image";
+
+/// ENOENT.
+const NOT_THERE: Kind = Kind::Os(2);
+
+/// What can be read at any offset.
+pub(super) trait Seekable: ReadAt {
+    /// Its bytes.
+    fn size(&self) -> u64;
+
+    /// What is stored at `at`, which is below the size, and on.
+    fn extent(&self, at: u64) -> Extent {
+        let _ = at;
+        Extent::Data(self.size())
+    }
+
+    /// Whether it costs little to read here and there.
+    fn is_near(&self) -> bool {
+        false
+    }
+}
+
+/// What a name leads to.
+pub(super) enum Origin<'m> {
+    /// A file, a block device, a server that sends parts.
+    Seekable(Box<dyn Seekable + 'm>),
+    /// What is read once; and its size where that is known.
+    Stream(Cell<Option<Box<dyn codec::Source + 'm>>>, Option<u64>),
+}
+
+/// Opens `name`; also what to call it.
+pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
+    if name.contains("://") {
+        return open_url(name, means);
+    }
+    let (label, device) = match name {
+        "-" => ("standard input", Device::standard_input()),
+        _ => (name, Device::open(name, Access::Read)),
+    };
+    let device = device.map_err(|error| match error.kind {
+        NOT_THERE => Error::absent(OPEN, "there is nothing of that name").to(name),
+        _ => error,
+    })?;
+    let origin = match nature(&device)? {
+        Nature::File(size) => Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: true })),
+        Nature::Device(size) => Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: false })),
+        Nature::Stream => Origin::Stream(Cell::new(Some(Box::new(file::Stream(device)))), None),
+    };
+    Ok((label.into(), origin))
+}
+
+fn open_url<'m>(name: &str, _means: Means<'m>) -> Result<(String, Origin<'m>)> {
+    let url = crate::fetch::Url::parse(name)?;
+    Err(Error::unsupported(OPEN, "URLs are not read yet").to(alloc::format!("{url}")))
+}
+
+/// A file or a device of this machine.
+struct Local {
+    device: Device,
+    size: u64,
+    has_holes: bool,
+}
+
+impl ReadAt for Local {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        self.device.read_at(offset, buffer)
+    }
+}
+
+impl Seekable for Local {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn extent(&self, at: u64) -> Extent {
+        if self.has_holes { extent(&self.device, at, self.size) } else { Extent::Data(self.size) }
+    }
+
+    fn is_near(&self) -> bool {
+        true
+    }
+}
+
+impl<'m> Origin<'m> {
+    /// Bytes of the source, where that is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            Self::Seekable(source) => Some(source.size()),
+            Self::Stream(_, size) => *size,
+        }
+    }
+
+    /// Whether the disk can be read at any offset: neither is the source compressed, nor does it come only once.
+    pub(super) fn is_mapped(&self) -> Result<bool> {
+        let Self::Seekable(source) = self else { return Ok(false) };
+        let mut start = vec![0; usize::try_from(source.size()).map_or(START, |size| size.min(START))];
+        source.read_at(ByteCount(0), &mut start)?;
+        Ok(codec::Format::sniff(&start).is_none() && Format::recognise(&start)? != Format::Tar)
+    }
+
+    /// The source from beginning to end.
+    pub(super) fn stream<'a>(&'a self) -> Result<Box<dyn codec::Source + 'a>> {
+        match self {
+            Self::Seekable(source) => Ok(Box::new(Forward { source: &**source, at: 0 })),
+            Self::Stream(source, _) => {
+                let gone = || Error::absent(DOING, "it was read already, and comes only once");
+                Ok(source.take().ok_or_else(gone)?)
+            }
+        }
+    }
+
+    /// Whether the bytes of the disk are those of the source from the first on, so that reading the one reads the other.
+    pub(super) fn is_in_order(&self) -> Result<bool> {
+        let Self::Seekable(source) = self else { return Ok(true) };
+        let mut map = Map::open(&**source, ByteCount(source.size()))?;
+        let whole = Run { length: map.size().0, place: Place::Stored(0) };
+        Ok(map.run_at(0)? == Some(whole))
+    }
+
+    /// Reads all of a source, which can be read at any offset, and holds every later answer against what was read now.
+    pub(super) fn check(&mut self, sha256: [u8; 32]) -> Result<()> {
+        if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(Cell::new(None), None)) {
+            *self = Self::Seekable(Box::new(Checked::new(source, sha256)?));
+        }
+        Ok(())
+    }
+}
+
+/// What can be read at any offset, from beginning to end.
+struct Forward<'a> {
+    source: &'a dyn Seekable,
+    at: u64,
+}
+
+impl codec::Source for Forward<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let left = self.source.size().saturating_sub(self.at);
+        let count = usize::try_from(left).map_or(into.len(), |left| left.min(into.len()));
+        self.source.read_at(ByteCount(self.at), into.get_mut(..count).unwrap_or_default())?;
+        self.at = self.at.saturating_add(count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,224 @@
+//! The child that writes the image: finds the disk, reaches the server, writes, and tells its parent in one line what came
+//! of it.
+
+#![forbid(unsafe_code)]
+
+use super::pace::Pace;
+use super::{Place, written};
+use crate::error::{Error, Result};
+use crate::fetch::Url;
+use crate::filesystem::Kind as Filesystem;
+use crate::image::{Expected, Means, Progress, write};
+use crate::initramfs::modules::{Lists, Loader};
+use crate::initramfs::prepare::{SYSFS, not_found};
+use crate::initramfs::watch::Watch;
+use crate::link::{self, Held, Want};
+use crate::log::Log;
+use crate::probe::block::Block;
+use crate::probe::{growth, search};
+use crate::settings::{Image, Network, Origin};
+use crate::sys::mount::{self, Flags};
+use crate::sys::process::Teller;
+use crate::sys::{clock, tree};
+use crate::text::device::Name;
+use crate::units::{ByteCount, Deadline};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+
+/// How the last line of the child begins: the image is written; it was there before; another try may help, or may not.
+pub const WRITTEN: &str = "written";
+pub const THERE: &str = "there";
+pub const AGAIN: &str = "again";
+pub const NEVER: &str = "never";
+
+/// What shows the parent that the child lives; not more often than this.
+const ALIVE: &str = "alive";
+const SIGN_OF_LIFE: Duration = Duration::from_secs(1);
+
+/// DHCP asks with growing pauses, and a switch may keep its port closed for half a minute.
+const NETWORK_WAIT: Duration = Duration::from_secs(90);
+
+/// Two disks of one name may come one after the other; so long after the first one the second is there.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// Somewhere in the world (RFC 5737, RFC 3849): whichever server has a name is reached by the way that leads there.
+const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const ANYWHERE6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
+
+/// Where the filesystem is mounted that has the image, which nobody but the child sees.
+const SOURCE: &str = "/run/wisp/image";
+
+/// The module without which no DHCP packet is sent, where the kernel does not have it built in.
+const PACKETS: &str = "af_packet";
+
+/// What the child needs to know.
+pub struct Task<'a> {
+    /// What is to be written where.
+    pub image: &'a Image,
+    /// What is known of the machine.
+    pub place: Place<'a>,
+    /// The release of the running kernel.
+    pub kernel: &'a str,
+}
+
+/// What was being done when it failed, and why it did.
+type Failure = (&'static str, Error);
+
+/// Where it failed, in a word for programs, and why, in a sentence.
+pub fn account(step: &str, error: &Error) -> String {
+    format!("step={step} why={error}")
+}
+
+/// Does it all.
+pub fn run(task: &Task<'_>, log: &Log, teller: &Teller) -> u8 {
+    let mut delivery = Delivery { task, log, teller, begun: false };
+    let told = match delivery.run() {
+        Ok(told) => told,
+        Err((step, error)) => {
+            // A disk that was begun is no disk any more, so whatever was wrong with the first try is tried once more.
+            let word = if delivery.begun || error.kind.may_retry() { AGAIN } else { NEVER };
+            format!("{word} {}", account(step, &error))
+        }
+    };
+    teller.tell(&told);
+    0
+}
+
+/// The way of an image from its name to the disk.
+struct Delivery<'a> {
+    task: &'a Task<'a>,
+    log: &'a Log,
+    teller: &'a Teller,
+    /// Whether anything of the disk was overwritten.
+    begun: bool,
+}
+
+impl Delivery<'_> {
+    /// All of it; the last line to tell.
+    fn run(&mut self) -> core::result::Result<String, Failure> {
+        let at = |step: &'static str| move |error: Error| (step, error);
+        let (image, log) = (self.task.image, self.log);
+        let lists = Lists::read(self.task.kernel);
+        let drivers = Loader::new(&lists, self.task.place.line, false);
+        let mut watch = Watch::begin(drivers, self.task.place.wait).map_err(at("target"))?;
+        let target = find(&mut watch, &image.target, "the target", log).map_err(at("target"))?;
+        let source = bring(&mut watch, &image.origin, log).map_err(at("source"))?;
+        self.teller.tell(ALIVE);
+        let network = match &image.origin {
+            Origin::Url(url) => Some(connect(&mut watch, url, &image.network, log).map_err(at("network"))?),
+            _ => None,
+        };
+        let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
+        let means = Means { servers: &servers, tell: &|line| log.info(line) };
+        let told = self.put(&source, means, &target).map_err(at("write"));
+        if let Some(error) = network.and_then(|held| held.release().err()) {
+            log.warning(&format!("{error}; the network stays as it is"));
+        }
+        told
+    }
+
+    /// Writes it, unless it is there.
+    fn put(&mut self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
+        let (image, log, node) = (self.task.image, self.log, target.node());
+        if !image.again && !self.overwrites_own_root(target) && written::is_there(source, means, target)? {
+            return Ok(format!("{THERE} why={node} has the partitions of the image; wisp.image.again would write it"));
+        }
+        let order = write::Order {
+            source,
+            expected: Expected { sha256: image.sha256, size: None },
+            target: &node,
+            verify: image.verify,
+            grow: false,
+        };
+        log.info(&format!("writing the image to {node} ({})", target.size));
+        let mut pace = Pace::begin(clock::now());
+        let mut sign = Duration::ZERO;
+        let outcome = write::write(&order, means, &mut |progress: &Progress| {
+            self.begun |= progress.disk > 0;
+            let now = clock::now();
+            if now.saturating_sub(sign) >= SIGN_OF_LIFE {
+                sign = now;
+                self.teller.tell(ALIVE);
+            }
+            if let Some(line) = pace.line(progress, now) {
+                log.info(&line);
+            }
+        })?;
+        outcome.notes.iter().for_each(|note| log.info(note));
+        let digest = outcome.sha256.map_or_else(|| String::from("unverified"), |digest| hexadecimal(&digest));
+        let ByteCount(size) = outcome.size;
+        Ok(format!("{WRITTEN} sha256={digest} bytes={size}"))
+    }
+
+    /// Whether the system that started this lies on `target`: it is what is to be overwritten, however much alike.
+    fn overwrites_own_root(&self, target: &Block) -> bool {
+        let disk = |block: &Block| block.slice.as_ref().map_or_else(|| block.name.clone(), |slice| slice.disk.clone());
+        let root = self.task.place.own_root.and_then(|name| search::find(SYSFS, name));
+        root.is_some_and(|found| disk(&found.block) == disk(target))
+    }
+}
+
+/// The only device of this name.
+fn find(watch: &mut Watch<'_>, name: &Name, what: &str, log: &Log) -> Result<Block> {
+    let look = &mut || search::find(SYSFS, name);
+    let mut found = watch.look_for(look).ok_or_else(|| not_found(what, name, log))?;
+    if !matches!(name, Name::Path(_)) {
+        watch.settle(SETTLED);
+        found = search::find(SYSFS, name).ok_or_else(|| not_found(what, name, log))?;
+    }
+    let (block, twins) = (found.block, found.twins);
+    if !twins.is_empty() {
+        let why = format!("{} and {} answer to that name", block.node(), twins.join(", "));
+        return Err(Error::refused("choose", why).to(format!("{what} {name}")));
+    }
+    Ok(block)
+}
+
+/// The name by which the image is opened; a filesystem that has it is mounted where only this process sees it.
+fn bring(watch: &mut Watch<'_>, origin: &Origin, log: &Log) -> Result<String> {
+    let (name, path) = match origin {
+        Origin::Url(url) => return Ok(url.clone()),
+        Origin::Device(name) => return Ok(find(watch, name, "the image", log)?.node()),
+        Origin::File(name, path) => (name, path),
+    };
+    let block = find(watch, name, "the filesystem of the image", log)?;
+    let node = block.node();
+    let content = growth::superblock(&node, block.size)?;
+    let kind = content.map(|content| content.kind);
+    if let Some(module) = kind.and_then(Filesystem::module) {
+        watch.drivers.load(module);
+    }
+    mount::unshare()?;
+    tree::make_directories(SOURCE, 0o700)?;
+    mount::mount(&node, SOURCE, kind.map_or("", Filesystem::mount_type), Flags::RDONLY, "")?;
+    Ok(format!("{SOURCE}{path}"))
+}
+
+/// A way to the server of `url`.
+fn connect(watch: &mut Watch<'_>, url: &str, network: &Network, log: &Log) -> Result<Held> {
+    watch.drivers.load(PACKETS);
+    let host = Url::parse(url)?.host;
+    let prefer = network.device.as_deref();
+    let deadline = Deadline::after(clock::now(), NETWORK_WAIT);
+    if let Some(fixed) = &network.fixed {
+        return link::assign(prefer, fixed, deadline, log);
+    }
+    let (server, other) = match host.parse() {
+        Ok(address) => (address, None),
+        Err(_) => (ANYWHERE, Some(ANYWHERE6)),
+    };
+    link::reach(&Want { server, other, dhcp: true, link_local: false, prefer }, deadline, log)
+}
+
+/// The user's, and those of the lease.
+fn name_servers(network: &Network, held: &Held) -> Vec<IpAddr> {
+    let leased = held.lease.iter().flat_map(|lease| lease.dns.iter().copied().map(IpAddr::V4));
+    network.servers.iter().copied().chain(leased).collect()
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
