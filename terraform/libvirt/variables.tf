@@ -63,7 +63,7 @@ variable "context" {
 }
 
 variable "after" {
-  description = "poweroff, reboot or boot."
+  description = "poweroff or reboot."
   type        = string
   default     = "poweroff"
 }
