@@ -12,7 +12,8 @@ use core::time::Duration;
 use super::target::Target;
 use crate::bytes::ReadAt;
 use crate::disk;
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::Subject;
@@ -92,7 +93,10 @@ pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<
     };
     // It is empty again; in use by another wisp, it stays for that one to remove.
     let _ = tree::remove_directory(PRIVATE_POINT);
-    report.lines()
+    let why = report.error().map(|error| format!("{error}"));
+    let mut notes = Report { steps: Vec::new(), ..report }.lines();
+    notes.extend(why);
+    notes
 }
 
 /// The last partition, or the whole disk where it has none.
@@ -107,7 +111,7 @@ fn subject(sysfs: Sysfs<'_>, block: &Block) -> Result<Subject> {
         |part: &Block| part.slice.as_ref().is_some_and(|slice| slice.disk == block.name && slice.number == last.number);
     let part = sysfs.all().into_iter().find(is_it).ok_or_else(|| {
         let why = format!("the kernel does not show its partition {}", last.number);
-        crate::error::Error::absent("find what to grow on", why).to(block.node())
+        Error::absent("find what to grow on", why).to(block.node())
     })?;
     Subject::device(sysfs, part.number)
 }

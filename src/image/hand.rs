@@ -1,7 +1,7 @@
 //! Carries out [`Task`]s on a disk: writes, or compares. It runs beside whoever reads the image, in a process of its own.
 #![forbid(unsafe_code)]
 
-use super::fingerprint::{BLOCK_BYTES, Fingerprint, is_zero};
+use super::fingerprint::{BLOCK, BLOCK_BYTES, Fingerprint, is_zero};
 use super::task::{Answer, Doing, Fault, Message, NOWHERE, Task};
 use crate::disk::WriteAt;
 use crate::error::Result;
@@ -12,6 +12,9 @@ use crate::units::{ByteCount, MIB};
 /// What is written first as zeros and then last, so that no half of an image looks like a system; and how far from the
 /// end of the disk the backup of a table reaches, whatever was there before.
 pub(super) const EDGE: u64 = MIB;
+
+/// [`EDGE`], in memory.
+pub(super) const HEAD: usize = EDGE as usize;
 
 /// Bytes that go to the disk, or come from it, in one request: more makes no disk faster.
 pub(super) const REQUEST: usize = 2 << 20;
@@ -210,4 +213,4 @@ const fn same(is_same: bool, at: u64) -> Outcome {
 }
 
 // Reading back begins where a block does, and a request holds whole ones.
-const _: () = assert!(EDGE % BLOCK_BYTES == 0 && REQUEST as u64 % BLOCK_BYTES == 0 && EDGE <= REQUEST as u64);
+const _: () = assert!(EDGE.is_multiple_of(BLOCK_BYTES) && REQUEST.is_multiple_of(BLOCK) && HEAD <= REQUEST);

@@ -5,7 +5,7 @@
 use alloc::format;
 
 use super::fingerprint::{BLOCK, BLOCK_BYTES, is_zero};
-use super::hand::{EDGE, REQUEST};
+use super::hand::{EDGE, HEAD, REQUEST};
 use super::partner::Partner;
 use super::task::Task;
 use super::{Content, Piece};
@@ -16,10 +16,7 @@ use crate::units::{ByteCount, SectorSize};
 /// neither has the same speed all the time.
 const ROOMS: usize = 4;
 
-/// [`EDGE`] in memory, where the beginning of the disk lies in front of the rooms.
-const HEAD: usize = EDGE as usize;
-
-/// What both sides see.
+/// What both sides see: the beginning of the disk, and the rooms.
 pub(super) const MEMORY: usize = HEAD + ROOMS * REQUEST;
 
 /// How far a disk came.
@@ -82,7 +79,7 @@ impl<'a> Pump<'a> {
     ///
     /// # Errors
     /// Those of `content`; `Refused` when the target is too small.
-    pub fn begin(&mut self, content: &mut dyn Content) -> Result<&mut [u8]> {
+    pub fn begin(&mut self, content: &mut dyn Content) -> Result<()> {
         while self.head < HEAD {
             let room = self.partner.memory().get_mut(self.head..HEAD).unwrap_or_default();
             let left = room.len();
@@ -104,9 +101,8 @@ impl<'a> Pump<'a> {
         self.poured.size = self.head as u64;
         self.fits(0)?;
         let head = self.head;
-        let beginning = self.beginning();
-        beginning.get_mut(head..).unwrap_or_default().fill(0);
-        Ok(beginning)
+        self.beginning().get_mut(head..).unwrap_or_default().fill(0);
+        Ok(())
     }
 
     /// What is at `end` and behind is not handed on.
@@ -165,6 +161,16 @@ impl<'a> Pump<'a> {
                 None => self.given = self.given.saturating_sub(1),
             }
         }
+    }
+
+    /// Has everything on the medium; `reached` hears how far it was read back.
+    ///
+    /// # Errors
+    /// What that fails with.
+    pub fn settle(&mut self, reached: &mut dyn FnMut(u64)) -> Result<()> {
+        let sector = self.sector.bytes();
+        let end = self.poured.size.checked_next_multiple_of(sector).unwrap_or(self.poured.size);
+        self.ask(Task::Settle { end }, reached)
     }
 
     /// The beginning, of which nothing is handed on before [`Pump::head`].

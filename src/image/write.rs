@@ -8,10 +8,10 @@ use alloc::vec::Vec;
 use super::finish;
 use super::hand::{Deed, EDGE, Hand};
 use super::partner::Partner;
-use super::pump::{MEMORY, Pump};
+use super::pump::{MEMORY, Poured, Pump};
 use super::target::Target;
 use super::task::{Doing, Fault, Task};
-use super::{Expected, Image, Means, Progress, Source};
+use super::{Content, Expected, Image, Means, Progress, Source};
 use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
@@ -108,27 +108,18 @@ fn carry(
     let mut source = Source::open(order.source, means)?;
     let mut image = source.image(&order.expected)?;
     fits(&image, target)?;
-    check_sectors(pump.begin(&mut image)?, target.sector)?;
-    if deed == Deed::Compare {
-        allow_relocation(&mut pump, target)?;
-    } else {
+    let mut prepare = |pump: &mut Pump<'_>| {
+        check_sectors(pump.beginning(), target.sector)?;
+        if deed == Deed::Compare {
+            return allow_relocation(pump, target);
+        }
         (means.tell)(&overwritten(target));
-        pump.ask(Task::Prepare, &mut |_| {})?;
-    }
-    let of = image.stored.map(|size| size.0);
-    while let Some(poured) = pump.next(&mut image)? {
-        progress(&Progress { read: image.read(), of, disk: poured.size, written: poured.bytes });
-    }
-    let poured = pump.poured();
-    let mut told = Progress { read: image.read(), of, disk: poured.size, written: poured.bytes };
-    let end = poured.size.checked_next_multiple_of(target.sector.bytes()).unwrap_or(poured.size);
-    let mut reached = |at| {
-        told.disk = at;
-        progress(&told);
+        pump.ask(Task::Prepare, &mut |_| {})
     };
-    pump.ask(Task::Settle { end }, &mut reached)?;
-    pump.head()?;
-    let poured = pump.poured();
+    let of = image.stored.map(|size| size.0);
+    let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written| {
+        progress(&Progress { read, of, disk, written });
+    })?;
     Ok(Outcome {
         size: ByteCount(poured.size),
         written: ByteCount(poured.bytes),
@@ -136,6 +127,37 @@ fn carry(
         sha256: order.expected.sha256,
         notes: Vec::new(),
     })
+}
+
+/// Content that says how many bytes of its source were read.
+trait Counted: Content {
+    fn read(&self) -> u64;
+}
+
+impl Counted for Image<'_> {
+    fn read(&self) -> u64 {
+        Image::read(self)
+    }
+}
+
+/// The order of things: the beginning is looked at before anything is done to the target, and comes last, when all of the
+/// image was what it should be and is on the medium. `told` hears how much was read, reached and written.
+fn transfer(
+    pump: &mut Pump<'_>,
+    image: &mut dyn Counted,
+    prepare: &mut dyn FnMut(&mut Pump<'_>) -> Result<()>,
+    told: &mut dyn FnMut(u64, u64, u64),
+) -> Result<Poured> {
+    pump.begin(image)?;
+    prepare(pump)?;
+    while let Some(poured) = pump.next(image)? {
+        told(image.read(), poured.size, poured.bytes);
+    }
+    let (read, poured) = (image.read(), pump.poured());
+    told(read, poured.size, poured.bytes);
+    pump.settle(&mut |at| told(read, at, poured.bytes))?;
+    pump.head()?;
+    Ok(pump.poured())
 }
 
 /// Takes what [`finish::put_right`] writes for what should be there, where it is there.
@@ -199,3 +221,6 @@ fn check_sectors(beginning: &[u8], sector: SectorSize) -> Result<()> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,7 @@ fn digest(line: &Cmdline) -> Result<Option<[u8; 32]>> {
     }
 }
 
-/// A digest as `sha256sum` writes it: 64 hexadecimal digits.
+/// The digest that 64 hexadecimal digits write.
 #[must_use]
 pub fn sha256(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
