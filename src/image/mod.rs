@@ -16,6 +16,7 @@ pub mod check;
 #[cfg(feature = "full")]
 mod cloud;
 mod fingerprint;
+mod finish;
 mod hand;
 pub mod layout;
 #[cfg(feature = "full")]
