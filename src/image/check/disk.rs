@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::filesystem::{self, Kind, Policy, Superblock};
 use crate::table::{self, Copies, Geometry, PartitionType, Table};
 use crate::units::{ByteCount, Guid, MIB, SectorSize};
-use crate::volume;
+use crate::volume::{self, File};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -101,6 +101,13 @@ impl<'a> Disk<'a> {
     pub(super) fn volumes(&self) -> impl Iterator<Item = (&Part<'a>, &Files<'a>)> {
         let others = self.parts.iter().enumerate().filter(|(index, _)| Some(*index) != self.root).map(|(_, part)| part);
         self.root().into_iter().chain(others).filter_map(|part| Some((part, part.files.as_ref()?)))
+    }
+
+    /// The file that a boot loader calls `path`, on whichever volume, and below its `/boot` if it is not at its top.
+    pub(super) fn boot_file(&self, path: &str) -> Option<File<'_>> {
+        let path = path.trim_start_matches('/');
+        let below = format!("boot/{path}");
+        self.volumes().find_map(|(_, files)| files.file(path).or_else(|| files.file(&below)))
     }
 
     /// Where the system lies, and whether it can grow.
@@ -221,7 +228,7 @@ fn judge_table(
             }
             Copies::Both | Copies::BackupDamaged => findings.doubt(
                 "table",
-                "the backup of the GPT is damaged or not at the end of the disk: growing puts that right in the first \
+                "the backup of the GPT is damaged or not at the end of the disk: `wisp grow` puts that right in the first \
                  boot, `sgdisk --move-second-header` does now",
             ),
             Copies::Interrupted | Copies::PrimaryDamaged => findings.fault(
