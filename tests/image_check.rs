@@ -375,7 +375,7 @@ fn what_is_wrong_with_the_disk_is_one_complaint() {
     only(&disk, Cloud::Aws, Fault, "arguments", "several filesystems are called so");
     machine.ext4("-b 1024");
     let disk = machine.filled(&table, &[(2, "e"), (4, "r")]);
-    only(&disk, Cloud::Aws, Doubt, "root", "its blocks have 1024 bytes");
+    only(&disk, Cloud::Aws, Doubt, "root", "has blocks of 1024 bytes");
     assert!(check::run(&&disk[..4096], ByteCount(4096), Cloud::Aws).is_err(), "no disk is so small");
 }
 
