@@ -1,6 +1,6 @@
 //! `wisp image pack`, judged by those who read what it makes: `qemu-img`, GNU tar, busybox and gzip, `sgdisk`.
 //!
-//! Everything works on files, as an ordinary user.
+//! Everything works on files, as an ordinary user. `WISP_UNDER_TEST` names the program, as in `program.rs`.
 #![cfg(feature = "full")]
 
 #[allow(dead_code, reason = "the tests of the container formats use more of it")]
@@ -35,9 +35,13 @@ fn folder(name: &str) -> Folder {
     folder
 }
 
+fn program() -> String {
+    std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned())
+}
+
 /// Runs `wisp image pack` in the folder; exit code, standard output, and what it complains about.
 fn wisp(folder: &Folder, line: &str) -> (i32, String, String) {
-    let command = format!("exec {} image pack {line}", env!("CARGO_BIN_EXE_wisp"));
+    let command = format!("exec {} image pack {line}", program());
     let mut shell = Command::new("sh");
     let output = shell.args(["-c", &command]).current_dir(folder.path("")).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -189,17 +193,15 @@ fn the_time_is_what_the_caller_says() {
     for (setting, listed, seconds) in
         [("", "1970-01-01 00:00", 0), ("SOURCE_DATE_EPOCH=1700000000 ", "2023-11-14 22:13", 753_315_200_u32)]
     {
-        let program = env!("CARGO_BIN_EXE_wisp");
         for (cloud, name) in [("gcp", "out.tar.gz"), ("azure", "out.vhd")] {
-            folder.run(&format!("{setting}{program} image pack --for {cloud} disk.raw {name}"));
+            folder.run(&format!("{setting}{} image pack --for {cloud} disk.raw {name}", program()));
         }
         let lines = folder.run("gzip -dc out.tar.gz | head -c 10240 | TZ=UTC tar tvf - 2>&1; :");
         assert!(lines.contains(listed), "{lines}");
         assert_eq!(bytes_at(&folder.path("out.tar.gz"), 4, 4), [0; 4], "gzip's own time");
         assert_eq!(bytes_at(&folder.path("out.vhd"), 10 * MIB + 24, 4), seconds.to_be_bytes());
     }
-    let program = env!("CARGO_BIN_EXE_wisp");
-    folder.run(&format!("! SOURCE_DATE_EPOCH=today {program} image pack --for azure disk.raw out 2>/dev/null"));
+    folder.run(&format!("! SOURCE_DATE_EPOCH=today {} image pack --for azure disk.raw out 2>/dev/null", program()));
 }
 
 #[test]
@@ -246,12 +248,7 @@ fn what_fails_leaves_what_was_there() {
         ("--for aws disk.raw", 2),
         ("disk.raw out", 2),
         ("--for aws --size large disk.raw out", 2),
-        ("--for gcp disk.raw - | true", 0),
     ] {
-        if code == 0 {
-            pack(&folder, line);
-            continue;
-        }
         let (found, complaint) = refusal(&folder, line);
         assert_eq!(found, code, "{line}: {complaint}");
     }
@@ -266,7 +263,7 @@ fn what_fails_leaves_what_was_there() {
 fn a_fault_keeps_the_file_from_being_made() {
     let folder = folder("check");
     let (code, said, complaint) = wisp(&folder, "--for aws --check disk.raw out");
-    assert!(code == 6 && said.contains("\nfault ") || said.starts_with("fault "), "{said}{complaint}");
+    assert!(code == 6 && said.lines().any(|line| line.starts_with("fault ")), "{said}{complaint}");
     let (code, said, _) = wisp(&folder, "--for aws --check --json disk.raw out");
     assert!(code == 6 && said.starts_with("{\"findings\":[{") && said.ends_with("],\"packed\":null}\n"), "{said}");
     assert!(!folder.path("out").exists());

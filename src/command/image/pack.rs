@@ -9,6 +9,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::progress::{Display, Show};
+use super::write;
 use crate::command::{Command, DOING, Options, Piece, unknown};
 use crate::error::{Error, Result};
 use crate::image::check::{self, Finding};
@@ -34,7 +36,8 @@ pub(in crate::command) const COMMAND: Command = Command {
            --check         look first for what would keep machines of CLOUD from working,\n\
            \x20               and make nothing when something would\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
-           --json          the result as one line of JSON\n",
+           --json          the result as one line of JSON\n\
+           --quiet, -q     no progress\n",
     takes_any_word: false,
     run,
 };
@@ -45,6 +48,7 @@ struct Arguments<'a> {
     order: Order<'a>,
     is_checked: bool,
     is_json: bool,
+    progress: Show,
 }
 
 #[derive(miniserde::Serialize)]
@@ -57,7 +61,7 @@ struct OutcomeJson<'a> {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let Arguments { cloud, mut order, is_checked, is_json } = read(arguments)?;
+    let Arguments { cloud, mut order, is_checked, is_json, progress } = read(arguments)?;
     if let Some(time) = environment::variable(c"SOURCE_DATE_EPOCH") {
         let wrong = || Error::usage("read SOURCE_DATE_EPOCH", "it is no number of seconds").to(time.as_str());
         order.time = time.parse().map_err(|_| wrong())?;
@@ -70,7 +74,12 @@ fn run(arguments: &[&str]) -> Result<u8> {
     };
     let outcome = match &findings {
         Some(findings) if check::has_fault(findings) => None,
-        _ => Some(pack::pack(&order, means, &mut |_| {})?),
+        _ => {
+            let mut display = Display::new(progress);
+            let outcome = pack::pack(&order, means, &mut |progress| display.progress(progress));
+            display.clear();
+            Some(outcome?)
+        }
     };
     if is_json {
         show(&json(&order, findings.as_deref(), outcome.as_ref()));
@@ -92,6 +101,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let (mut cloud, mut kind, mut size, mut sha256) = (None, None, None, None);
     let (mut is_checked, mut is_json) = (false, false);
+    let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
@@ -102,12 +112,13 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
                 cloud = Some(Cloud::named(word).ok_or_else(wrong)?);
             }
             Piece::Option(name @ "--format", value) => kind = Some(options.value(name, value)?),
-            Piece::Option(name @ "--size", value) => size = Some(size_of(options.value(name, value)?)?),
+            Piece::Option(name @ "--size", value) => size = Some(write::size(options.value(name, value)?)?),
             Piece::Option(name @ "--sha256", value) => {
-                sha256 = Some(digest(options.value(name, value)?)?);
+                sha256 = Some(write::digest(options.value(name, value)?)?);
             }
             Piece::Option("--check", None) => is_checked = true,
-            Piece::Option("--json", None) => is_json = true,
+            Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
+            Piece::Option("--quiet" | "-q", None) => progress = Show::Nothing,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) => operands.push(operand),
         }
@@ -120,7 +131,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
         return Err(Error::usage(DOING, "SOURCE or FILE is empty"));
     }
     let order = Order { source, sha256, format: format_of(cloud, kind)?, size, file, time: 0 };
-    Ok(Arguments { cloud, order, is_checked, is_json })
+    Ok(Arguments { cloud, order, is_checked, is_json, progress })
 }
 
 fn format_of(cloud: Cloud, word: Option<&str>) -> Result<Format> {
@@ -154,16 +165,4 @@ fn json(order: &Order<'_>, findings: Option<&[Finding]>, outcome: Option<&Outcom
         notes: &outcome.notes,
     });
     format!("{{\"findings\":{findings},\"packed\":{}}}\n", miniserde::json::to_string(&packed))
-}
-
-fn digest(text: &str) -> Result<[u8; 32]> {
-    crate::settings::sha256(text).ok_or_else(|| Error::usage(DOING, "64 hexadecimal digits are meant").to("--sha256"))
-}
-
-fn size_of(text: &str) -> Result<crate::units::ByteCount> {
-    const UNITS: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
-    let unit = UNITS.iter().find_map(|(letter, power)| Some((text.strip_suffix(*letter)?, *power)));
-    let (number, power) = unit.unwrap_or((text, 0));
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1u64.checked_shl(power)?));
-    bytes.map(crate::units::ByteCount).ok_or_else(|| Error::usage(DOING, "a number of bytes is meant").to(text))
 }

@@ -114,7 +114,7 @@ impl<C: Content> Blocks<C> {
                 end = end.min(change.at.0);
             }
         }
-        let skipped = end.saturating_sub(self.at) / MIB * MIB;
+        let skipped = end.saturating_sub(self.at) & !MIB.saturating_sub(1);
         self.at = self.at.saturating_add(skipped);
         self.zeros = self.zeros.saturating_sub(skipped);
     }
