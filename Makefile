@@ -32,7 +32,7 @@ SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
+.PHONY: build help toolchain demo test terraform qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -110,6 +110,10 @@ demo: build build/metadata-server ## a machine image boots in a cloud: its root 
 test: build ## unit tests, house rules, and the command line of the shipped programs
 	@tests/require tests/packages test
 	@tests/run $(CARGO)
+
+terraform: ## only the tests of terraform/: Terraform's own, cloud-init's schema, the scripts
+	@tests/require tests/packages test
+	$(CARGO) test --locked --test terraform
 
 # Of std alone, so that its compiler does in three seconds what cargo would build the whole program for.
 build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/server/*.rs)

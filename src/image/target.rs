@@ -35,7 +35,7 @@ pub struct Target {
     pub holds: String,
     /// What sysfs says of it.
     pub(super) block: Block,
-    /// It, for nobody else.
+    /// It, past the page cache.
     pub(super) device: Device,
 }
 
@@ -45,25 +45,34 @@ impl Target {
     /// # Errors
     /// `Refused` when it is no block device, mounted, held by another device, read-only, or empty; `Absent`; `Os`.
     pub fn open(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
+        let found = Self::look(sysfs, path)?;
+        if found.device.is_read_only()? {
+            return Err(Error::refused(DOING, "it is read-only").to(path));
+        }
+        let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
+            Kind::Os(EBUSY) => Error::refused(DOING, user_of(sysfs, &found.block)).to(path),
+            _ => error,
+        })?;
+        Ok(Self { device, ..found })
+    }
+
+    /// Opens `path` to read it.
+    ///
+    /// # Errors
+    /// `Refused` when it is no block device, or empty; `Absent`; `Os`.
+    pub fn look(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
         let number = node::block_number(path).map_err(|error| match error.kind {
             Kind::Os(ENOENT) => Error::absent(DOING, "there is nothing of that name").to(path),
             _ => error,
         })?;
         let block = sysfs.block(number)?;
-        let refused = |why: String| Error::refused(DOING, why).to(path);
-        let look = Device::open(path, Access::Read)?;
-        let (size, sector) = (look.size()?, look.sector_size()?);
+        let cached = Device::open(path, Access::Read)?;
+        let (size, sector) = (cached.size()?, cached.sector_size()?);
         if size == ByteCount(0) {
-            return Err(refused("it has no size: no medium is in it".into()));
+            return Err(Error::refused(DOING, "it has no size: no medium is in it").to(path));
         }
-        if look.is_read_only()? {
-            return Err(refused("it is read-only".into()));
-        }
-        let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
-            Kind::Os(EBUSY) => refused(user_of(sysfs, &block)),
-            _ => error,
-        })?;
-        let holds = contents(&look, size, sector);
+        let holds = contents(&cached, size, sector);
+        let device = Device::open(path, Access::ReadDirect)?;
         Ok(Self { node: path.into(), size, sector, holds, block, device })
     }
 
