@@ -231,8 +231,8 @@ fn judge_table(
             }
             Copies::Both | Copies::BackupDamaged => findings.doubt(
                 "table",
-                "the backup of the GPT is damaged or not at the end of the disk: `wisp grow` puts that right in the first \
-                 boot, `sgdisk --move-second-header` does now",
+                "the backup of the GPT is damaged or not at the end of the disk: packing puts that right in the file, \
+                 growing in the first boot",
             ),
             Copies::Interrupted | Copies::PrimaryDamaged => findings.fault(
                 "table",
