@@ -1,7 +1,7 @@
 //! Carries out [`Task`]s on a disk: writes, or compares. It runs beside whoever reads the image, in a process of its own.
 #![forbid(unsafe_code)]
 
-use super::fingerprint::{BLOCK_BYTES, Fingerprint, is_zero};
+use super::fingerprint::{BLOCK, BLOCK_BYTES, Fingerprint, is_zero};
 use super::task::{Answer, Doing, Fault, Message, NOWHERE, Task};
 use crate::disk::WriteAt;
 use crate::error::Result;
@@ -12,6 +12,9 @@ use crate::units::{ByteCount, MIB};
 /// What is written first as zeros and then last, so that no half of an image looks like a system; and how far from the
 /// end of the disk the backup of a table reaches, whatever was there before.
 pub(super) const EDGE: u64 = MIB;
+
+/// [`EDGE`], in memory.
+pub(super) const HEAD: usize = EDGE as usize;
 
 /// Bytes that go to the disk, or come from it, in one request: more makes no disk faster.
 pub(super) const REQUEST: usize = 2 << 20;
@@ -48,11 +51,8 @@ pub(super) enum Deed {
         /// And read back.
         verify: bool,
     },
-    /// The disk should hold them, below this offset.
-    Compare {
-        /// Where on the disk.
-        end: u64,
-    },
+    /// The disk should hold them.
+    Compare,
 }
 
 /// Whoever has the disk in hand.
@@ -124,10 +124,8 @@ impl<'a> Hand<'a> {
                 let written = self.medium.write_at(ByteCount(at), bytes);
                 written.map_err(|error| Fault::of(Doing::Write, at, &error))
             }
-            Deed::Compare { end } => {
-                let length = usize::try_from(end.saturating_sub(at)).map_or(bytes.len(), |most| bytes.len().min(most));
-                let bytes = bytes.get(..length).unwrap_or_default();
-                let found = self.read(at, length, Doing::Compare)?;
+            Deed::Compare => {
+                let found = self.read(at, bytes.len(), Doing::Compare)?;
                 match found.iter().zip(bytes).position(|(found, byte)| found != byte) {
                     Some(place) => Err(differs(at.saturating_add(place as u64))),
                     None => Ok(()),
@@ -145,7 +143,7 @@ impl<'a> Hand<'a> {
                 let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
                 zeroed.map_err(|error| Fault::of(Doing::Zero, at, &error))
             }
-            Deed::Compare { end } => self.each(at, at.saturating_add(length).min(end), Doing::Compare, |at, found| {
+            Deed::Compare => self.each(at, at.saturating_add(length), Doing::Compare, |at, found| {
                 if is_zero(found) {
                     return Ok(());
                 }
@@ -215,4 +213,4 @@ const fn same(is_same: bool, at: u64) -> Outcome {
 }
 
 // Reading back begins where a block does, and a request holds whole ones.
-const _: () = assert!(EDGE % BLOCK_BYTES == 0 && REQUEST as u64 % BLOCK_BYTES == 0 && EDGE <= REQUEST as u64);
+const _: () = assert!(EDGE.is_multiple_of(BLOCK_BYTES) && REQUEST.is_multiple_of(BLOCK) && HEAD <= REQUEST);

@@ -16,8 +16,11 @@ pub mod check;
 #[cfg(feature = "full")]
 mod cloud;
 mod fingerprint;
+mod finish;
 mod hand;
 pub mod layout;
+#[cfg(feature = "full")]
+pub mod pack;
 mod partner;
 mod pump;
 mod source;

@@ -5,7 +5,7 @@
 use alloc::format;
 
 use super::fingerprint::{BLOCK, BLOCK_BYTES, is_zero};
-use super::hand::{EDGE, REQUEST};
+use super::hand::{EDGE, HEAD, REQUEST};
 use super::partner::Partner;
 use super::task::Task;
 use super::{Content, Piece};
@@ -16,10 +16,7 @@ use crate::units::{ByteCount, SectorSize};
 /// neither has the same speed all the time.
 const ROOMS: usize = 4;
 
-/// [`EDGE`] in memory, where the beginning of the disk lies in front of the rooms.
-const HEAD: usize = EDGE as usize;
-
-/// What both sides see.
+/// What both sides see: the beginning of the disk, and the rooms.
 pub(super) const MEMORY: usize = HEAD + ROOMS * REQUEST;
 
 /// How far a disk came.
@@ -37,8 +34,9 @@ pub(super) struct Poured {
 pub(super) struct Pump<'a> {
     partner: Partner<'a>,
     sector: SectorSize,
-    /// Bytes of the target.
+    /// Bytes of the target, and where on it nothing is handed on any more.
     limit: u64,
+    end: u64,
     poured: Poured,
     /// Bytes of the disk's beginning that are in memory.
     head: usize,
@@ -63,6 +61,7 @@ impl<'a> Pump<'a> {
             partner,
             sector,
             limit: limit.0,
+            end: u64::MAX,
             poured: Poured { size: 0, bytes: 0, zeros: 0 },
             head: 0,
             room: 0,
@@ -76,11 +75,11 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Fills the beginning, of which nothing is written yet; it is to be changed before [`Pump::head`], if at all.
+    /// Fills the beginning.
     ///
     /// # Errors
     /// Those of `content`; `Refused` when the target is too small.
-    pub fn begin(&mut self, content: &mut dyn Content) -> Result<&mut [u8]> {
+    pub fn begin(&mut self, content: &mut dyn Content) -> Result<()> {
         while self.head < HEAD {
             let room = self.partner.memory().get_mut(self.head..HEAD).unwrap_or_default();
             let left = room.len();
@@ -101,10 +100,14 @@ impl<'a> Pump<'a> {
         }
         self.poured.size = self.head as u64;
         self.fits(0)?;
-        let (head, padded) = (self.head, self.padded(self.head));
-        let beginning = self.partner.memory().get_mut(..padded).unwrap_or_default();
-        beginning.get_mut(head..).unwrap_or_default().fill(0);
-        Ok(beginning)
+        let head = self.head;
+        self.beginning().get_mut(head..).unwrap_or_default().fill(0);
+        Ok(())
+    }
+
+    /// What is at `end` and behind is not handed on.
+    pub const fn stop_at(&mut self, end: u64) {
+        self.end = end;
     }
 
     /// Hands on the next piece of the rest; `None` when there is none.
@@ -158,6 +161,22 @@ impl<'a> Pump<'a> {
                 None => self.given = self.given.saturating_sub(1),
             }
         }
+    }
+
+    /// Has everything on the medium; `reached` hears how far it was read back.
+    ///
+    /// # Errors
+    /// What that fails with.
+    pub fn settle(&mut self, reached: &mut dyn FnMut(u64)) -> Result<()> {
+        let sector = self.sector.bytes();
+        let end = self.poured.size.checked_next_multiple_of(sector).unwrap_or(self.poured.size);
+        self.ask(Task::Settle { end }, reached)
+    }
+
+    /// The beginning, of which nothing is handed on before [`Pump::head`].
+    pub fn beginning(&mut self) -> &mut [u8] {
+        let padded = self.padded(self.head);
+        self.partner.memory().get_mut(..padded).unwrap_or_default()
     }
 
     /// Has the beginning written, or compared.
@@ -227,23 +246,27 @@ impl<'a> Pump<'a> {
     }
 
     fn hand_on_zeros(&mut self) -> Result<()> {
-        let length = core::mem::take(&mut self.zeros);
+        let count = core::mem::take(&mut self.zeros);
+        let at = self.at.saturating_sub(count);
+        let length = count.min(self.end.saturating_sub(at));
         if length == 0 {
             return Ok(());
         }
         self.poured.zeros = self.poured.zeros.saturating_add(length);
-        self.partner.send(Task::Zeros { length, at: self.at.saturating_sub(length) })
+        self.partner.send(Task::Zeros { length, at })
     }
 
     fn hand_on_data(&mut self) -> Result<()> {
-        let (from, length) = (self.place(self.data), self.seen.saturating_sub(self.data));
+        let (from, count) = (self.place(self.data), self.seen.saturating_sub(self.data));
         self.data = self.seen;
+        let at = self.at.saturating_sub(count as u64);
+        let length = usize::try_from(self.end.saturating_sub(at)).map_or(count, |most| count.min(most));
         if length == 0 {
             return Ok(());
         }
         self.is_used = true;
         self.poured.bytes = self.poured.bytes.saturating_add(length as u64);
-        self.partner.send(Task::Bytes { from, length, at: self.at.saturating_sub(length as u64) })
+        self.partner.send(Task::Bytes { from, length, at })
     }
 
     /// Takes the next room, which is free when no more than the others were handed on.

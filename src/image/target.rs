@@ -5,12 +5,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::layout::{self, Layout};
 use crate::error::{Error, Kind, Result};
-use crate::filesystem;
+use crate::filesystem::Superblock;
 use crate::probe::block::{Block, Sysfs};
 use crate::sys::block::{Access, Device};
 use crate::sys::{file, node};
-use crate::table::{self, Geometry, Table};
+use crate::table::Geometry;
 use crate::text::mountinfo;
 use crate::units::{ByteCount, SectorSize};
 
@@ -35,7 +36,7 @@ pub struct Target {
     pub holds: String,
     /// What sysfs says of it.
     pub(super) block: Block,
-    /// It, for nobody else.
+    /// It, past the page cache.
     pub(super) device: Device,
 }
 
@@ -45,25 +46,34 @@ impl Target {
     /// # Errors
     /// `Refused` when it is no block device, mounted, held by another device, read-only, or empty; `Absent`; `Os`.
     pub fn open(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
+        let found = Self::look(sysfs, path)?;
+        if found.device.is_read_only()? {
+            return Err(Error::refused(DOING, "it is read-only").to(path));
+        }
+        let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
+            Kind::Os(EBUSY) => Error::refused(DOING, user_of(sysfs, &found.block)).to(path),
+            _ => error,
+        })?;
+        Ok(Self { device, ..found })
+    }
+
+    /// Opens `path` to read it.
+    ///
+    /// # Errors
+    /// `Refused` when it is no block device, or empty; `Absent`; `Os`.
+    pub fn look(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
         let number = node::block_number(path).map_err(|error| match error.kind {
             Kind::Os(ENOENT) => Error::absent(DOING, "there is nothing of that name").to(path),
             _ => error,
         })?;
         let block = sysfs.block(number)?;
-        let refused = |why: String| Error::refused(DOING, why).to(path);
-        let look = Device::open(path, Access::Read)?;
-        let (size, sector) = (look.size()?, look.sector_size()?);
+        let cached = Device::open(path, Access::Read)?;
+        let (size, sector) = (cached.size()?, cached.sector_size()?);
         if size == ByteCount(0) {
-            return Err(refused("it has no size: no medium is in it".into()));
+            return Err(Error::refused(DOING, "it has no size: no medium is in it").to(path));
         }
-        if look.is_read_only()? {
-            return Err(refused("it is read-only".into()));
-        }
-        let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
-            Kind::Os(EBUSY) => refused(user_of(sysfs, &block)),
-            _ => error,
-        })?;
-        let holds = contents(&look, size, sector);
+        let holds = contents(&cached, size);
+        let device = Device::open(path, Access::ReadDirect)?;
         Ok(Self { node: path.into(), size, sector, holds, block, device })
     }
 
@@ -98,22 +108,23 @@ impl Target {
 }
 
 /// What is on a disk, in words.
-fn contents(disk: &Device, size: ByteCount, sector: SectorSize) -> String {
-    let geometry = Geometry { sector, sectors: sector.sectors_in(size) };
-    let found = filesystem::recognise(disk, size);
-    if let Ok(Some(found)) = found {
-        let label = found.label.filter(|label| !label.is_empty());
-        let label = label.map_or_else(String::new, |label| format!(" labelled {label}"));
-        return format!("{}{label}", found.kind.name());
+fn contents(disk: &Device, size: ByteCount) -> String {
+    let named = |found: &Superblock| match &found.label {
+        Some(label) => format!("{} \"{label}\"", found.kind.name()),
+        None => found.kind.name().into(),
+    };
+    let Layout { table, partitions, holds, notes, .. } = layout::look(disk, Some(size));
+    if let Some(kind) = table {
+        let held: Vec<String> = partitions.iter().filter_map(|part| part.holds.as_ref()).map(named).collect();
+        let kind = if kind == "gpt" { "GPT" } else { "MBR" };
+        let (count, colon) = (partitions.len(), if held.is_empty() { "" } else { ": " });
+        let plural = if count == 1 { "" } else { "s" };
+        return format!("a partition table ({kind}) with {count} partition{plural}{colon}{}", held.join(", "));
     }
-    match table::read(disk, geometry) {
-        Ok(Some(table)) => {
-            let kind = if matches!(table, Table::Gpt(_)) { "GPT" } else { "MBR" };
-            let count = table.partitions().len();
-            format!("a partition table ({kind}) with {count} partition{}", if count == 1 { "" } else { "s" })
-        }
-        Ok(None) if found.is_ok() => "nothing that wisp knows".into(),
-        _ => "something damaged".into(),
+    match holds {
+        Some(found) => named(&found),
+        None if notes.is_empty() => "nothing that wisp knows".into(),
+        None => "a damaged partition table".into(),
     }
 }
 

@@ -5,15 +5,18 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::hand::{Deed, Hand};
+use super::finish;
+use super::hand::{Deed, EDGE, Hand};
 use super::partner::Partner;
 use super::pump::{MEMORY, Poured, Pump};
 use super::target::Target;
-use super::task::Task;
+use super::task::{Doing, Fault, Task};
 use super::{Content, Expected, Image, Means, Progress, Source};
+use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
 use crate::probe::block::Sysfs;
+use crate::sys::block::{Access, Device};
 use crate::units::{ByteCount, SectorSize};
 
 const DOING: &str = "write the image to";
@@ -49,15 +52,17 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
-/// An image that says how far it was read.
-trait Counted: Content {
-    fn read(&self) -> u64;
-}
-
-impl Counted for Image<'_> {
-    fn read(&self) -> u64 {
-        Image::read(self)
-    }
+/// What writing would do, in words, when nothing speaks against it. Nothing is written.
+///
+/// # Errors
+/// As [`write`], as far as they are known before the first byte is written.
+pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
+    let target = open_target(order)?;
+    let mut source = Source::open(order.source, means)?;
+    let image = source.image(&order.expected)?;
+    fits(&image, &target)?;
+    let size = image.size.map_or_else(|| "a disk of unknown size".into(), |size| format!("a disk of {size}"));
+    Ok(alloc::vec![format!("{} holds {size}", order.source), overwritten(&target)])
 }
 
 /// Writes the image, the first MiB last.
@@ -68,27 +73,53 @@ impl Counted for Image<'_> {
 /// target does not look like a disk that boots.
 pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     let target = open_target(order)?;
-    let named = |error: Error| error.to(order.target);
-    let hand = Hand::new(&target.device, target.size, Deed::Write { verify: order.verify })?;
-    // Before there is anything that a second process would have twice.
-    let partner = Partner::beside(hand, MEMORY)?;
+    let deed = Deed::Write { verify: order.verify };
+    let mut outcome = carry(order, means, &target, deed, progress).map_err(|error| error.to(order.target))?;
+    finish::put_right(&target, &mut outcome.notes)?;
+    let block = target.block.clone();
+    drop(target);
+    if order.grow {
+        outcome.notes.extend(finish::grow(SYSFS, &block, means.tell));
+    }
+    Ok(outcome)
+}
+
+/// Compares the image with what the target holds from its beginning on. What [`write`] changes in a partition table for a
+/// disk larger than the image may be there as in the image, or changed.
+///
+/// # Errors
+/// As [`write`]; `Corrupt` with the first offset at which they differ.
+pub fn verify(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+    let target = Target::look(SYSFS, order.target)?;
+    carry(order, means, &target, Deed::Compare, progress).map_err(|error| error.to(order.target))
+}
+
+/// All of the image goes to the target, or is compared with it.
+fn carry(
+    order: &Order<'_>,
+    means: Means<'_>,
+    target: &Target,
+    deed: Deed,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Outcome> {
+    // The other process begins before there is anything that both would have.
+    let partner = Partner::beside(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
     let mut pump = Pump::new(partner, target.size, target.sector);
     let mut source = Source::open(order.source, means)?;
     let mut image = source.image(&order.expected)?;
-    fits(&image, &target)?;
-    (means.tell)(&format!("{} holds {}, which is overwritten", target.node, target.holds));
-    check_sectors(pump.begin(&mut image).map_err(named)?, target.sector).map_err(named)?;
-    pump.ask(Task::Prepare, &mut |_| {}).map_err(named)?;
+    fits(&image, target)?;
+    let mut prepare = |pump: &mut Pump<'_>| {
+        check_sectors(pump.beginning(), target.sector)?;
+        if deed == Deed::Compare {
+            return allow_relocation(pump, target);
+        }
+        (means.tell)(&overwritten(target));
+        pump.ask(Task::Prepare, &mut |_| {})
+    };
     let of = image.stored.map(|size| size.0);
-    let poured = pour(&mut pump, &mut image, of, progress).map_err(named)?;
-    let mut told = Progress { read: image.read(), of, disk: poured.size, written: poured.bytes };
-    pump.ask(Task::Settle { end: padded(poured.size, target.sector) }, &mut |at| {
-        told.disk = at;
-        progress(&told);
-    })
-    .map_err(named)?;
-    pump.head().map_err(named)?;
-    let poured = pump.poured();
+    let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written| {
+        progress(&Progress { read, of, disk, written });
+    })?;
     Ok(Outcome {
         size: ByteCount(poured.size),
         written: ByteCount(poured.bytes),
@@ -98,13 +129,67 @@ pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Prog
     })
 }
 
-/// Compares the image with what the target holds from its beginning on.
-///
-/// # Errors
-/// As [`write`]; `Corrupt` with the first offset at which they differ.
-pub fn verify(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
-    let _ = (means, progress);
-    Err(Error::unsupported("verify the image", "verifying is not built yet").to(order.target))
+/// Content that says how many bytes of its source were read.
+trait Counted: Content {
+    fn read(&self) -> u64;
+}
+
+impl Counted for Image<'_> {
+    fn read(&self) -> u64 {
+        Image::read(self)
+    }
+}
+
+/// The order of things: the beginning is looked at before anything is done to the target, and comes last, when all of the
+/// image was what it should be and is on the medium. `told` hears how much was read, reached and written.
+fn transfer(
+    pump: &mut Pump<'_>,
+    image: &mut dyn Counted,
+    prepare: &mut dyn FnMut(&mut Pump<'_>) -> Result<()>,
+    told: &mut dyn FnMut(u64, u64, u64),
+) -> Result<Poured> {
+    pump.begin(image)?;
+    prepare(pump)?;
+    while let Some(poured) = pump.next(image)? {
+        told(image.read(), poured.size, poured.bytes);
+    }
+    let (read, poured) = (image.read(), pump.poured());
+    told(read, poured.size, poured.bytes);
+    pump.settle(&mut |at| told(read, at, poured.bytes))?;
+    pump.head()?;
+    Ok(pump.poured())
+}
+
+/// Takes what [`finish::put_right`] writes for what should be there, where it is there.
+fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
+    let beginning: &[u8] = pump.beginning();
+    let Ok(writes) = finish::relocation(&beginning, target.geometry()) else { return Ok(()) };
+    // Who may not do that reads what is cached.
+    let _ = target.device.empty_cache();
+    let look = Device::open(&target.node, Access::Read)?;
+    let mut is_moved = false;
+    for write in writes.iter().rev() {
+        let mut found = alloc::vec![0; write.bytes.len()];
+        look.read_at(write.at, &mut found)?;
+        let is_there = found == write.bytes;
+        if write.at.0 >= EDGE {
+            if is_there {
+                pump.stop_at(write.at.0);
+            } else if is_moved {
+                return Err(Fault { doing: Doing::Compare, errno: 0, at: write.at.0 }.error());
+            }
+        } else if is_there
+            && let Some(place) = usize::try_from(write.at.0).ok().and_then(|at| pump.beginning().get_mut(at..))
+        {
+            is_moved = true;
+            place.iter_mut().zip(&write.bytes).for_each(|(place, byte)| *place = *byte);
+        }
+    }
+    Ok(())
+}
+
+fn overwritten(target: &Target) -> String {
+    format!("{} ({}) holds {}, which is overwritten", target.node, target.size, target.holds)
 }
 
 fn open_target(order: &Order<'_>) -> Result<Target> {
@@ -137,20 +222,5 @@ fn check_sectors(beginning: &[u8], sector: SectorSize) -> Result<()> {
     }
 }
 
-/// Hands on all but the beginning.
-fn pour(
-    pump: &mut Pump<'_>,
-    image: &mut dyn Counted,
-    of: Option<u64>,
-    progress: &mut dyn FnMut(&Progress),
-) -> Result<Poured> {
-    while let Some(poured) = pump.next(image)? {
-        progress(&Progress { read: image.read(), of, disk: poured.size, written: poured.bytes });
-    }
-    Ok(pump.poured())
-}
-
-/// `size` up to the end of its sector.
-const fn padded(size: u64, sector: SectorSize) -> u64 {
-    size.saturating_add(sector.bytes().saturating_sub(1)) & !sector.bytes().saturating_sub(1)
-}
+#[cfg(test)]
+mod tests;

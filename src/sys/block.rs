@@ -26,6 +26,8 @@ pub enum Access {
     /// The same for a drive whose medium can be taken out: one that is empty or open stays so, instead of being closed
     /// and waited for.
     ReadRemovable,
+    /// Reading past the page cache, aligned as for writing.
+    ReadDirect,
     /// Writing straight to the device, past the page cache: each write is one request, each read-back is the medium's
     /// own answer. Buffers, offsets and lengths must be multiples of the logical sector.
     WriteDirect,
@@ -83,6 +85,7 @@ impl Device {
         let flags = match access {
             Access::Read => OFlags::RDONLY,
             Access::ReadRemovable => OFlags::RDONLY | OFlags::NONBLOCK,
+            Access::ReadDirect => OFlags::RDONLY | OFlags::DIRECT,
             Access::WriteDirect => OFlags::RDWR | OFlags::DIRECT,
             Access::WriteAlone => OFlags::RDWR | OFlags::DIRECT | OFlags::EXCL,
         };

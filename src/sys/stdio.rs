@@ -42,6 +42,12 @@ pub fn error() -> BorrowedFd<'static> {
     unsafe { rustix::stdio::stderr() }
 }
 
+/// Whether somebody looks at it who can be shown one line again and again.
+#[must_use]
+pub fn is_terminal(output: BorrowedFd<'_>) -> bool {
+    rustix::termios::isatty(output)
+}
+
 /// Writes all of `bytes`; a reader that went away ends it early, and nobody is left to be told.
 pub fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) {
     let mut rest = bytes;

@@ -3,4 +3,5 @@
 pub(super) mod info;
 #[cfg(feature = "full")]
 pub(super) mod pack;
+mod progress;
 pub(super) mod write;

@@ -144,3 +144,28 @@ fn end(after: After, log: &Log) -> Result<()> {
     log.info(words);
     power::end(how)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_child_tells_at_its_end_is_understood() {
+        for (line, wanted) in [
+            ("written sha256=unverified bytes=1", "ok sha256=unverified bytes=1"),
+            ("there why=x", "skipped why=x"),
+            ("again step=write why=a b", "true step=write why=a b"),
+            ("never step=target why=", "false step=target why="),
+            ("alive", "nothing"),
+            ("root /dev/vda1 ext4", "nothing"),
+        ] {
+            let told = match Outcome::parse(line) {
+                Some(Outcome::Written(told)) => format!("ok {told}"),
+                Some(Outcome::There(told)) => format!("skipped {told}"),
+                Some(Outcome::Failed(may_help, why)) => format!("{may_help} {why}"),
+                None => "nothing".into(),
+            };
+            assert_eq!(told, wanted, "{line}");
+        }
+    }
+}
