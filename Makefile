@@ -199,8 +199,9 @@ install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mki
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
 IMAGE_OPTIONS = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR)) \
-	$(if $(FOR),--for $(FOR)) $(if $(FILESYSTEM),--filesystem $(FILESYSTEM))
-initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM=
+	$(if $(FOR),--for $(FOR)) $(if $(FILESYSTEM),--filesystem $(FILESYSTEM)) \
+	$(if $(NETWORK),--network $(NETWORK))
+initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM= NETWORK=
 	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(IMAGE_OPTIONS)
 
 VMLINUZ ?= /boot/vmlinuz-$(or $(KERNEL),$(notdir $(MODULES_DIR:%/=%)),$(shell uname -r))

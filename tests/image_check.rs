@@ -77,6 +77,7 @@ impl Machine {
         machine
             .put(&format!("root/usr/lib/modules/{VERSION}/modules.builtin"), b"kernel/drivers/virtio/virtio_pci.ko\n");
         machine.put(&format!("root/boot/initrd.img-{VERSION}"), &initramfs(&MODULES));
+        machine.put(&format!("root/boot/vmlinuz-{VERSION}"), b"kernel");
         machine.put_grub(ARGUMENTS);
         machine.put("esp/EFI/BOOT/BOOTX64.EFI", b"MZ");
         machine
@@ -248,13 +249,20 @@ const DEFECTS: &[Defect] = &[
         "nothing in the image is called so",
     ),
     (|m| m.put_grub("console=ttyS0"), Cloud::Oci, Doubt, "arguments", "has no root="),
+    (
+        |m| m.remove("root/boot/vmlinuz-6.1.0-test-amd64"),
+        Cloud::Azure,
+        Doubt,
+        "loader",
+        "which was not found in the image",
+    ),
     (|m| m.remove("root/boot/grub"), Cloud::Azure, Fault, "loader", "no boot loader's configuration"),
     (
         |m| m.put("root/boot/initrd.img-6.1.0-test-amd64", b"no initramfs"),
         Cloud::Aws,
         Doubt,
         "drivers",
-        "cannot be read to its end",
+        "it is neither a cpio archive nor compressed",
     ),
     (|m| m.remove("root/boot/initrd.img-6.1.0-test-amd64"), Cloud::Aws, Doubt, "drivers", "it is not in the image"),
     (
@@ -327,6 +335,13 @@ fn one_defect_is_one_complaint() {
 }
 
 #[test]
+fn names_in_the_image_are_shown_without_what_a_terminal_obeys() {
+    let machine = Machine::new("names");
+    machine.put("root/var/lib/cloud/instances/\u{1b}]0;x\u{7}/y", b"");
+    only(&machine.disk(), Cloud::Aws, Doubt, "state", "what was done on \u{fffd}]0;x\u{fffd}: ");
+}
+
+#[test]
 fn what_is_wrong_with_the_disk_is_one_complaint() {
     let machine = Machine::new("disk");
     let sound = machine.disk();
@@ -360,7 +375,7 @@ fn what_is_wrong_with_the_disk_is_one_complaint() {
     only(&disk, Cloud::Aws, Fault, "arguments", "several filesystems are called so");
     machine.ext4("-b 1024");
     let disk = machine.filled(&table, &[(2, "e"), (4, "r")]);
-    only(&disk, Cloud::Aws, Doubt, "root", "its blocks have 1024 bytes");
+    only(&disk, Cloud::Aws, Doubt, "root", "has blocks of 1024 bytes");
     assert!(check::run(&&disk[..4096], ByteCount(4096), Cloud::Aws).is_err(), "no disk is so small");
 }
 
@@ -373,8 +388,9 @@ fn other_boot_loaders_and_layouts_are_understood() {
     for (phase, runlevel) in [("boot", "boot"), ("early", "default"), ("main", "default"), ("final", "default")] {
         machine.link(&format!("root/etc/runlevels/{runlevel}/wisp-{phase}"), &format!("/etc/init.d/wisp-{phase}"));
     }
-    let text =
-        format!("DEFAULT virt\nLABEL virt\n LINUX vmlinuz-virt\n INITRD initrd.img-{VERSION}\n APPEND {ARGUMENTS}\n");
+    let text = format!(
+        "DEFAULT virt\nLABEL virt\n LINUX vmlinuz-{VERSION}\n INITRD initrd.img-{VERSION}\n APPEND {ARGUMENTS}\n"
+    );
     machine.put("root/boot/extlinux.conf", text.as_bytes());
     machine.ext4("");
     let mut disk = fs::read(machine.0.join("r")).unwrap();
@@ -408,6 +424,7 @@ fn other_boot_loaders_and_layouts_are_understood() {
     let entry = format!("linux /{VERSION}/linux\ninitrd /{VERSION}/initrd\noptions {ARGUMENTS}\n");
     machine.put("esp/loader/entries/0-rescue.conf", b"linux /x\noptions single\n");
     machine.put(&format!("esp/loader/entries/{VERSION}.conf"), entry.as_bytes());
+    machine.put(&format!("esp/{VERSION}/linux"), b"kernel");
     machine.put(&format!("esp/{VERSION}/initrd"), &initramfs(&MODULES));
     assert_eq!(complaints(&machine.disk(), Cloud::Azure), []);
 

@@ -2,11 +2,9 @@
 
 use std::process::{Command, Output, Stdio};
 
-mod support {
-    pub mod root;
-}
-
-use support::root::Root;
+#[path = "support/root.rs"]
+mod root;
+use root::Root;
 
 fn program() -> std::ffi::OsString {
     std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into())
@@ -146,16 +144,16 @@ fn what_cannot_be_told_ends_with_its_reason() {
     }
 }
 
-/// 256 MiB in an address space of 40 MiB, as `decode` has it: whatever the image, so much goes through the same memory.
+/// 128 MiB in an address space of 40 MiB, as `decode` has it: whatever the image, so much goes through the same memory.
 #[test]
 fn memory_is_bounded() {
     let root = Root::empty("memory");
-    out(&root, "head -c 256M /dev/zero | tr '\\0' x > disk; gzip -1k disk; xz -1kT1 disk; zstd -qk disk");
+    out(&root, "head -c 128M /dev/zero | tr '\\0' x > disk; gzip -1k disk; xz -1kT1 disk; zstd -qk disk");
     out(&root, "qemu-img convert -t unsafe -f raw -O qcow2 -c -o cluster_size=2M disk disk.qcow2");
     for name in ["disk", "disk.gz", "disk.xz", "disk.zst", "disk.qcow2"] {
         let command =
             format!("ulimit -v 40960; $WISP image info --json --sha256 $(sha256sum {name} | cut -c-64) {name}");
         let text = out(&root, &command);
-        assert!(text.contains("\"size\":268435456,") && text.contains("\"verified\":true"), "{name}: {text}");
+        assert!(text.contains("\"size\":134217728,") && text.contains("\"verified\":true"), "{name}: {text}");
     }
 }

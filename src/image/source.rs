@@ -138,7 +138,7 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
 /// The size of a disk that comes from beginning to end as it is, out of `stored` bytes, of which the last 512 may turn out
 /// to be the footer of a fixed VHD. Before that comes, by its specification, a multiple of four heads' tracks: 2 KiB.
 fn raw_size(stored: Option<ByteCount>) -> Option<ByteCount> {
-    stored.filter(|stored| stored.0 % 4096 == 0)
+    stored.filter(|stored| stored.0.is_multiple_of(4096))
 }
 
 impl<'a> Image<'a> {

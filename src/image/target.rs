@@ -5,12 +5,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::layout::{self, Layout};
 use crate::error::{Error, Kind, Result};
-use crate::filesystem;
+use crate::filesystem::Superblock;
 use crate::probe::block::{Block, Sysfs};
 use crate::sys::block::{Access, Device};
 use crate::sys::{file, node};
-use crate::table::{self, Geometry, Table};
+use crate::table::Geometry;
 use crate::text::mountinfo;
 use crate::units::{ByteCount, SectorSize};
 
@@ -71,7 +72,7 @@ impl Target {
         if size == ByteCount(0) {
             return Err(Error::refused(DOING, "it has no size: no medium is in it").to(path));
         }
-        let holds = contents(&cached, size, sector);
+        let holds = contents(&cached, size);
         let device = Device::open(path, Access::ReadDirect)?;
         Ok(Self { node: path.into(), size, sector, holds, block, device })
     }
@@ -107,22 +108,23 @@ impl Target {
 }
 
 /// What is on a disk, in words.
-fn contents(disk: &Device, size: ByteCount, sector: SectorSize) -> String {
-    let geometry = Geometry { sector, sectors: sector.sectors_in(size) };
-    let found = filesystem::recognise(disk, size);
-    if let Ok(Some(found)) = found {
-        let label = found.label.filter(|label| !label.is_empty());
-        let label = label.map_or_else(String::new, |label| format!(" labelled {label}"));
-        return format!("{}{label}", found.kind.name());
+fn contents(disk: &Device, size: ByteCount) -> String {
+    let named = |found: &Superblock| match &found.label {
+        Some(label) => format!("{} \"{label}\"", found.kind.name()),
+        None => found.kind.name().into(),
+    };
+    let Layout { table, partitions, holds, notes, .. } = layout::look(disk, Some(size));
+    if let Some(kind) = table {
+        let held: Vec<String> = partitions.iter().filter_map(|part| part.holds.as_ref()).map(named).collect();
+        let kind = if kind == "gpt" { "GPT" } else { "MBR" };
+        let (count, colon) = (partitions.len(), if held.is_empty() { "" } else { ": " });
+        let plural = if count == 1 { "" } else { "s" };
+        return format!("a partition table ({kind}) with {count} partition{plural}{colon}{}", held.join(", "));
     }
-    match table::read(disk, geometry) {
-        Ok(Some(table)) => {
-            let kind = if matches!(table, Table::Gpt(_)) { "GPT" } else { "MBR" };
-            let count = table.partitions().len();
-            format!("a partition table ({kind}) with {count} partition{}", if count == 1 { "" } else { "s" })
-        }
-        Ok(None) if found.is_ok() => "nothing that wisp knows".into(),
-        _ => "something damaged".into(),
+    match holds {
+        Some(found) => named(&found),
+        None if notes.is_empty() => "nothing that wisp knows".into(),
+        None => "a damaged partition table".into(),
     }
 }
 

@@ -53,6 +53,10 @@ impl<'a> Mapped<'a> {
             }
             return Ok(is_first.then_some(Piece::End));
         };
+        // Its map was asked twice. A source that showed another one the second time must not slip bytes past the digest.
+        if self.digest.is_some() && run.place != Place::Stored(self.at) {
+            return Err(Error::corrupt(DOING, "it changed while it was being read"));
+        }
         let fits = |count: u64| usize::try_from(count).map_or(room.len(), |count| count.min(room.len()));
         let count = match run.place {
             Place::Zero if is_first => {

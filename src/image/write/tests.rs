@@ -291,3 +291,47 @@ fn an_image_for_other_sectors_is_refused() {
     assert_eq!(check_sectors(&start, SectorSize::B4096), Ok(()));
     assert_eq!(check_sectors(&[0; 100], SectorSize::B512), Ok(()));
 }
+
+/// A disk that takes the process with it.
+struct Deadly;
+
+impl ReadAt for Deadly {
+    fn read_at(&self, _: ByteCount, _: &mut [u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl WriteAt for Deadly {
+    fn write_at(&self, _: ByteCount, _: &[u8]) -> Result<()> {
+        crate::sys::process::terminate(crate::sys::process::own_number() as u32);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Medium for Deadly {
+    fn discard(&self, _: ByteCount, _: ByteCount) -> Result<()> {
+        Ok(())
+    }
+
+    fn zero(&self, _: ByteCount, _: ByteCount) -> Result<()> {
+        Ok(())
+    }
+
+    fn empty_cache(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn that_the_other_process_died_is_noticed() {
+    let (image, size) = (image(), ByteCount(12 << 20));
+    let partner = Partner::beside(Hand::new(&Deadly, size, VERIFIED).unwrap(), MEMORY).unwrap();
+    let mut pump = Pump::new(partner, size, SectorSize::B512);
+    let mut content = Pieces::of(&image, usize::MAX, BLOCK);
+    let error = transfer(&mut pump, &mut content, &mut |_| Ok(()), &mut |_, _, _| {}).unwrap_err();
+    assert_eq!((error.kind, &*error.why), (Kind::Ended, "the process that does it has ended"));
+}

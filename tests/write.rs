@@ -1,0 +1,215 @@
+//! `wisp image write` and `verify` on loop devices, where the test may make them. `WISP_UNDER_TEST` names the program.
+//!
+//! What writing does in which order, and every fault of a disk, is tested beside `src/image/write.rs`.
+
+#[path = "support/root.rs"]
+mod root;
+
+use root::Root;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const MIB: u64 = 1 << 20;
+
+/// A loop device, and the folder with its file.
+struct Loop(String);
+
+impl Loop {
+    /// `None` where none can be had, and then the test is not run.
+    fn over(file: &Path, options: &[&str]) -> Option<Self> {
+        let output = Command::new("losetup").args(options).args(["-f", "--show"]).arg(file).output();
+        match output {
+            Ok(output) if output.status.success() => {
+                Some(Self(String::from_utf8(output.stdout).unwrap().trim().into()))
+            }
+            other => {
+                eprintln!("NOT RUN: no loop device is to be had: {other:?}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").args(["-d", &self.0]).status();
+    }
+}
+
+/// A mount, as long as this lasts; `None` where nothing may be mounted.
+struct Mount(String);
+
+impl Mount {
+    fn new(arguments: &[&str], point: &str) -> Option<Self> {
+        fs::create_dir_all(point).unwrap();
+        let status = Command::new("mount").args(arguments).arg(point).status();
+        if status.is_ok_and(|status| status.success()) {
+            return Some(Self(point.into()));
+        }
+        eprintln!("NOT RUN: nothing can be mounted");
+        None
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Exit code, standard output, standard error.
+fn wisp(arguments: &[&str]) -> (i32, String, String) {
+    let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// A file of zeros.
+fn zeros(root: &Root, name: &str, size: u64) -> String {
+    let path = root.join(name);
+    File::create(&path).unwrap().set_len(size).unwrap();
+    path.to_str().unwrap().into()
+}
+
+/// A disk with a GPT, data at 8 MiB and 40 MiB, and nothing else in 64 MiB.
+fn image(root: &Root) -> String {
+    let path = zeros(root, "image", 64 * MIB);
+    let status = Command::new("sgdisk").args(["-n1:2048:0", &path]).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    let file = File::options().write(true).open(&path).unwrap();
+    let data: Vec<u8> = (0..3 * MIB).map(|at| (at % 253) as u8 | 1).collect();
+    file.write_all_at(&data, 8 * MIB + 512).unwrap();
+    file.write_all_at(&data, 40 * MIB).unwrap();
+    path
+}
+
+fn sha256(path: &str) -> String {
+    let output = Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().into()
+}
+
+#[test]
+fn an_image_is_written_with_its_table_at_the_end_of_the_disk() {
+    let root = Root::empty("arrives");
+    let (image, disk) = (image(&root), zeros(&root, "disk", 200 * MIB));
+    // The file of the device is full of something else.
+    File::options().write(true).open(&disk).unwrap().write_all_at(&vec![0xAA; 200 << 20], 0).unwrap();
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let (code, out, told) = wisp(&["image", "write", "-n", &image, &device.0]);
+    assert_eq!((code, told.as_str()), (0, ""));
+    assert!(out.contains("64 MiB") && out.contains(&format!("{} (200 MiB) holds nothing that wisp knows", device.0)));
+    assert_eq!(fs::read(&disk).unwrap()[..1000], [0xAA; 1000], "nothing was written");
+
+    let digest = sha256(&image);
+    let (code, out, told) = wisp(&["image", "write", "--sha256", &digest, "--verify", &image, &device.0]);
+    assert_eq!(code, 0, "{told}");
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with(&format!("wrote 64 MiB (7.31 MiB of data) to {} in ", device.0)), "{last}");
+    assert!(last.ends_with("; SHA-256 verified; read back"), "{last}");
+    let (written, wanted) = (fs::read(&disk).unwrap(), fs::read(&image).unwrap());
+    assert!(written[4096..64 << 20] == wanted[4096..], "all of it is there, its own backup GPT too");
+    let judged = Command::new("sgdisk").args(["-v", &device.0]).output().unwrap();
+    assert!(String::from_utf8_lossy(&judged.stdout).contains("No problems found"), "{judged:?}");
+
+    let (code, out, _) = wisp(&["image", "verify", &image, &device.0]);
+    assert_eq!(code, 0);
+    assert!(out.starts_with(&format!("{} holds the image, 64 MiB", device.0)), "{out}");
+    let (_, out, _) = wisp(&["image", "write", "--dry-run", &image, &device.0]);
+    assert!(out.contains("holds a partition table (GPT) with 1 partition"), "{out}");
+    File::options().write(true).open(&device.0).unwrap().write_all_at(&[0], 40 * MIB + 1234).unwrap();
+    let (code, _, told) = wisp(&["image", "verify", &image, &device.0]);
+    let wanted = format!("wisp: compare the image with {}: they differ at byte {}\n", device.0, 40 * MIB + 1234);
+    assert_eq!((code, told), (5, wanted));
+}
+
+#[test]
+fn what_comes_through_a_pipe_with_another_digest_leaves_no_table() {
+    let root = Root::empty("digest");
+    let (image, disk) = (image(&root), zeros(&root, "disk", 64 * MIB));
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
+    let wrong = "0".repeat(64);
+    let mut child = Command::new(program);
+    child.args(["image", "write", "--json", "--sha256", &wrong, "-", &device.0]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(&image).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(6));
+    let out = String::from_utf8(output.stdout).unwrap();
+    let last = out.lines().last().unwrap();
+    assert!(last.starts_with(r#"{"event":"failed","target":"#) && last.contains(r#""kind":"refused""#), "{last}");
+    let written = fs::read(&disk).unwrap();
+    assert!(written[..1 << 20].iter().all(|byte| *byte == 0), "it does not boot");
+    assert!(written[63 << 20..].iter().any(|byte| *byte != 0), "though the rest was written");
+}
+
+#[test]
+fn targets_are_refused_before_a_byte_is_written() {
+    let root = Root::empty("refused");
+    let (image, disk) = (image(&root), zeros(&root, "disk", 65 * MIB));
+    let small = zeros(&root, "small", 63 * MIB);
+    let refused = |source: &str, target: &str, code: i32, why: &str| {
+        let (found, _, told) = wisp(&["image", "write", source, target]);
+        assert!(found == code && told.ends_with(&format!("{why}\n")), "{found}: {told}");
+    };
+    refused(&image, &disk, 6, "it is no block device");
+    refused(&image, "/dev/null", 6, "it is no block device");
+    refused(&image, "/nonexistent/disk", 3, "there is nothing of that name");
+    if let Some(device) = Loop::over(small.as_ref(), &[]) {
+        refused(&image, &device.0, 6, "it has 63 MiB, and the image has 64 MiB");
+        refused(&small, &device.0, 6, "lies on it");
+        refused(&device.0, &device.0, 6, "lies on it");
+        refused(&format!("{disk}.none"), &device.0, 3, "there is nothing of that name");
+    }
+    if let Some(device) = Loop::over(disk.as_ref(), &["-r"]) {
+        refused(&image, &device.0, 6, "it is read-only");
+    }
+    if let Some(device) = Loop::over(disk.as_ref(), &["-b", "4096"]) {
+        refused(&image, &device.0, 6, "sectors of 4096 bytes, and the image was made for sectors of 512");
+    }
+    assert!(fs::read(&disk).unwrap().iter().chain(&fs::read(&small).unwrap()).all(|byte| *byte == 0));
+    assert!(Command::new("mkfs.ext4").args(["-q", &disk]).status().unwrap().success());
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let point = root.join("mount");
+    let Some(_mount) = Mount::new(&[&device.0], point.to_str().unwrap()) else { return };
+    refused(&image, &device.0, 6, &format!("{} is mounted at {}", device.0, point.display()));
+}
+
+#[test]
+fn a_disk_that_fails_in_the_middle_is_told_with_the_kernels_reason() {
+    let root = Root::empty("fails");
+    let image = image(&root);
+    let point = root.join("full");
+    let options = ["-t", "tmpfs", "-o", "size=4M", "tmpfs"];
+    let Some(_mount) = Mount::new(&options, point.to_str().unwrap()) else { return };
+    let disk = zeros(&root, "full/disk", 64 * MIB);
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let (code, _, told) = wisp(&["image", "write", &image, &device.0]);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains(&format!("write to {}: ", device.0)) && told.contains("(at byte "), "{told}");
+    let beginning = fs::read(&disk).unwrap();
+    assert!(beginning[..1 << 20].iter().all(|byte| *byte == 0), "it does not boot");
+}
+
+#[test]
+fn the_command_line_is_understood_or_refused() {
+    for arguments in [
+        &["image", "write"][..],
+        &["image", "write", "a"],
+        &["image", "write", "a", "b", "c"],
+        &["image", "write", "", "b"],
+        &["image", "write", "--sha256", "12", "a", "b"],
+        &["image", "write", "--size", "12X", "a", "b"],
+        &["image", "write", "--size", "+1", "a", "b"],
+        &["image", "write", "--size", "99999999999T", "a", "b"],
+        &["image", "verify", "--grow", "a", "b"],
+        &["image", "verify", "-n", "a", "b"],
+    ] {
+        assert_eq!(wisp(arguments).0, 2, "{arguments:?}");
+    }
+    assert_eq!(wisp(&["image", "write", "--size=10G", "--", "a", "/nonexistent"]).0, 3);
+}
