@@ -32,7 +32,7 @@ SECONDS  ?= 20
 SCENARIO ?=
 PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
+.PHONY: build help toolchain demo test terraform qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -110,6 +110,10 @@ demo: build build/metadata-server ## a machine image boots in a cloud: its root 
 test: build ## unit tests, house rules, and the command line of the shipped programs
 	@tests/require tests/packages test
 	@tests/run $(CARGO)
+
+terraform: ## only the tests of terraform/: Terraform's own, cloud-init's schema, the scripts
+	@tests/require tests/packages test
+	$(CARGO) test --locked --test terraform
 
 # Of std alone, so that its compiler does in three seconds what cargo would build the whole program for.
 build/metadata-server: tests/metadata/example.rs $(wildcard tests/metadata/server/*.rs)
@@ -195,8 +199,9 @@ install-mkinitfs: ## the features of Alpine's mkinitfs (FEATURESDIR=); `wisp mki
 
 # The kernel of this machine unless KERNEL= or MODULES_DIR= says another one.
 IMAGE_OPTIONS = $(if $(KERNEL),--kernel $(KERNEL)) $(if $(MODULES_DIR),--modules-dir $(MODULES_DIR)) \
-	$(if $(FOR),--for $(FOR)) $(if $(FILESYSTEM),--filesystem $(FILESYSTEM))
-initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM=
+	$(if $(FOR),--for $(FOR)) $(if $(FILESYSTEM),--filesystem $(FILESYSTEM)) \
+	$(if $(NETWORK),--network $(NETWORK))
+initramfs: build ## a stand-alone initramfs in build/, for the running kernel or KERNEL= MODULES_DIR=; FOR= FILESYSTEM= NETWORK=
 	$(OUT)/wisp initramfs -o $(OUT)/initramfs.img $(IMAGE_OPTIONS)
 
 VMLINUZ ?= /boot/vmlinuz-$(or $(KERNEL),$(notdir $(MODULES_DIR:%/=%)),$(shell uname -r))

@@ -13,8 +13,8 @@ use webpki_roots::TLS_SERVER_ROOTS;
 /// What is referred to and never called; a call would abort, and the code goes.
 ///
 /// zstd's encoder names all it has in its tables. The level that `codec::zstd` packs at is of strategy `btultra2`
-/// whatever the length, and that of clusters `lazy2` for theirs; there is no dictionary, one frame is packed in one go, and
-/// the window is too small for matches over long distances to be searched apart. ring's squares lie beside `src/sys/square.rs`'s products.
+/// whatever the length; there is no dictionary, one frame is packed in one go, and the window is too small for matches over
+/// long distances to be searched apart. ring's squares lie beside `src/sys/square.rs`'s products.
 /// Random bytes come from a file, which a lock is for, where the kernel has no call for them: before Linux 3.17.
 const NEVER_CALLED: [&str; 16] = [
     "ZSTD_compressBlock_fast",

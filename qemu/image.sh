@@ -31,6 +31,10 @@ serve_images() {
     done
     touch images.log
     IMAGE_PORT=$(sed 's/.*://' images.output)
+    if [ -z "$INITRAMFS" ]; then
+        INITRAMFS=initramfs.network
+        wisp_initramfs "$INITRAMFS" --for virtio --filesystem ext4 --network virtio
+    fi
     DEVICES+=(-netdev "user,id=images" -device "virtio-net-pci,netdev=images,romfile=,id=nic"
         -object "filter-dump,id=packets,netdev=images,file=packets.pcap")
 }

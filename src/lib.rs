@@ -116,7 +116,7 @@ pub mod filesystem;
 // cpio, the archive an initramfs is.
 pub mod container;
 
-// FAT, ISO 9660 and UDF: a few files read from a small volume, without the kernel's drivers.
+// FAT, ISO 9660 and UDF: a few files read from a small volume, without the kernel's drivers; and ext, in an image.
 pub mod volume;
 
 // The kernel command line, device names, mountinfo, the lists of kernel modules; JSON, YAML, XML, KEY=value.

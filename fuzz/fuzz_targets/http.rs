@@ -12,8 +12,10 @@ use wisp::http::{Parser, Reply, Request};
 fuzz_target!(|input: &[u8]| {
     let Some((&flags, bytes)) = input.split_first() else { return };
     let limit = 1 << (flags >> 3);
-    let whole = parse(bytes, bytes.len().max(1), limit);
-    assert_eq!(whole, parse(bytes, usize::from(flags & 7) + 1, limit), "pieces make no difference");
+    let whole = parse(bytes, bytes.len().max(1), limit, false);
+    let step = usize::from(flags & 7) + 1;
+    assert_eq!(whole, parse(bytes, step, limit, false), "pieces make no difference");
+    assert_eq!(whole, parse(bytes, step, limit, true), "nor does it where the bytes of the body are put");
     if let Ok((reply, ..)) = whole {
         assert!(reply.body.len() as u64 <= limit, "the limit holds");
         assert!((200..600).contains(&reply.status));
@@ -33,10 +35,18 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The reply, whether its connection can stay, and how many bytes are left behind it.
-fn parse(bytes: &[u8], step: usize, limit: u64) -> Result<(Reply, bool, usize)> {
+/// The reply, whether its connection can stay, and how many bytes are left behind it. `direct` has the parser told of
+/// the body's bytes instead of fed with them.
+fn parse(bytes: &[u8], step: usize, limit: u64, direct: bool) -> Result<(Reply, bool, usize)> {
     let (mut parser, mut body, mut rest) = (Parser::new(limit), Vec::new(), bytes);
     while !rest.is_empty() && !parser.is_done() {
+        let run = usize::try_from(parser.run()).unwrap_or(usize::MAX).min(step).min(rest.len());
+        if direct && run > 0 {
+            body.extend_from_slice(&rest[..run]);
+            parser.pass(run as u64);
+            rest = &rest[run..];
+            continue;
+        }
         let used = parser.feed(&rest[..step.min(rest.len())], &mut |piece: &[u8]| {
             body.extend_from_slice(piece);
             Ok(())

@@ -10,6 +10,8 @@
 mod bzip2;
 mod cluster;
 mod gzip;
+#[cfg(feature = "full")]
+mod gzip_writer;
 #[cfg(feature = "formats")]
 mod lz4;
 #[cfg(feature = "formats")]
@@ -31,6 +33,8 @@ use crate::error::{Error, Result};
 #[cfg(feature = "full")]
 pub use cluster::Packer;
 pub use cluster::{Packing, Unpacker};
+#[cfg(feature = "full")]
+pub use gzip_writer::Gzip;
 pub use source::{Input, Source};
 
 /// A compression format.

@@ -7,7 +7,7 @@ mod reference;
 mod small;
 
 #[cfg(feature = "full")]
-pub(super) use reference::{ClusterPacker, Clusters, Decoder, encode};
+pub(super) use reference::{Clusters, Decoder, encode};
 #[cfg(not(feature = "full"))]
 pub(super) use small::{Clusters, Decoder};
 

@@ -17,6 +17,7 @@ mod grow;
 mod grow_root;
 #[cfg(feature = "full")]
 mod hotplug;
+#[cfg(feature = "full")]
 mod image;
 #[cfg(feature = "full")]
 mod imds;
@@ -31,6 +32,7 @@ mod phase;
 mod status;
 #[cfg(feature = "full")]
 mod tiny_cloud;
+#[cfg(feature = "full")]
 mod write_root;
 
 use crate::error::{Error, Result};
@@ -77,14 +79,18 @@ const COMMANDS: &[Command] = &[
     decode::COMMAND,
     grow::COMMAND,
     grow_root::COMMAND,
+    #[cfg(feature = "full")]
     write_root::COMMAND,
     init::COMMAND,
     #[cfg(feature = "full")]
     initramfs::COMMAND,
     #[cfg(feature = "full")]
     mkinitfs::COMMAND,
+    #[cfg(feature = "full")]
     image::write::WRITE,
+    #[cfg(feature = "full")]
     image::write::VERIFY,
+    #[cfg(feature = "full")]
     image::info::COMMAND,
     #[cfg(feature = "full")]
     image::pack::COMMAND,
@@ -257,6 +263,7 @@ impl<'a> Options<'a> {
     }
 
     /// The value of the option `name`: what stood behind its `=`, else the next word.
+    #[cfg(feature = "full")]
     fn value(&mut self, name: &str, attached: Option<&'a str>) -> Result<&'a str> {
         let value = attached.or_else(|| {
             let (&next, rest) = self.rest.split_first()?;

@@ -34,8 +34,6 @@ pub use map::{Map, Packed, Place, Run};
 #[cfg(feature = "full")]
 pub use qcow2_writer::{Cluster, Qcow2};
 #[cfg(feature = "full")]
-pub use tar::Extent;
-#[cfg(feature = "full")]
 pub use tar_writer::{tar_end, tar_header};
 #[cfg(feature = "full")]
 pub use vhd_writer::fixed_vhd_footer;

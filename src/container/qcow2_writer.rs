@@ -9,7 +9,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::bytes::put;
-use crate::codec::Packing;
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
 
@@ -35,11 +34,8 @@ const COMPRESSED: u64 = 1 << 62;
 /// Above the offset of a packed cluster: how many sectors follow its first one.
 const SECTORS_SHIFT: u32 = 62 - (CLUSTER_BITS - 8);
 
-/// The header, up to the field of the compression type, and with it.
+/// The header without the field of the compression type: it is deflate.
 const HEADER_LENGTH: u32 = 104;
-const LONG_HEADER_LENGTH: u32 = 112;
-const COMPRESSION_TYPE: u64 = 1 << 3;
-const ZSTD: u8 = 1;
 
 /// A cluster of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +53,6 @@ type Write<'a> = &'a mut dyn FnMut(ByteCount, &[u8]) -> Result<()>;
 pub struct Qcow2<'a> {
     write: Write<'a>,
     size: u64,
-    packing: Packing,
     /// Where the next byte goes.
     next: u64,
     l1: Vec<u64>,
@@ -79,17 +74,14 @@ impl<'a> Qcow2<'a> {
     /// Bytes of a cluster.
     pub const CLUSTER: usize = CLUSTER as usize;
 
-    /// Begins an image of a disk of `size` bytes, whose packed clusters are packed by `packing`. `write` is given an
-    /// offset and bytes; it may leave holes, which must read as zeros, and comes back to the front in the end.
+    /// Begins an image of a disk of `size` bytes. `write` is given an offset and bytes; it may leave holes, which must
+    /// read as zeros, and comes back to the front in the end.
     ///
     /// # Errors
-    /// `Refused` when the disk is larger than 32 TiB, `Usage` when qcow2 knows no such packing.
-    pub fn new(size: ByteCount, packing: Packing, write: Write<'a>) -> Result<Self> {
+    /// `Refused` when the disk is larger than 32 TiB.
+    pub fn new(size: ByteCount, write: Write<'a>) -> Result<Self> {
         if size.0 > SIZE_LIMIT {
             return Err(Error::refused(DOING, "its disk is larger than 32 TiB"));
-        }
-        if packing == Packing::Zlib {
-            return Err(Error::usage(DOING, "its clusters have no zlib header"));
         }
         let tables = size.0.div_ceil(1 << COVERED_BITS) as usize;
         // Blocks if nothing can be packed; L2 tables are less than a thousandth, and what is left at the end of each
@@ -100,7 +92,6 @@ impl<'a> Qcow2<'a> {
         let mut image = Self {
             write,
             size: size.0,
-            packing,
             next: 0,
             l1: vec![0; tables],
             l2: vec![0; Self::CLUSTER],
@@ -177,10 +168,8 @@ impl<'a> Qcow2<'a> {
     }
 
     fn header(&self) -> Result<Vec<u8>> {
-        let is_zstd = self.packing == Packing::Zstd;
-        let (features, length) = if is_zstd { (COMPRESSION_TYPE, LONG_HEADER_LENGTH) } else { (0, HEADER_LENGTH) };
         let mut header = vec![0; Self::CLUSTER];
-        let fields: [(usize, &[u8]); 11] = [
+        let fields: [(usize, &[u8]); 10] = [
             (0, b"QFI\xfb"),
             (4, &3_u32.to_be_bytes()),
             (20, &CLUSTER_BITS.to_be_bytes()),
@@ -189,16 +178,12 @@ impl<'a> Qcow2<'a> {
             (40, &CLUSTER.to_be_bytes()),
             (48, &self.blocks_at.to_be_bytes()),
             (56, &((clusters(self.blocks_limit) >> CLUSTER_BITS) as u32).to_be_bytes()),
-            (72, &features.to_be_bytes()),
             // Counts have 16 bits.
             (96, &4_u32.to_be_bytes()),
-            (100, &length.to_be_bytes()),
+            (100, &HEADER_LENGTH.to_be_bytes()),
         ];
         for (at, value) in fields {
             put(&mut header, at, value, DOING)?;
-        }
-        if is_zstd {
-            put(&mut header, HEADER_LENGTH as usize, &[ZSTD], DOING)?;
         }
         Ok(header)
     }
@@ -291,7 +276,7 @@ mod tests {
             file.0.insert(at.0, bytes.to_vec());
             Ok(())
         };
-        let mut image = Qcow2::new(ByteCount(size), Packing::Zstd, &mut write)?;
+        let mut image = Qcow2::new(ByteCount(size), &mut write)?;
         for (at, cluster) in clusters {
             image.put(ByteCount(*at), *cluster)?;
         }
@@ -337,7 +322,7 @@ mod tests {
             front = if at.0 == 0 { order } else { front };
             Ok(())
         };
-        let mut image = Qcow2::new(ByteCount(1 << 30), Packing::Deflate, &mut write).unwrap();
+        let mut image = Qcow2::new(ByteCount(1 << 30), &mut write).unwrap();
         image.put(ByteCount(0), Cluster::Packed(b"x")).unwrap();
         image.finish().unwrap();
         assert_eq!((front, order), (6, 6));
@@ -357,7 +342,7 @@ mod tests {
             Ok(())
         };
         let count = (2_u64 << COUNTED_BITS >> CLUSTER_BITS) + 100;
-        let mut image = Qcow2::new(ByteCount(count * CLUSTER), Packing::Deflate, &mut write).unwrap();
+        let mut image = Qcow2::new(ByteCount(count * CLUSTER), &mut write).unwrap();
         // Every second one is packed, and so the boundary is met in mid cluster.
         for index in 0..count {
             let cluster = if index % 2 == 0 { Cluster::Stored(&whole) } else { Cluster::Packed(&whole[1..]) };
@@ -387,8 +372,6 @@ mod tests {
         ] {
             assert_eq!(kind(2 * CLUSTER, &clusters), Some(Kind::Usage), "{clusters:?}");
         }
-        let mut write = |_: ByteCount, _: &[u8]| Ok(());
-        assert!(Qcow2::new(ByteCount(0), Packing::Zlib, &mut write).is_err());
     }
 
     #[test]

@@ -22,14 +22,14 @@ pub(super) const CHECKSUM: usize = 148;
 pub(super) const TYPEFLAG: usize = 156;
 pub(super) const MAGIC: usize = 257;
 /// Those of `S`: the map of what is not a hole, whether it goes on in the next block, and the size with all holes.
-pub(super) const SPARSE: usize = 386;
-pub(super) const IS_EXTENDED: usize = 482;
-pub(super) const REAL_SIZE: usize = 483;
+const SPARSE: usize = 386;
+const IS_EXTENDED: usize = 482;
+const REAL_SIZE: usize = 483;
 /// How many parts of the map a header has, and a block that it goes on in; there the flag is behind them.
-pub(super) const SPARSE_ENTRIES: usize = 4;
-pub(super) const EXTENSION_ENTRIES: usize = 21;
+const SPARSE_ENTRIES: usize = 4;
+const EXTENSION_ENTRIES: usize = 21;
 /// An entry: offset and length, a number each.
-pub(super) const SPARSE_ENTRY: usize = 2 * NUMBER;
+const SPARSE_ENTRY: usize = 2 * NUMBER;
 pub(super) const NUMBER: usize = 12;
 
 /// Headers beside that of the image: of a directory, of a long name, of POSIX.
@@ -39,13 +39,11 @@ const EXTENDED_HEADER: u64 = 64 << 10;
 /// Blocks that a map of holes goes on in: 126,000 parts, which take 2 MiB; a GiB of ext4 has some thousand.
 const EXTENSIONS: usize = 6000;
 
-/// A part of a file that is not a hole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// Where in the file it begins.
-    pub at: u64,
-    /// Its length in bytes.
-    pub length: u64,
+/// A part of a file that is not a hole: where in the file it begins, and its length, in bytes.
+#[derive(Clone, Copy)]
+struct Extent {
+    at: u64,
+    length: u64,
 }
 
 /// A file with holes or without.

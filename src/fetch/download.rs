@@ -29,6 +29,10 @@ const REDIRECTS_LIMIT: u32 = 10;
 /// Bytes that are read away to get further: a new connection takes longer than these in most networks.
 const NEAR: u64 = 256 << 10;
 
+/// Tries, within half a minute or so, before a place that a redirect led to is held for gone: the next place may have
+/// another copy, with which nobody can go on.
+const PLACE_TRIES: u32 = 10;
+
 /// A file on a web server, read from its beginning to its end.
 pub struct Download<'a> {
     /// What was asked for.
@@ -57,7 +61,7 @@ struct Trouble {
     silent: Duration,
     tries: u32,
     pauses: Pauses,
-    told: Option<Kind>,
+    told: bool,
 }
 
 /// Why a try failed.
@@ -199,8 +203,10 @@ impl<'a> Download<'a> {
                 }
                 Ok(Some(next)) => url = next,
                 Err(mut fault) => {
-                    // Where it was found it may be for a while only: a signed URL expires, a mirror goes down.
-                    if self.place != self.origin && !matches!(fault.error.kind, Kind::Refused | Kind::Unsupported) {
+                    // Where it was found it may be for a while only: a signed URL expires, a mirror is switched off.
+                    let is_gone = !fault.again && matches!(fault.error.kind, Kind::Remote(_));
+                    let tries = self.trouble.as_ref().map_or(0, |trouble| trouble.tries);
+                    if self.place != self.origin && (is_gone || fault.again && tries >= PLACE_TRIES) {
                         fault.again = true;
                         self.place = self.origin.clone();
                     }
@@ -248,7 +254,8 @@ impl<'a> Download<'a> {
             let wait = verdict::retry_after(headers.find("retry-after"));
             return Err(Fault { error: named(url, &error), again: true, wait });
         }
-        if let Some(coding) = headers.find("content-encoding").filter(|coding| !is_identity(coding)) {
+        let coding = headers.find("content-encoding").filter(|coding| !is_identity(coding));
+        if let (200 | 206, Some(coding)) = (status, coding) {
             let why = format!("it comes packed for the way ({}), though that was not asked for", coding.trim());
             return Err(last(&Error::unsupported("", why)));
         }
@@ -285,7 +292,7 @@ impl<'a> Download<'a> {
             return Err(named(&self.place, &Error::refused("", why)));
         }
         let now = clock::now();
-        let begun = || Trouble { since: now, silent: now, tries: 0, pauses: Pauses::new(&self.policy), told: None };
+        let begun = || Trouble { since: now, silent: now, tries: 0, pauses: Pauses::new(&self.policy), told: false };
         let mut trouble = self.trouble.take().unwrap_or_else(begun);
         trouble.tries = trouble.tries.saturating_add(1);
         let pause = trouble.pauses.next(random::number()).max(wait.unwrap_or_default());
@@ -297,8 +304,7 @@ impl<'a> Download<'a> {
             let why = format!("{}{separator}given up{after}, at try {tries} in {spent} s", error.why);
             return Err(Error::new(error.kind, error.doing, why).to(error.to.as_str()));
         }
-        if trouble.told.is_none() {
-            trouble.told = Some(error.kind);
+        if !core::mem::replace(&mut trouble.told, true) {
             (self.tell)(&format!("{error}{after}; trying again"));
         }
         self.trouble = Some(trouble);

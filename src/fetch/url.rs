@@ -200,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn references_lead_on_from_where_they_stand() {
+        let from = Url::parse("https://a:8443/b/c?d/e").unwrap();
+        for (reference, to) in [
+            ("http://x/y", "http://x/y"),
+            ("//x/y", "https://x/y"),
+            ("/y?z", "https://a:8443/y?z"),
+            ("y:z/../x", ""),
+            ("./y:z", "https://a:8443/b/./y:z"),
+            ("y", "https://a:8443/b/y"),
+            ("?y", "https://a:8443/b/c?y"),
+            ("#y", "https://a:8443/b/c?d/e"),
+            ("", "https://a:8443/b/c?d/e"),
+        ] {
+            let joined = from.join(reference).ok();
+            assert_eq!(joined, Url::parse(to).ok(), "{reference}");
+        }
+    }
+
+    #[test]
     fn a_query_is_told_to_nobody() {
         let url = Url::parse("https://a:8443/b?token=c").unwrap();
         assert_eq!((url.to_string(), format!("{url:?}")), ("https://a:8443/b".into(), "https://a:8443/b".into()));

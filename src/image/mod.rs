@@ -19,6 +19,8 @@ mod fingerprint;
 mod finish;
 mod hand;
 pub mod layout;
+#[cfg(feature = "full")]
+pub mod pack;
 mod partner;
 mod pump;
 mod source;

@@ -122,7 +122,8 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
         }
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, sha256)?;
-            let (format, size) = (streamed.format, streamed.size);
+            let format = streamed.format;
+            let size = streamed.size.or_else(|| if layers.is_empty() { raw_size(stored) } else { None });
             let body = Box::new(streamed);
             Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, body }
         }
@@ -132,6 +133,12 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
         (Some(size), Some(wanted)) if size != wanted => Err(other_size(size, wanted)),
         _ => Ok(image),
     }
+}
+
+/// The size of a disk that comes from beginning to end as it is, out of `stored` bytes, of which the last 512 may turn out
+/// to be the footer of a fixed VHD. Before that comes, by its specification, a multiple of four heads' tracks: 2 KiB.
+fn raw_size(stored: Option<ByteCount>) -> Option<ByteCount> {
+    stored.filter(|stored| stored.0 % 4096 == 0)
 }
 
 impl<'a> Image<'a> {

@@ -50,7 +50,7 @@ pub fn write_root() {
     let limit = kmsg::Limit::lift();
     let settings = Boot::from_cmdline(&line);
     let place = image::Place { line: &line, wait: settings.wait, own_root: settings.root.as_ref() };
-    if let Err(error) = image::run(&image, place, &log) {
+    if let Err(error) = image::run(image, place, &log) {
         match settings.on_fail {
             OnFail::Shell => {}
             _ if !line.has("wisp.onfail") => {}

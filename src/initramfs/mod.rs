@@ -132,9 +132,10 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
 
 /// Writes the image that the user names, if he names one, before anything looks for a root.
 fn write_image(line: &Cmdline, settings: &Boot, log: &Log) {
-    let Some(image) = Image::from_cmdline(line) else { return };
     let place = image::Place { line, wait: settings.wait, own_root: None };
-    while let Err(error) = image::run(&image, place, log) {
+    while let Some(image) = Image::from_cmdline(line)
+        && let Err(error) = image::run(image, place, log)
+    {
         failure::handle(&error, settings, log);
     }
 }

@@ -6,13 +6,15 @@
 
 mod choice;
 pub mod dhcp;
+mod fixed;
 mod kernel;
 mod made;
 mod reach;
 mod shown;
 
 pub use choice::{candidates, mac_text};
-pub use reach::{Held, Want, assign, reach};
+pub use fixed::assign;
+pub use reach::{Held, Want, reach};
 pub use shown::shown;
 
 use crate::error::Result;

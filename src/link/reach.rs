@@ -10,7 +10,6 @@ use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::packet::dhcp4::{self, Lease};
 use crate::packet::rtnetlink::{self, Route, Way};
-use crate::settings::Fixed;
 use crate::sys::{clock, random};
 use crate::units::Deadline;
 use alloc::format;
@@ -62,7 +61,7 @@ pub struct Held {
     pub index: u32,
     /// The lease, if one was needed.
     pub lease: Option<Lease>,
-    made: Made,
+    pub(super) made: Made,
 }
 
 /// Makes sure that packets to the server of `want` can be sent. When they can already, nothing is changed. The other
@@ -83,26 +82,6 @@ pub fn reach(want: &Want<'_>, deadline: Deadline, log: &Log) -> Result<Held> {
             // The error that stopped the search is the one to tell.
             let _ = made.undo(&mut kernel);
             Err(error.to(format!("{}", want.server)))
-        }
-    }
-}
-
-/// Gives the interface that `prefer` names, or the best one with a carrier, an `address` that nobody was asked for, and
-/// sends what leads elsewhere to the `gateway`.
-///
-/// # Errors
-/// `Absent`: there is no such interface. `TimedOut`: it has no carrier. `Os`. Whatever was changed is undone.
-pub fn assign(prefer: Option<&str>, fixed: &Fixed, deadline: Deadline, log: &Log) -> Result<Held> {
-    let mut kernel = Kernel::open()?;
-    let mut made = Made::default();
-    let server = fixed.address.into();
-    let want = Want { server, other: None, dhcp: false, link_local: false, prefer };
-    let done = Seeker { kernel: &mut kernel, made: &mut made, want: &want, deadline, log }.assign(fixed);
-    match done {
-        Ok(interface) => Ok(Held { index: interface.index, interface: interface.link.name, lease: None, made }),
-        Err(error) => {
-            let _ = made.undo(&mut kernel);
-            Err(error.to(format!("{}", fixed.address)))
         }
     }
 }
@@ -157,12 +136,13 @@ fn is_link_local6(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-struct Seeker<'a> {
-    kernel: &'a mut Kernel,
-    made: &'a mut Made,
-    want: &'a Want<'a>,
-    deadline: Deadline,
-    log: &'a Log,
+/// Who looks for a way, and notes what it changes.
+pub(super) struct Seeker<'a> {
+    pub kernel: &'a mut Kernel,
+    pub made: &'a mut Made,
+    pub want: &'a Want<'a>,
+    pub deadline: Deadline,
+    pub log: &'a Log,
 }
 
 impl Seeker<'_> {
@@ -175,24 +155,6 @@ impl Seeker<'_> {
         };
         self.made.set_others_down(self.kernel, interface.index);
         Ok((interface, lease))
-    }
-
-    fn assign(mut self, fixed: &Fixed) -> Result<Interface> {
-        let mut watch = Watch::open()?;
-        self.set_up(&mut watch)?;
-        let ready = self.wait_for_carrier(&mut watch)?;
-        let is_meant = |it: &&Interface| self.want.prefer.is_none_or(|name| it.name == name);
-        let Some(interface) = ready.iter().find(is_meant) else {
-            return Err(Error::absent(DOING, "the interface that is named has no carrier"));
-        };
-        let Fixed { address, prefix, gateway } = *fixed;
-        self.add_address(interface.index, address, prefix, u32::MAX)?;
-        let (index, destination) = (interface.index, Ipv4Addr::UNSPECIFIED);
-        if gateway.is_some() {
-            self.add_route(Route { index, destination, prefix: 0, gateway, source: address, mtu: None })?;
-        }
-        self.made.set_others_down(self.kernel, index);
-        Ok(interface.clone())
     }
 
     /// Looks for a lease, or takes an address without one, or finds that the kernel has a way to the other address.
@@ -225,7 +187,7 @@ impl Seeker<'_> {
     }
 
     /// Sets the interfaces up that could lead there, once there are any.
-    fn set_up(&mut self, watch: &mut Watch) -> Result<()> {
+    pub fn set_up(&mut self, watch: &mut Watch) -> Result<()> {
         let until = self.deadline.sooner(Deadline::after(clock::now(), UNTIL_FIRST));
         loop {
             let all = list(self.kernel)?;
@@ -261,7 +223,7 @@ impl Seeker<'_> {
     }
 
     /// The interfaces that have a carrier, best first: all of them, or those that have one a moment after the first.
-    fn wait_for_carrier(&mut self, watch: &mut Watch) -> Result<Vec<Interface>> {
+    pub fn wait_for_carrier(&mut self, watch: &mut Watch) -> Result<Vec<Interface>> {
         let mut until = self.deadline;
         let mut has_begun = false;
         loop {
@@ -373,7 +335,7 @@ impl Seeker<'_> {
         Ok((interface.clone(), None))
     }
 
-    fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8, seconds: u32) -> Result<()> {
+    pub fn add_address(&mut self, index: u32, address: Ipv4Addr, prefix: u8, seconds: u32) -> Result<()> {
         let order = rtnetlink::add_address(index, address, prefix, seconds);
         let is_new = self.kernel.make(&order, "add the address").map_err(|error| error.to(format!("{address}")))?;
         if is_new {
@@ -382,7 +344,7 @@ impl Seeker<'_> {
         Ok(())
     }
 
-    fn add_route(&mut self, route: Route) -> Result<()> {
+    pub fn add_route(&mut self, route: Route) -> Result<()> {
         let is_new = self.kernel.make(&rtnetlink::add_route(&route), "add the route to");
         let is_new = is_new.map_err(|error| error.to(format!("{}/{}", route.destination, route.prefix)))?;
         if is_new {

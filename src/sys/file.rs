@@ -229,12 +229,16 @@ fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: 
 
 /// Makes a rename in the directory of `path` survive a power cut.
 fn flush_directory_of(path: &str) -> rustix::io::Result<()> {
-    let parent = match path.rsplit_once('/') {
+    fs::fsync(open(directory_of(path), OFlags::RDONLY | OFlags::DIRECTORY)?)
+}
+
+/// The directory that the last name of `path` is in.
+pub(super) fn directory_of(path: &str) -> &str {
+    match path.rsplit_once('/') {
         Some(("", _)) => "/",
         Some((parent, _)) => parent,
         None => ".",
-    };
-    fs::fsync(open(parent, OFlags::RDONLY | OFlags::DIRECTORY)?)
+    }
 }
 
 fn open(path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {

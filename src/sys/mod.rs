@@ -35,6 +35,8 @@ pub mod process;
 pub mod program;
 pub mod random;
 pub mod record;
+#[cfg(feature = "full")]
+pub mod replacement;
 pub mod resize;
 pub mod socket;
 pub mod source;

@@ -42,11 +42,16 @@ locals {
     { path = "/etc/systemd/system/wisp-image.service", permissions = "0644", encoding = "gz+b64", content = base64gzip(local.unit) },
   ]
 
-  account = var.user == null ? [] : [merge(
-    { name = var.user, gecos = "looks after the making of an image", sudo = "ALL=(ALL) NOPASSWD:ALL", shell = "/bin/bash" },
-    var.ssh_key == null ? {} : { ssh_authorized_keys = [var.ssh_key] },
-    var.hashed_passwd == null ? {} : { hashed_passwd = var.hashed_passwd, lock_passwd = false },
-  )]
+  # By a for, which leaves each value its type: of merge() and ?: lock_passwd would come as a text, which cloud-init takes for true.
+  account = var.user == null ? [] : [{ for key, value in {
+    name                = var.user
+    gecos               = "looks after the making of an image"
+    sudo                = "ALL=(ALL) NOPASSWD:ALL"
+    shell               = "/bin/bash"
+    ssh_authorized_keys = var.ssh_key == null ? null : [var.ssh_key]
+    hashed_passwd       = var.hashed_passwd
+    lock_passwd         = var.hashed_passwd == null
+  } : key => value if value != null }]
 
   cloud_init = "#cloud-config\n${yamlencode(merge(
     length(local.account) == 0 ? {} : { users = concat(["default"], local.account) },

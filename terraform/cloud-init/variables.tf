@@ -58,12 +58,12 @@ variable "root_dev" {
 }
 
 variable "after" {
-  description = "What the machine does when all is written and checked: poweroff, reboot, or boot (which starts the new system at once)."
+  description = "What the machine does when all is written and checked: poweroff, by which others see that it is done, or reboot, into the new system."
   type        = string
   default     = "poweroff"
   validation {
-    condition     = contains(["poweroff", "reboot", "boot"], var.after)
-    error_message = "After writing, a machine can do poweroff, reboot or boot."
+    condition     = contains(["poweroff", "reboot"], var.after)
+    error_message = "After writing, a machine can do poweroff or reboot."
   }
 }
 

@@ -9,8 +9,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use wisp::codec::Source;
 use wisp::error::Kind;
-use wisp::fetch::{Dial, Endpoint, Session, Url};
+use wisp::fetch::{Dial, Download, Endpoint, Session, Url};
 
 /// Where [`the_started_anew_fetches`] finds its order: a port, the name the server must prove, and what to get.
 const ORDER: &str = "WISP_TEST_ORDER";
@@ -102,9 +103,14 @@ impl Drop for Peer {
 
 /// What a new process, with this file of authorities, gets at `targets` from the server, which must be called `name`.
 fn fetch(port: u16, name: &str, targets: &str, authorities: Option<&Path>) -> String {
+    start_anew("tls::the_started_anew_fetches", &format!("{port} {name} {targets}"), authorities)
+}
+
+/// What the test of this name says when it is given this order.
+fn start_anew(test: &str, order: &str, authorities: Option<&Path>) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "tls::the_started_anew_fetches", "--nocapture"]);
-    command.env(ORDER, format!("{port} {name} {targets}")).env_remove("SSL_CERT_FILE");
+    command.args(["--exact", test, "--nocapture"]);
+    command.env(ORDER, order).env_remove("SSL_CERT_FILE");
     if let Some(path) = authorities {
         command.env("SSL_CERT_FILE", path);
     }
@@ -143,6 +149,45 @@ fn the_started_anew_fetches() {
         }
     }
     println!("GOT {:?}", session.counts());
+}
+
+/// Without an order, as above.
+#[test]
+fn the_started_anew_downloads() {
+    let order = std::env::var(ORDER).unwrap_or_else(|_| {
+        let Endpoint::Tcp(address) = deaf() else { panic!() };
+        format!("https://{address}/")
+    });
+    let policy = if std::env::var(ORDER).is_ok() { PATIENT } else { ONCE };
+    for url in order.split(' ') {
+        let mut bytes = Vec::new();
+        let mut piece = vec![0; 70_000];
+        let mut read = || -> wisp::error::Result<()> {
+            let mut download = Download::open(url, policy, &[], &|_| ())?;
+            while let count @ 1.. = download.read(&mut piece)? {
+                bytes.extend_from_slice(&piece[..count]);
+            }
+            Ok(())
+        };
+        match read() {
+            Ok(()) => println!("GOT {} {:?}", bytes.len(), bytes.last()),
+            Err(error) => {
+                println!("GOT {error}");
+                assert!(std::env::var(ORDER).is_ok() || error.kind == Kind::Os(111), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_download_is_encrypted_from_its_first_byte_to_its_last() {
+    let authority = Authority::new("download").sign(P256, "DNS:localhost", NOW);
+    let moved = b"HTTP/1.1 302 Moved\r\nLocation: http://localhost/secret?secret\r\nContent-Length: 0\r\n\r\n";
+    let peer = authority.serve("", vec![reply(&vec![b'z'; 300_000]), moved.to_vec()]);
+    let url = format!("https://localhost:{}", peer.port);
+    let got = start_anew("tls::the_started_anew_downloads", &format!("{url}/a {url}/b?c"), Some(&authority.file()));
+    let refused = "it redirects from https to http, http://localhost/secret";
+    assert_eq!(got, format!("300000 Some(122)\nGET {url}/b: {refused}"));
 }
 
 fn reply(body: &[u8]) -> Vec<u8> {

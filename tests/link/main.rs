@@ -329,7 +329,7 @@ fn router6() {
 
 /// Nobody answers, there is no partner, there is no interface: an error, and everything as it was.
 fn nothing() {
-    let fails = |client: &Network, want: Want, kind: Kind, why: &'static str| {
+    let fails = |client: &Network, want: Want<'static>, kind: Kind, why: &'static str| {
         let before = client.state();
         client.inside(move || {
             let error = reach(&want, within(700), &Log::stderr()).unwrap_err();
@@ -425,6 +425,7 @@ isolated_tests! {
     lies_of_a_server_are_not_believed: rude,
     names_are_looked_up: names,
     udp_does_where_packet_sockets_are_missing: by_udp,
+    an_address_that_is_given_needs_no_server: assigned,
     a_link_local_server_of_ipv6_is_reached: link_local6,
     a_machine_with_ipv6_only_takes_the_other_address: only6,
     the_kernel_listens_to_routers_of_ipv6: router6,

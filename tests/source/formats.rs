@@ -10,7 +10,7 @@ use wisp::image::{Expected, Source};
 use wisp::units::ByteCount;
 
 use crate::image::{Folder, same};
-use crate::reading::{MEANS, NOTHING, read, rest};
+use crate::reading::{MEANS, NOTHING, failure, read, rest};
 
 /// Rooms for the pieces: as the writer's, smaller than any cluster, and of no even size.
 const ROOMS: [usize; 3] = [4 << 20, 512, 70_001];
@@ -50,7 +50,7 @@ fn packings() -> impl Iterator<Item = &'static str> {
 }
 
 /// What comes through a pipe that gets the file `name` little by little.
-fn read_through_a_pipe(folder: &Folder, name: &str) -> Result<Vec<u8>> {
+pub fn read_through_a_pipe(folder: &Folder, name: &str, expected: &Expected) -> Result<Vec<u8>> {
     let bytes = std::fs::read(folder.path(name)).unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
     thread::scope(|scope| {
@@ -60,7 +60,7 @@ fn read_through_a_pipe(folder: &Folder, name: &str) -> Result<Vec<u8>> {
         // Whoever writes may not wait for ever when nobody reads.
         drop(reader);
         let mut source = opened?;
-        let mut image = source.image(&NOTHING)?;
+        let mut image = source.image(expected)?;
         rest(&mut image, 1 << 20)
     })
 }
@@ -92,10 +92,14 @@ fn what_is_packed_comes_back_from_a_file_and_through_a_pipe() {
     for command in STREAMED {
         folder.run(&format!("rm -f plain; {command}"));
         for packing in packings() {
+            // One of them tells of all that the other decoders would do with another content.
+            if command != STREAMED[0] && !matches!(packing, "cat" | "zstd -q") {
+                continue;
+            }
             let context = format!("{command} | {packing}");
             folder.run(&format!("cat plain | {packing} > image"));
             same(&read(name, &NOTHING, ROOMS[0]).unwrap(), &disk, &context);
-            same(&read_through_a_pipe(&folder, "image").unwrap(), &disk, &context);
+            same(&read_through_a_pipe(&folder, "image", &NOTHING).unwrap(), &disk, &context);
         }
     }
 }
@@ -115,9 +119,9 @@ fn layers_are_named_the_outermost_first() {
 fn what_has_tables_comes_through_no_pipe() {
     let (folder, _) = Folder::with_disk("source-tables");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image; gzip -c image > image.gz");
-    let error = read_through_a_pipe(&folder, "image").unwrap_err();
+    let error = failure(read_through_a_pipe(&folder, "image", &NOTHING));
     assert_eq!(error.kind, Kind::Unsupported, "{error}");
-    let error = read(folder.path("image.gz").to_str().unwrap(), &NOTHING, 512).unwrap_err();
+    let error = failure(read(folder.path("image.gz").to_str().unwrap(), &NOTHING, 512));
     assert_eq!(error.kind, Kind::Unsupported, "{error}");
     assert!(error.to_string().contains("image.gz: qcow2 cannot be read from beginning to end"), "{error}");
 }
@@ -126,13 +130,13 @@ fn what_has_tables_comes_through_no_pipe() {
 fn what_is_no_image_is_refused() {
     let (folder, _) = Folder::with_disk("source-none");
     folder.run("touch empty; gzip -c empty > empty.gz; gzip -c disk.raw | head -c 50000 > cut.gz; mkfifo gone");
-    let kind = |name: &str| read(folder.path(name).to_str().unwrap(), &NOTHING, 4096).unwrap_err().kind;
+    let kind = |name: &str| failure(read(folder.path(name).to_str().unwrap(), &NOTHING, 4096)).kind;
     assert_eq!(kind("empty"), Kind::Refused);
     assert_eq!(kind("empty.gz"), Kind::Refused);
     assert_eq!(kind("cut.gz"), Kind::Corrupt);
     assert_eq!(kind("none"), Kind::Absent);
     assert_eq!(kind(""), Kind::Os(21), "a folder");
-    assert_eq!(read_through_a_pipe(&folder, "empty").unwrap_err().kind, Kind::Refused);
+    assert_eq!(failure(read_through_a_pipe(&folder, "empty", &NOTHING)).kind, Kind::Refused);
 }
 
 #[test]
@@ -147,7 +151,7 @@ fn the_size_must_be_the_expected_one() {
         let size = disk.len() as u64;
         same(&read(path, &expected(size), 1 << 20).unwrap(), &disk, name);
         for other in [0, 512, size - 1, size + 1, size + 512] {
-            assert_eq!(read(path, &expected(other), 1 << 20).unwrap_err().kind, Kind::Refused, "{name}: {other}");
+            assert_eq!(failure(read(path, &expected(other), 1 << 20)).kind, Kind::Refused, "{name}: {other}");
         }
         // A size that stands in the image is compared before the first byte.
         let mut source = Source::open(path, MEANS).unwrap();
@@ -155,7 +159,7 @@ fn the_size_must_be_the_expected_one() {
         // And one that does not, as soon as it is passed.
         if name == "image.gz" {
             let mut image = source.image(&expected(1 << 20)).unwrap();
-            let error = rest(&mut image, 4096).unwrap_err();
+            let error = failure(rest(&mut image, 4096));
             assert!(image.read() < 600 << 10 && error.why.contains("more than"), "{} read: {error}", image.read());
         }
     }

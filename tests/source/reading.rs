@@ -1,6 +1,6 @@
 //! All of a disk, as the writer takes it.
 
-use wisp::error::Result;
+use wisp::error::{Error, Result};
 use wisp::image::{Content, Expected, Image, Means, Piece, Source};
 
 pub const MEANS: Means = Means { servers: &[], tell: &|_| {} };
@@ -33,4 +33,10 @@ pub fn rest(image: &mut Image, room: usize) -> Result<Vec<u8>> {
             Piece::End => return Ok(disk),
         }
     }
+}
+
+/// Why it failed; a whole disk in the message of a test that fails would help nobody.
+#[track_caller]
+pub fn failure(result: Result<Vec<u8>>) -> Error {
+    result.err().expect("it is refused")
 }

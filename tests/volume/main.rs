@@ -3,6 +3,8 @@
 //! Everything works on files, as an ordinary user.
 
 mod damage;
+#[cfg(feature = "full")]
+mod ext;
 mod fat;
 mod iso9660;
 mod media;

@@ -84,7 +84,7 @@ impl Drop for Folder {
 }
 
 /// An image as a medium.
-struct Image(File);
+pub struct Image(pub File);
 
 impl ReadAt for Image {
     fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {

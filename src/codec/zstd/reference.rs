@@ -131,30 +131,6 @@ impl Clusters {
     }
 }
 
-/// Packs clusters of a disk image, each as one frame.
-pub(in crate::codec) struct ClusterPacker(CCtx<'static>);
-
-impl ClusterPacker {
-    pub(in crate::codec) fn new() -> Result<Self> {
-        const PACKING: &str = "pack a cluster";
-        /// Slow enough to be worth its time once for all who unpack it. Of strategy `lazy2` for a cluster, whose code
-        /// is not among what `build.rs` leaves out.
-        const LEVEL: i32 = 9;
-        let mut context = CCtx::try_create().ok_or_else(|| no_memory(PACKING))?;
-        context.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(|code| error_of(code, PACKING))?;
-        Ok(Self(context))
-    }
-
-    pub(in crate::codec) fn pack(&mut self, cluster: &[u8], into: &mut [u8]) -> Option<usize> {
-        let done = self.0.compress2(into, cluster).ok();
-        if done.is_none() {
-            // What did not fit stays in the context otherwise.
-            let _ = self.0.reset(ResetDirective::SessionOnly);
-        }
-        done
-    }
-}
-
 fn no_memory(doing: &'static str) -> Error {
     Error::refused(doing, "not enough memory")
 }

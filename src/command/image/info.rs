@@ -103,9 +103,23 @@ fn facts(image: &mut Image<'_>, whole: bool) -> Result<Facts> {
         }
         at_end = !whole;
     }
-    let head = head.as_slice();
+    let head = Head(&head);
     let disk: &dyn ReadAt = disk.as_deref().unwrap_or(&head);
     Ok(Facts { size: image.size, data, layout: layout::look(disk, image.size), verified: whole })
+}
+
+/// The beginning of a disk.
+struct Head<'a>(&'a [u8]);
+
+impl ReadAt for Head<'_> {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        self.0.read_at(offset, buffer).map_err(|_| {
+            Error::corrupt(
+                "read the partitions",
+                "only its first 2 MiB are looked at, as it comes from beginning to end",
+            )
+        })
+    }
 }
 
 fn words(label: &str, image: &Image<'_>, facts: &Facts) -> String {

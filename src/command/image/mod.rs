@@ -1,7 +1,6 @@
 //! `wisp image write`, `verify`, `info`, `pack`: lets [`crate::image`] do it. One file each.
 
 pub(super) mod info;
-#[cfg(feature = "full")]
 pub(super) mod pack;
 mod progress;
 pub(super) mod write;

@@ -1,18 +1,168 @@
 //! `wisp image pack`: makes of a disk the file that a cloud imports.
+//!
+//! JSON, a stable format: `findings`, the list of what `--check` found, or null; `packed`, null where that kept the file
+//! from being made, else `format` (`raw`, `vhd`, `tar.gz`, `qcow2`), `disk` and `size` for the bytes of the disk and of the
+//! file, `data` for those of the disk in blocks that are not all zeros, and `notes` in words.
 #![forbid(unsafe_code)]
 
-use crate::command::Command;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::progress::{Display, Show};
+use super::write;
+use crate::command::{Command, DOING, Options, Piece, unknown};
 use crate::error::{Error, Result};
+use crate::image::check::{self, Finding};
+use crate::image::pack::{self, Format, Order, Outcome};
+use crate::image::{Cloud, Means};
+use crate::log::Log;
+use crate::sys::{environment, stdio};
 
 pub(in crate::command) const COMMAND: Command = Command {
     name: "image pack",
     usage: "--for CLOUD [OPTION]... SOURCE FILE",
     summary: "Make the file that a cloud imports",
-    help: "",
+    help: "SOURCE is what wisp image write takes: a file, a device, a URL, - for standard\n\
+           input. The disk grows to what CLOUD asks for, and the backup of its GPT moves\n\
+           to the new end. FILE appears when it is whole; a tar.gz may go to -, standard\n\
+           output. The same SOURCE gives the same bytes; their time is SOURCE_DATE_EPOCH,\n\
+           or 0.\n\
+           \n\
+           --for CLOUD     aws: raw; azure: vhd, fixed, of whole MiB; gcp: tar.gz with a\n\
+           \x20               disk.raw of whole GiB; oci and nocloud: qcow2\n\
+           --format KIND   another one: vhd for aws, raw for nocloud\n\
+           --size SIZE     at least so large a disk: bytes, or 10G\n\
+           --check         look first for what would keep machines of CLOUD from working,\n\
+           \x20               and make nothing when something would\n\
+           --sha256 HEX    the SHA-256 that SOURCE must have\n\
+           --json          the result as one line of JSON\n\
+           --quiet, -q     no progress\n",
     takes_any_word: false,
     run,
 };
 
-fn run(_arguments: &[&str]) -> Result<u8> {
-    Err(Error::unsupported("pack the image", "not built yet"))
+/// What the arguments say.
+struct Arguments<'a> {
+    cloud: Cloud,
+    order: Order<'a>,
+    is_checked: bool,
+    is_json: bool,
+    progress: Show,
+}
+
+#[derive(miniserde::Serialize)]
+struct OutcomeJson<'a> {
+    format: &'a str,
+    disk: u64,
+    size: u64,
+    data: u64,
+    notes: &'a [String],
+}
+
+fn run(arguments: &[&str]) -> Result<u8> {
+    let Arguments { cloud, mut order, is_checked, is_json, progress } = read(arguments)?;
+    if let Some(time) = environment::variable(c"SOURCE_DATE_EPOCH") {
+        let wrong = || Error::usage("read SOURCE_DATE_EPOCH", "it is no number of seconds").to(time.as_str());
+        order.time = time.parse().map_err(|_| wrong())?;
+    }
+    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line) };
+    let findings = if is_checked { Some(pack::check(order.source, means, cloud)?) } else { None };
+    // Where the file itself goes to standard output, nothing else does.
+    let show = |text: &str| {
+        stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
+    };
+    let outcome = match &findings {
+        Some(findings) if check::has_fault(findings) => None,
+        _ => {
+            let mut display = Display::new(progress);
+            let outcome = pack::pack(&order, means, &mut |progress| display.progress(progress));
+            display.clear();
+            Some(outcome?)
+        }
+    };
+    if is_json {
+        show(&json(&order, findings.as_deref(), outcome.as_ref()));
+    } else {
+        show(&findings.as_deref().map(check::lines).unwrap_or_default());
+        if let Some(outcome) = &outcome {
+            show(&words(&order, outcome));
+        }
+    }
+    match outcome {
+        Some(_) => Ok(0),
+        None => {
+            let why = "machines of it would not work; without --check it is packed as it is";
+            Err(Error::refused("pack the image", why).to(order.source))
+        }
+    }
+}
+
+fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
+    let (mut cloud, mut kind, mut size, mut sha256) = (None, None, None, None);
+    let (mut is_checked, mut is_json) = (false, false);
+    let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
+    let mut operands: Vec<&str> = Vec::new();
+    let mut options = Options::new(arguments);
+    while let Some(piece) = options.next() {
+        match piece {
+            Piece::Option(name @ "--for", value) => {
+                let word = options.value(name, value)?;
+                let wrong = || Error::usage(DOING, "--for takes aws, azure, gcp, oci or nocloud").to(word);
+                cloud = Some(Cloud::named(word).ok_or_else(wrong)?);
+            }
+            Piece::Option(name @ "--format", value) => kind = Some(options.value(name, value)?),
+            Piece::Option(name @ "--size", value) => size = Some(write::size(options.value(name, value)?)?),
+            Piece::Option(name @ "--sha256", value) => {
+                sha256 = Some(write::digest(options.value(name, value)?)?);
+            }
+            Piece::Option("--check", None) => is_checked = true,
+            Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
+            Piece::Option("--quiet" | "-q", None) => progress = Show::Nothing,
+            Piece::Option(name, _) => return Err(unknown(name)),
+            Piece::Operand(operand) => operands.push(operand),
+        }
+    }
+    let cloud = cloud.ok_or_else(|| Error::usage(DOING, "--for CLOUD is missing"))?;
+    let &[source, file] = operands.as_slice() else {
+        return Err(Error::usage(DOING, "one SOURCE and one FILE are needed"));
+    };
+    if source.is_empty() || file.is_empty() {
+        return Err(Error::usage(DOING, "SOURCE or FILE is empty"));
+    }
+    let order = Order { source, sha256, format: format_of(cloud, kind)?, size, file, time: 0 };
+    Ok(Arguments { cloud, order, is_checked, is_json, progress })
+}
+
+fn format_of(cloud: Cloud, word: Option<&str>) -> Result<Format> {
+    let formats = Format::of(cloud);
+    let format = match word {
+        None => formats.first(),
+        Some(word) => formats.iter().find(|format| format.name() == word),
+    };
+    let names = || formats.iter().map(|format| format.name()).collect::<Vec<_>>().join(" and ");
+    format.copied().ok_or_else(|| {
+        let why = format!("{} is packed for as {} only", cloud.name(), names());
+        Error::usage(DOING, why).to(format!("--format {}", word.unwrap_or_default()))
+    })
+}
+
+/// `packed 10 GiB (1.1 GiB of data) as a vhd of 10 GiB: disk.vhd`, behind what there is to say of it.
+fn words(order: &Order<'_>, outcome: &Outcome) -> String {
+    let mut text: String = outcome.notes.iter().map(|note| format!("{note}\n")).collect();
+    let Outcome { disk, data, file, .. } = outcome;
+    text.push_str(&format!("packed {disk} ({data} of data) as a {} of {file}: {}\n", order.format.name(), order.file));
+    text
+}
+
+fn json(order: &Order<'_>, findings: Option<&[Finding]>, outcome: Option<&Outcome>) -> String {
+    let findings = findings.map_or_else(|| "null".into(), check::json);
+    let packed = outcome.map(|outcome| OutcomeJson {
+        format: order.format.name(),
+        disk: outcome.disk.0,
+        size: outcome.file.0,
+        data: outcome.data.0,
+        notes: &outcome.notes,
+    });
+    format!("{{\"findings\":{findings},\"packed\":{}}}\n", miniserde::json::to_string(&packed))
 }

@@ -140,12 +140,12 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
     Ok((order, deed, show))
 }
 
-fn digest(text: &str) -> Result<[u8; 32]> {
+pub(super) fn digest(text: &str) -> Result<[u8; 32]> {
     settings::sha256(text).ok_or_else(|| Error::usage(DOING, "64 hexadecimal digits are meant").to("--sha256"))
 }
 
 /// Bytes, or a number with a letter: `10G` is 10 GiB.
-fn size(text: &str) -> Result<ByteCount> {
+pub(super) fn size(text: &str) -> Result<ByteCount> {
     const UNITS: [(char, u32); 4] = [('K', 10), ('M', 20), ('G', 30), ('T', 40)];
     let unit = UNITS.iter().find_map(|(letter, power)| Some((text.strip_suffix(*letter)?, *power)));
     let (number, power) = unit.unwrap_or((text, 0));

@@ -6,9 +6,21 @@ use crate::error::Kind;
 /// What `bytes`, fed in pieces of `step`, are: the reply, whether the connection can stay, and how many bytes were left;
 /// the connection is closed behind them if it comes to that.
 fn parse(bytes: &[u8], step: usize, limit: u64) -> Result<(Reply, bool, usize)> {
+    parse_by(bytes, step, limit, false)
+}
+
+/// The same; `direct` has the parser told of the body's bytes instead of fed with them.
+fn parse_by(bytes: &[u8], step: usize, limit: u64, direct: bool) -> Result<(Reply, bool, usize)> {
     let (mut parser, mut body, mut at) = (Parser::new(limit), Vec::new(), 0);
     while at < bytes.len() && !parser.is_done() {
         let end = bytes.len().min(at + step);
+        let run = (end - at).min(parser.run() as usize);
+        if direct && run > 0 {
+            body.extend_from_slice(&bytes[at..at + run]);
+            parser.pass(run as u64);
+            at += run;
+            continue;
+        }
         let used = parser.feed(&bytes[at..end], &mut |piece: &[u8]| {
             body.extend_from_slice(piece);
             Ok(())
@@ -23,11 +35,12 @@ fn parse(bytes: &[u8], step: usize, limit: u64) -> Result<(Reply, bool, usize)> 
     Ok((parser.into_reply(body), stays, bytes.len() - at))
 }
 
-/// The same in one piece and byte by byte.
+/// The same in one piece and byte by byte, and with its body put elsewhere.
 #[track_caller]
 fn both(bytes: &[u8]) -> Result<(u16, String, bool)> {
     let whole = parse(bytes, usize::MAX >> 1, 1000);
     assert_eq!(whole, parse(bytes, 1, 1000), "pieces make no difference");
+    assert_eq!(whole, parse_by(bytes, 3, 1000, true), "nor does it where the body is put");
     whole.map(|(reply, stays, _)| (reply.status, String::from_utf8(reply.body).unwrap(), stays))
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::filesystem::{self, Kind, Policy, Superblock};
 use crate::table::{self, Copies, Geometry, PartitionType, Table};
 use crate::units::{ByteCount, Guid, MIB, SectorSize};
-use crate::volume;
+use crate::volume::{self, File};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -103,6 +103,13 @@ impl<'a> Disk<'a> {
         self.root().into_iter().chain(others).filter_map(|part| Some((part, part.files.as_ref()?)))
     }
 
+    /// The file that a boot loader calls `path`, on whichever volume, and below its `/boot` if it is not at its top.
+    pub(super) fn boot_file(&self, path: &str) -> Option<File<'_>> {
+        let path = path.trim_start_matches('/');
+        let below = format!("boot/{path}");
+        self.volumes().find_map(|(_, files)| files.file(path).or_else(|| files.file(&below)))
+    }
+
     /// Where the system lies, and whether it can grow.
     pub(super) fn judge_root(&self, findings: &mut Findings) {
         let Some(root) = self.root() else {
@@ -119,13 +126,15 @@ impl<'a> Disk<'a> {
                 ),
             );
         }
+        let grows = superblock.as_ref().is_some_and(|found| !matches!(found.kind.policy(), Policy::Refuse(_)));
         let behind = self.parts.iter().find(|part| part.start > root.start && part.size > 0);
         match behind {
             Some(behind) => {
                 let why = format!("{} lies behind {name}, the root, which therefore cannot grow", behind.name);
                 findings.doubt("root", format!("{why}: put the root last"));
             }
-            None => findings.good("root", format!("{kind} on {name}, with nothing behind it: it can grow")),
+            None if grows => findings.good("root", format!("{kind} on {name}, with nothing behind it: it can grow")),
+            None => findings.good("root", format!("{kind} on {name}")),
         }
         if root.start.checked_rem(MIB) != Some(0) {
             findings.doubt(
@@ -135,10 +144,10 @@ impl<'a> Disk<'a> {
         }
         let blocks = superblock.as_ref().and_then(|found| found.extent).map_or(4096, |extent| extent.block_size);
         if blocks < 4096 {
-            let advice = "make it with `mkfs.ext4 -b 4096`";
+            let advice = "make it anew, `mkfs.ext4 -b 4096`";
             findings.doubt(
                 "root",
-                format!("its blocks have {blocks} bytes, which limits how far and how fast it grows: {advice}"),
+                format!("{name} has blocks of {blocks} bytes, which limits how far and how fast it grows: {advice}"),
             );
         }
     }
@@ -194,7 +203,8 @@ fn find_root(parts: &[Part<'_>]) -> Option<usize> {
     };
     let could = |part: &Part<'_>| {
         let kind = part.superblock.as_ref().map(|found| found.kind);
-        part.files.is_none() && kind.is_some_and(|kind| !matches!(kind.policy(), Policy::Refuse(_)))
+        part.files.is_none()
+            && kind.is_some_and(|kind| !matches!(kind, Kind::Swap | Kind::Hibernation | Kind::ExtJournal))
     };
     parts.iter().position(has_system).or_else(|| {
         let candidates = parts.iter().enumerate().filter(|(_, part)| could(part));
@@ -221,7 +231,7 @@ fn judge_table(
             }
             Copies::Both | Copies::BackupDamaged => findings.doubt(
                 "table",
-                "the backup of the GPT is damaged or not at the end of the disk: growing puts that right in the first \
+                "the backup of the GPT is damaged or not at the end of the disk: `wisp grow` puts that right in the first \
                  boot, `sgdisk --move-second-header` does now",
             ),
             Copies::Interrupted | Copies::PrimaryDamaged => findings.fault(

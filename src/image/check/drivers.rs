@@ -93,12 +93,12 @@ pub(super) fn judge(
     if let Some(entry) = entry {
         let mark = &mut |name: Name<'_>| {
             for (row, place) in rows.iter().zip(&mut places).filter(|(row, _)| Name(row.0) == name) {
-                // Not even a module that the root has not (another kernel's) is of use then, but nobody builds that.
+                // What comes later is loaded from the root, whatever the initramfs has.
                 *place = if row.1 && *place != Place::Kernel { Place::Initramfs } else { *place };
             }
         };
         if let Err(error) = initramfs::modules(entry, disk, mark) {
-            findings.doubt("drivers", format!("the initramfs of {} cannot be read to its end: {error}", entry.file));
+            findings.doubt("drivers", format!("the initramfs of {} is not judged: {error}", entry.file));
             is_known = false;
         }
     }

@@ -9,9 +9,10 @@ use crate::container;
 use crate::error::{Error, Result};
 use crate::text::modules::Name;
 use crate::units::ByteCount;
-use alloc::vec::Vec;
 
-/// The part of `entry`'s initramfs that lies in one place: what reads it is given each name in it.
+const DOING: &str = "read the initramfs";
+
+/// Tells `each` the name of every module in the initramfs of `entry`.
 pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(Name<'_>)) -> Result<()> {
     let mut names = |reading: Reading<'_>| {
         container::initramfs_names(Input::new(reading), &mut |path| {
@@ -20,20 +21,16 @@ pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(N
             }
         })
     };
-    if let Some((files, path, section)) = &entry.unified {
-        let file = files.file(path).ok_or_else(|| Error::absent("read the initramfs", "it is gone"))?;
-        let slice = Slice { disk: &file, start: section.at, size: section.length };
+    if let Some((file, section)) = &entry.unified {
+        let Some(section) = section else { return Ok(()) };
+        let slice = Slice { disk: file, start: section.at, size: section.length };
         return names(Reading { file: &slice, at: 0, size: section.length });
     }
     // What GRUB has as a variable is a distribution's addition, empty in its images.
-    let paths: Vec<&str> = entry.boot.initramfs.iter().map(|path| path.trim_start_matches('/')).collect();
-    for path in paths.into_iter().filter(|path| !path.starts_with('$')) {
-        let mut found = disk
-            .volumes()
-            .filter_map(|(_, files)| files.file(path).or_else(|| files.file(&alloc::format!("boot/{path}"))));
-        let file =
-            found.next().ok_or_else(|| Error::absent("read the initramfs", "it is not in the image").to(path))?;
-        names(Reading { file: &file, at: 0, size: file.size().0 }).map_err(|error| error.to(path))?;
+    for path in entry.boot.initramfs.iter().filter(|path| !path.starts_with('$')) {
+        let file = disk.boot_file(path);
+        let file = file.ok_or_else(|| Error::absent(DOING, "it is not in the image").to(path.as_str()))?;
+        names(Reading { file: &file, at: 0, size: file.size().0 }).map_err(|error| error.to(path.as_str()))?;
     }
     Ok(())
 }

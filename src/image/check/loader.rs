@@ -10,6 +10,7 @@ use super::files::Files;
 use super::pe::{self, Section};
 use crate::bytes::ReadAt;
 use crate::units::ByteCount;
+use crate::volume::File;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -36,8 +37,8 @@ pub(super) struct Entry<'d> {
     /// Where that is written, for the reader.
     pub(super) file: String,
     pub(super) boot: Boot,
-    /// The initramfs within a unified kernel image: its file and where in it.
-    pub(super) unified: Option<(&'d Files<'d>, String, Section)>,
+    /// A unified kernel image, and the initramfs in it.
+    pub(super) unified: Option<(File<'d>, Option<Section>)>,
 }
 
 /// Understands a configuration.
@@ -90,8 +91,13 @@ pub(super) fn find<'d>(disk: &'d Disk<'_>, findings: &mut Findings) -> Vec<Entry
             None => findings.doubt("loader", format!("{text}: it may be on what is not read")),
         }
     }
-    for entry in &entries {
-        findings.good("loader", format!("{} starts {}", entry.file, entry.boot.kernel));
+    for Entry { file, boot, unified } in &entries {
+        let kernel = &boot.kernel;
+        if unified.is_some() || disk.boot_file(kernel).is_some() {
+            findings.good("loader", format!("{file} starts {kernel}"));
+        } else {
+            findings.doubt("loader", format!("{file} starts {kernel}, which was not found in the image"));
+        }
     }
     entries
 }
@@ -180,8 +186,8 @@ fn unified<'d>(files: &'d Files<'d>, path: &str, part: &str) -> Option<Entry<'d>
         initramfs: Vec::new(),
         arguments: text(".cmdline").unwrap_or_default(),
     };
-    let unified = pe::find(&sections, ".initrd").map(|section| (files, path.into(), section));
-    Some(Entry { file: format!("/{path} on {part}"), boot, unified })
+    let initramfs = pe::find(&sections, ".initrd");
+    Some(Entry { file: format!("/{path} on {part}"), boot, unified: Some((file, initramfs)) })
 }
 
 /// The first word of a line, and what follows it.

@@ -29,6 +29,9 @@ use alloc::vec::Vec;
 use disk::Disk;
 use miniserde::Serialize;
 
+/// Letters of one sentence: a path of the image, of which each part has at most 255, and what is said of it.
+const TEXT_LIMIT: usize = 1000;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -56,8 +59,11 @@ pub struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
+    /// Names from the image come to a terminal in `text`, and may be anything.
     fn add(&mut self, verdict: Verdict, what: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { verdict, what, text: text.into() });
+        let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
+        let text = text.into().chars().take(TEXT_LIMIT).map(shown).collect();
+        self.0.push(Finding { verdict, what, text });
     }
 
     fn good(&mut self, what: &'static str, text: impl Into<String>) {

@@ -1,16 +1,19 @@
 //! What a name of a source leads to, and how it can be read.
 
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::checked::Checked;
 use super::{DOING, Means};
 use crate::bytes::ReadAt;
-use crate::codec;
+use crate::codec::{self, Source as _};
 use crate::container::{Format, Map, Place, Run, START};
 use crate::error::{Error, Kind, Result};
+use crate::fetch::{Download, Policy, Remote, Url};
 use crate::sys::block::{Access, Device};
 use crate::sys::file;
 use crate::sys::source::{Extent, Nature, extent, nature};
@@ -67,9 +70,72 @@ pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'
     Ok((label.into(), origin))
 }
 
-fn open_url<'m>(name: &str, _means: Means<'m>) -> Result<(String, Origin<'m>)> {
-    let url = crate::fetch::Url::parse(name)?;
-    Err(Error::unsupported(OPEN, "URLs are not read yet").to(alloc::format!("{url}")))
+/// Opens a URL: what has tables is read by ranges, anything else as it comes, in one request.
+fn open_url<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
+    let label = format!("{}", Url::parse(name)?);
+    let mut download = Download::open(name, Policy::IMAGE, means.servers, means.tell)?;
+    let size = download.size();
+    let mut head = vec![0; START];
+    let mut length = 0_usize;
+    while let Some(rest) = head.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match download.read(rest)? {
+            0 => break,
+            count => length = length.saturating_add(count),
+        }
+    }
+    head.truncate(length);
+    let has_tables = codec::Format::sniff(&head).is_none()
+        && !matches!(Format::recognise(&head).map_err(|error| error.to(&*label))?, Format::Raw | Format::Tar);
+    let origin = if has_tables {
+        Origin::Seekable(Box::new(Distant { head, remote: download.into_remote()? }))
+    } else {
+        Origin::Stream(Cell::new(Some(Box::new(Begun { head, used: 0, download }))), size)
+    };
+    Ok((label, origin))
+}
+
+/// A download of which the beginning was looked at.
+struct Begun<'m> {
+    head: Vec<u8>,
+    used: usize,
+    download: Download<'m>,
+}
+
+impl codec::Source for Begun<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let mut rest = self.head.get(self.used..).unwrap_or_default();
+        if rest.is_empty() {
+            return self.download.read(into);
+        }
+        let count = rest.read(into)?;
+        self.used = self.used.saturating_add(count);
+        Ok(count)
+    }
+}
+
+/// A file of a server, the beginning of which came with the first reply: reading that on takes no second request.
+struct Distant<'m> {
+    head: Vec<u8>,
+    remote: Remote<'m>,
+}
+
+impl ReadAt for Distant<'_> {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        let held = usize::try_from(offset.0).ok().and_then(|start| self.head.get(start..)).unwrap_or_default();
+        let count = held.len().min(buffer.len());
+        let (now, later) = buffer.split_at_mut(count);
+        now.copy_from_slice(held.get(..count).unwrap_or_default());
+        if later.is_empty() {
+            return Ok(());
+        }
+        self.remote.read_at(ByteCount(offset.0.saturating_add(count as u64)), later)
+    }
+}
+
+impl Seekable for Distant<'_> {
+    fn size(&self) -> u64 {
+        self.remote.size()
+    }
 }
 
 /// A file or a device of this machine.

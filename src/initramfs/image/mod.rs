@@ -58,17 +58,17 @@ enum Outcome {
 ///
 /// # Errors
 /// `Refused` when no try brought the image onto the disk; why was told.
-pub fn run(image: &Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
-    let image = match image {
+pub fn run(image: Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
+    let image = match image.and_then(only_if_it_can_be_done) {
         Ok(image) => image,
         Err(error) => {
-            log.verdict(&format!("image-write failed {}", task::account("words", error)));
+            log.verdict(&format!("image-write failed {}", task::account("words", &error)));
             return Err(failed());
         }
     };
     let mut pause = FIRST_PAUSE;
     for left in (0..image.tries).rev() {
-        let (may_help, why) = match attempt(image, place, log)? {
+        let (may_help, why) = match attempt(&image, place, log)? {
             Outcome::Written(told) => {
                 log.verdict(&format!("image-write ok {told}"));
                 return end(image.after, log);
@@ -88,6 +88,15 @@ pub fn run(image: &Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
     Err(failed())
+}
+
+/// What a machine does once in its life is not read at each of its boots: the small program cannot do it.
+fn only_if_it_can_be_done(image: Image) -> Result<Image> {
+    if cfg!(feature = "full") {
+        return Ok(image);
+    }
+    let why = "this is the small program, which writes none: `wisp initramfs --network` takes the large one";
+    Err(Error::unsupported("write the image", why))
 }
 
 fn failed() -> Error {
@@ -143,4 +152,29 @@ fn end(after: After, log: &Log) -> Result<()> {
     };
     log.info(words);
     power::end(how)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_child_tells_at_its_end_is_understood() {
+        for (line, wanted) in [
+            ("written sha256=unverified bytes=1", "ok sha256=unverified bytes=1"),
+            ("there why=x", "skipped why=x"),
+            ("again step=write why=a b", "true step=write why=a b"),
+            ("never step=target why=", "false step=target why="),
+            ("alive", "nothing"),
+            ("root /dev/vda1 ext4", "nothing"),
+        ] {
+            let told = match Outcome::parse(line) {
+                Some(Outcome::Written(told)) => format!("ok {told}"),
+                Some(Outcome::There(told)) => format!("skipped {told}"),
+                Some(Outcome::Failed(may_help, why)) => format!("{may_help} {why}"),
+                None => "nothing".into(),
+            };
+            assert_eq!(told, wanted, "{line}");
+        }
+    }
 }

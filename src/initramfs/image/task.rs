@@ -133,7 +133,6 @@ impl Delivery<'_> {
             verify: image.verify,
             grow: false,
         };
-        log.info(&format!("writing the image to {node} ({})", target.size));
         let mut pace = Pace::begin(clock::now());
         let mut sign = Duration::ZERO;
         let outcome = write::write(&order, means, &mut |progress: &Progress| {

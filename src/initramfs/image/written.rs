@@ -80,3 +80,38 @@ impl ReadAt for Head {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::SectorSize;
+
+    const DISK: Geometry = Geometry { sector: SectorSize::B512, sectors: 1 << 20 };
+
+    /// A boot record with this signature and one partition from `first`, so many sectors long.
+    fn disk(signature: u32, first: u32, length: u32) -> Head {
+        let mut record = vec![0; 512];
+        record[440..444].copy_from_slice(&signature.to_le_bytes());
+        record[450] = 0x83;
+        record[454..458].copy_from_slice(&first.to_le_bytes());
+        record[458..462].copy_from_slice(&length.to_le_bytes());
+        record[510..].copy_from_slice(&[0x55, 0xaa]);
+        Head(record)
+    }
+
+    #[test]
+    fn a_disk_that_has_grown_is_the_same_and_another_one_is_not() {
+        let there = marks(&disk(7, 2048, 4096), DISK);
+        assert_eq!(there, ["1 00000007-01 2048"]);
+        assert_eq!(marks(&disk(7, 2048, 8192), DISK), there);
+        for other in [disk(8, 2048, 4096), disk(7, 4096, 4096)] {
+            assert_ne!(marks(&other, DISK), there);
+        }
+    }
+
+    #[test]
+    fn what_was_not_written_to_the_end_is_nothing() {
+        assert!(marks(&Head(vec![0; 4096]), DISK).is_empty());
+        assert!(marks(&Head(Vec::new()), DISK).is_empty());
+    }
+}

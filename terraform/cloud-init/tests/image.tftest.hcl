@@ -59,7 +59,7 @@ run "nothing_is_open_to_others" {
     error_message = "The cloud-config is sensitive, and its size is not."
   }
   assert {
-    condition     = alltrue([for user in yamldecode(output.cloud_init).users : user == "default" || try(user.hashed_passwd == "$6$salt$hash" && !user.lock_passwd, false)])
+    condition     = alltrue([for user in yamldecode(output.cloud_init).users : user == "default" || try(user.hashed_passwd == "$6$salt$hash" && user.lock_passwd == false, false)])
     error_message = "The password is of no use."
   }
 }

@@ -1,0 +1,233 @@
+//! Makes of an image the file that a cloud imports.
+//!
+//! The disk passes once, in blocks of 64 KiB that are counted from its beginning however its pieces come (`blocks`), and
+//! becomes a file that nobody sees before it is whole (`form`). So the same disk gives the same bytes; the only time in
+//! them is the caller's. Zeros are neither packed nor written, nor are the holes of a source read.
+//!
+//! A disk that has to be larger than it was gets zeros behind its end, and the backup of its GPT goes to the new one: the
+//! table is looked for in the first MiB, and what changes there and at the end is laid over what passes. A disk never
+//! becomes smaller.
+#![forbid(unsafe_code)]
+
+mod blocks;
+mod form;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::check::{self, Finding};
+use super::fingerprint::BLOCK;
+use super::{Cloud, Content as _, Expected, Image, Means, Piece, Progress, Source};
+use crate::container::sector_size;
+use crate::error::{Error, Result};
+use crate::sys::replacement::{Replacement, is_same};
+use crate::sys::stdio;
+use crate::table::{self, Geometry, Rule};
+use crate::units::{ByteCount, MIB};
+use blocks::Blocks;
+use form::Output;
+
+const DOING: &str = "pack the image";
+
+const GIB: u64 = 1 << 30;
+
+/// Standard input as a source, standard output as a file.
+const STANDARD: &str = "-";
+
+/// What clouds import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The disk as it is.
+    Raw,
+    /// A fixed VHD.
+    Vhd,
+    /// The disk as `disk.raw` in a tar file of before POSIX, packed by gzip.
+    TarGz,
+    /// A qcow2 of version 3 with packed clusters.
+    Qcow2,
+}
+
+impl Format {
+    /// The word for it, and what its disk's size is a multiple of.
+    const fn row(self) -> (&'static str, u64) {
+        match self {
+            // What the kernel makes a disk of at least.
+            Self::Raw => ("raw", 512),
+            // Azure takes no other.
+            Self::Vhd => ("vhd", MIB),
+            // Google Compute Engine takes no other.
+            Self::TarGz => ("tar.gz", GIB),
+            Self::Qcow2 => ("qcow2", 512),
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What `cloud` imports; first what it is given unless the user wants another.
+    #[must_use]
+    pub const fn of(cloud: Cloud) -> &'static [Self] {
+        match cloud {
+            // Others have seen VHDs fail there.
+            Cloud::Aws => &[Self::Raw, Self::Vhd],
+            Cloud::Azure => &[Self::Vhd],
+            Cloud::Gcp => &[Self::TarGz],
+            Cloud::Oci => &[Self::Qcow2],
+            Cloud::NoCloud => &[Self::Qcow2, Self::Raw],
+        }
+    }
+
+    /// The size of the disk in such a file, where it is to have `size` bytes at least.
+    fn round(self, size: ByteCount) -> Result<ByteCount> {
+        let rounded = size.0.checked_next_multiple_of(self.row().1);
+        rounded.map(ByteCount).ok_or_else(|| Error::refused(DOING, "no disk is that large"))
+    }
+}
+
+/// What is to be packed, and how.
+pub struct Order<'a> {
+    /// A path, `-` or a URL.
+    pub source: &'a str,
+    /// The SHA-256 of the source, where it is known.
+    pub sha256: Option<[u8; 32]>,
+    /// What the file is to be.
+    pub format: Format,
+    /// What the disk is to have at least; none: what it has.
+    pub size: Option<ByteCount>,
+    /// The path of the file to make, or `-` for a format that is written from front to back.
+    pub file: &'a str,
+    /// When the file says that it was made, in seconds since 1970.
+    pub time: u64,
+}
+
+/// What was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Bytes of the disk.
+    pub disk: ByteCount,
+    /// Bytes of the file, holes among them.
+    pub file: ByteCount,
+    /// Bytes of the disk in blocks that are not all zeros.
+    pub data: ByteCount,
+    /// Sentences for the operator.
+    pub notes: Vec<String>,
+}
+
+/// Packs the image.
+///
+/// # Errors
+/// Those of [`Source`]; `Refused` when the file would be the source, when the disk would have to become smaller, when it
+/// must be larger and its partition table bears no change, and when a pipe does not tell how large its disk is; `Os`.
+/// Then there is no file, or the one that was there before.
+pub fn pack(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+    if order.file == STANDARD && order.format != Format::TarGz {
+        let why = format!("{} is not written from front to back, and needs a file", order.format.name());
+        return Err(Error::usage(DOING, why));
+    }
+    if is_same(order.source, order.file) {
+        return Err(Error::refused(DOING, "it is the source").to(order.file));
+    }
+    let mut source = Source::open(order.source, means)?;
+    let expected = Expected { sha256: order.sha256, size: None };
+    let image = source.image(&expected)?;
+    if image.size.is_some() || order.size.is_some() {
+        return pack_image(order, image, progress);
+    }
+    // What is compressed tells its size at its end. Most files have to have that in front.
+    if order.source == STANDARD || image.stored.is_none() {
+        return Err(
+            Error::refused(DOING, "it tells only at its end how large its disk is: add --size").to(order.source)
+        );
+    }
+    let size = Some(measure(image)?);
+    let mut source = Source::open(order.source, means)?;
+    let mut image = source.image(&Expected { size, ..expected })?;
+    image.size = size;
+    pack_image(order, image, progress)
+}
+
+/// Finds what would keep machines of the image from working at `cloud`.
+///
+/// # Errors
+/// Those of [`Source`]; `Refused` when the image cannot be read at any offset.
+pub fn check(name: &str, means: Means<'_>, cloud: Cloud) -> Result<Vec<Finding>> {
+    const DOING: &str = "check the image";
+    let mut source = Source::open(name, means)?;
+    let image = source.image(&Expected::default())?;
+    let (Some(disk), Some(size)) = (image.disk()?, image.size) else {
+        let why = "it can only be read from beginning to end, for its compression or where it comes from";
+        return Err(Error::refused(DOING, why).to(name));
+    };
+    check::run(&*disk, size, cloud)
+}
+
+/// How large the disk is.
+fn measure(mut image: Image<'_>) -> Result<ByteCount> {
+    let mut room = vec![0; BLOCK];
+    let mut size = 0_u64;
+    loop {
+        let count = match image.next(&mut room)? {
+            Piece::Bytes(count) => count as u64,
+            Piece::Zeros(count) => count,
+            Piece::End => return Ok(ByteCount(size)),
+        };
+        size = size.saturating_add(count);
+    }
+}
+
+fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+    let (has, of) = (image.size, image.stored.map(|stored| stored.0));
+    if let (Some(has), Some(wanted)) = (has, order.size)
+        && has > wanted
+    {
+        return Err(Error::refused(DOING, format!("its disk has {} bytes already, and shrinks for nobody", has.0)));
+    }
+    let disk = order.format.round(order.size.max(has).unwrap_or_default())?;
+    let mut blocks = Blocks::new(image, disk)?;
+    let notes = move_backup(&mut blocks, disk, has)?;
+    let mut outcome = Outcome { disk, notes, ..Outcome::default() };
+    let mut fill = |output: Output<'_>| {
+        let mut form = form::begin(order.format, disk, order.time, output)?;
+        while let Some((at, block)) = blocks.next()? {
+            form.put(at, block)?;
+            let written = outcome.data.0.saturating_add(block.len() as u64);
+            outcome.data = ByteCount(written);
+            progress(&Progress { read: blocks.content().read(), of, disk: at, written });
+        }
+        outcome.file = form.finish()?;
+        Ok(outcome.file)
+    };
+    if order.file == STANDARD {
+        fill(&mut |_, bytes| match stdio::write(stdio::output(), bytes)? {
+            true => Ok(()),
+            false => Err(Error::refused(DOING, "nobody reads it any more").to("standard output")),
+        })?;
+    } else {
+        let file = Replacement::begin(order.file)?;
+        let length = fill(&mut |at, bytes| file.write_at(at, bytes))?;
+        file.finish(length)?;
+    }
+    Ok(outcome)
+}
+
+/// Has the backup of a GPT lie at the end of the disk of `size` bytes, which had `before`; says so.
+fn move_backup(blocks: &mut Blocks<Image<'_>>, size: ByteCount, before: Option<ByteCount>) -> Result<Vec<String>> {
+    let start = blocks.start();
+    // There is a GPT, and its sectors have one size.
+    let Some(sector) = sector_size(start) else { return Ok(Vec::new()) };
+    let geometry = Geometry { sector, sectors: sector.sectors_in(size) };
+    let refused = |error: Error| Error::new(error.kind, "move the backup GPT of", error.why.clone());
+    let Some(table) = table::read(&start, geometry).map_err(refused)? else { return Ok(Vec::new()) };
+    // What lies behind the start is not known. A backup that is where it should be is sound, or what it was made.
+    if Some(size) == before && table.ends_the_disk() {
+        return Ok(Vec::new());
+    }
+    let (writes, notes) = table.relocate(&start, Rule::default()).map_err(refused)?;
+    blocks.change(writes);
+    Ok(notes)
+}
