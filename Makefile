@@ -182,10 +182,12 @@ install-systemd: ## the units of the four phases, for systemd (UNITDIR=); `wisp 
 	install -Dm644 systemd/ssh.conf $(DESTDIR)$(UNITDIR)/sshd@.service.d/wisp.conf
 
 # 50 to 59 is where dracut wants the modules of others.
-install-dracut: ## the module for dracut (DRACUTDIR=); then run `dracut --force`
-	install -Dm644 -t $(DESTDIR)$(DRACUTDIR)/50wisp dracut/wisp-*
-	install -m755 dracut/module-setup.sh $(DESTDIR)$(DRACUTDIR)/50wisp
-	$(AT_HOME) dracut/module-setup.sh > $(DESTDIR)$(DRACUTDIR)/50wisp/module-setup.sh
+install-dracut: ## the modules for dracut (DRACUTDIR=); then run `dracut --force`
+	set -e; install_module() { \
+		install -Dm644 -t $(DESTDIR)$(DRACUTDIR)/$$2 $$1/wisp-*; \
+		install -m755 $$1/module-setup.sh $(DESTDIR)$(DRACUTDIR)/$$2; \
+		$(AT_HOME) $$1/module-setup.sh > $(DESTDIR)$(DRACUTDIR)/$$2/module-setup.sh; \
+	}; install_module dracut 50wisp; install_module dracut/image 50wisp-image
 
 # update-initramfs is the user's to run: it makes what the next boot depends on.
 install-initramfs-tools: ## hook and scripts for Debian's initramfs-tools (INITRAMFSTOOLSDIR=); then run `update-initramfs -u`

@@ -13,15 +13,19 @@ use std::process::Command;
 const DRACUT: &str = r#"
 set -eu
 cd "$1"
-moddir=$PWD/usr/lib/dracut/modules.d/50wisp initdir=$PWD/image systemdsystemunitdir=/usr/lib/systemd/system
+initdir=$PWD/image systemdsystemunitdir=/usr/lib/systemd/system
 SYSTEMCTL=systemctl mount_needs=
 require_binaries() { for binary; do [ -x "$PWD$binary" ] || return 1; done; }
 put() { mkdir -p "${2%/*}" && cp "$1" "$2"; }
 inst_simple() { case $1 in "$moddir"/*) put "$1" "$initdir$2" ;; *) put "$PWD$1" "$initdir$2" ;; esac; }
 inst_hook() { put "$3" "$initdir/hooks/$1/$2-${3##*/}"; }
 dracut_module_included() { case " $modules " in *" $1 "*) ;; *) return 1 ;; esac; }
-. "$moddir/module-setup.sh"
+module() { moddir=$PWD/usr/lib/dracut/modules.d/$1; . "$moddir/module-setup.sh"; }
+module 50wisp
 "#;
+
+/// What `make install` puts there: the small program, and the one that writes images.
+const PROGRAMS: [&str; 2] = ["usr/libexec/wisp/wisp-initramfs", "usr/bin/wisp"];
 
 impl Root {
     /// After `make install-dracut` for /usr.
@@ -29,8 +33,10 @@ impl Root {
         let root = Self::empty(name);
         let destination = format!("DESTDIR={}", root.path());
         root.judge("make", &["-s", "-C", env!("CARGO_MANIFEST_DIR"), "install-dracut", &destination, "PREFIX=/usr"]);
-        root.write("usr/libexec/wisp/wisp-initramfs", "");
-        fs::set_permissions(root.join("usr/libexec/wisp/wisp-initramfs"), fs::Permissions::from_mode(0o755)).unwrap();
+        for program in PROGRAMS {
+            root.write(program, "");
+            fs::set_permissions(root.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+        }
         root
     }
 
@@ -47,10 +53,13 @@ impl Root {
         self.judge("bash", &["-c", &format!("{DRACUT}{words}"), "dracut", self.path()])
     }
 
-    /// The image of dracut with these modules: the files in it that are wisp's, sorted.
+    /// The image of dracut with these modules and both of wisp's: the files in it that are wisp's, sorted.
     fn image(&self, modules: &str) -> Vec<String> {
-        assert_eq!(self.dracut(&format!("modules='{modules}'; install")), "");
-        let found = self.judge("find", &[self.join("image").to_str().unwrap(), "-name", "*wisp*", "-printf", "%P\n"]);
+        assert_eq!(self.dracut(&format!("modules='{modules}'; install; module 50wisp-image; install")), "");
+        let found = self.judge(
+            "find",
+            &[self.join("image").to_str().unwrap(), "-name", "*wisp*", "!", "-type", "d", "-printf", "%P\n"],
+        );
         let mut files: Vec<String> = found.lines().map(String::from).collect();
         files.sort();
         files
@@ -62,8 +71,17 @@ fn it_goes_into_every_image_that_boots_this_machine() {
     let root = Root::installed("check");
     assert_eq!(root.dracut("check && echo in"), "in\n");
     assert_eq!(root.dracut("mount_needs=1; check || echo out"), "out\n");
-    fs::remove_file(root.join("usr/libexec/wisp/wisp-initramfs")).unwrap();
+    fs::remove_file(root.join(PROGRAMS[0])).unwrap();
     assert_eq!(root.dracut("check || echo out"), "out\n");
+}
+
+#[test]
+fn what_writes_images_goes_in_by_name_only() {
+    const CHECK: &str = "module 50wisp-image; check || echo $?";
+    let root = Root::installed("image");
+    assert_eq!(root.dracut(CHECK), "255\n");
+    fs::remove_file(root.join(PROGRAMS[1])).unwrap();
+    assert_eq!(root.dracut(CHECK), "1\n");
 }
 
 #[test]
@@ -80,6 +98,7 @@ fn with_systemd_units_call_it() {
         "usr/lib/systemd/system/wisp-image.service",
         "usr/lib/systemd/system/wisp-restore.service",
         "usr/lib/systemd/system/wisp-restore.timer",
+        "usr/libexec/wisp/wisp",
     ];
     assert_eq!(root.image("base systemd"), files);
 
@@ -105,9 +124,17 @@ fn without_systemd_hooks_call_it_and_the_boot_goes_on() {
         ("hooks/pre-mount/05-wisp-image.sh", "write-root"),
         ("hooks/pre-pivot/05-wisp-grow.sh", "grow-root /sysroot"),
     ];
-    assert_eq!(root.image("base rootfs-block"), [hooks[0].0, hooks[1].0, hooks[2].0, "usr/bin/wisp"]);
+    assert_eq!(
+        root.image("base rootfs-block"),
+        [hooks[0].0, hooks[1].0, hooks[2].0, "usr/bin/wisp", "usr/libexec/wisp/wisp"]
+    );
 
-    root.write("image/usr/bin/wisp", "#!/bin/sh\necho \"$*\"\nexit 1\n");
+    let program = "#!/bin/sh\necho \"$*\"\nexit 1\n";
+    root.write("image/usr/bin/wisp", program);
+    // In an image it is called where it lies.
+    let (hook, program) = (root.read("image/hooks/pre-mount/05-wisp-image.sh"), "/usr/libexec/wisp/wisp");
+    assert!(hook.contains(program), "{hook}");
+    root.write("image/hooks/pre-mount/05-wisp-image.sh", &hook.replace(program, "wisp"));
     for (hook, call) in hooks {
         // dracut sources hooks.
         let words =

@@ -108,7 +108,7 @@ fn an_image_is_written_with_its_table_at_the_end_of_the_disk() {
     let (code, out, told) = wisp(&["image", "write", "--sha256", &digest, "--verify", &image, &device.0]);
     assert_eq!(code, 0, "{told}");
     let last = out.lines().last().unwrap();
-    assert!(last.starts_with(&format!("wrote 64 MiB (7.31 MiB of data) to {} in ", device.0)), "{last}");
+    assert!(last.starts_with(&format!("wrote 64 MiB (7.12 MiB of data) to {} in ", device.0)), "{last}");
     assert!(last.ends_with("; SHA-256 verified; read back"), "{last}");
     let (written, wanted) = (fs::read(&disk).unwrap(), fs::read(&image).unwrap());
     assert!(written[4096..64 << 20] == wanted[4096..], "all of it is there, its own backup GPT too");
@@ -144,7 +144,7 @@ fn what_comes_through_a_pipe_with_another_digest_leaves_no_table() {
     assert!(last.starts_with(r#"{"event":"failed","target":"#) && last.contains(r#""kind":"refused""#), "{last}");
     let written = fs::read(&disk).unwrap();
     assert!(written[..1 << 20].iter().all(|byte| *byte == 0), "it does not boot");
-    assert!(written[63 << 20..].iter().any(|byte| *byte != 0), "though the rest was written");
+    assert!(written[40 << 20..43 << 20].iter().any(|byte| *byte != 0), "though the rest was written");
 }
 
 #[test]

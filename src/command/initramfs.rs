@@ -17,6 +17,9 @@ const DOING: &str = "read the command line";
 /// leaves them, or as `make install` does.
 const PROGRAMS: [&str; 2] = ["wisp-initramfs", "../libexec/wisp/wisp-initramfs"];
 
+/// The word of `--network` for no NIC at all.
+const NO_NETWORK: &str = "none";
+
 /// What the arguments say; what they leave open is found when it is needed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Arguments<'a> {
@@ -47,7 +50,8 @@ pub(super) const COMMAND: Command = Command {
            \x20                   vmware, intel; all, none (the default)\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
-           --init FILE         the program for /init (wisp-initramfs, else this program)\n",
+           --init FILE         the program for /init (wisp-initramfs; with --network this\n\
+           \x20                   one, as wisp-initramfs writes no images)\n",
     takes_any_word: false,
     run,
 };
@@ -63,12 +67,14 @@ fn run(arguments: &[&str]) -> Result<u8> {
         (None, None) => kernel::release(),
     };
     let modules_dir = modules_dir.unwrap_or_else(|| format!("/lib/modules/{kernel}"));
-    let program = arguments.init.map_or_else(default_program, |init| Ok(init.to_string()))?;
+    let networks = arguments.networks.unwrap_or(NO_NETWORK);
+    let program =
+        arguments.init.map_or_else(|| default_program(networks != NO_NETWORK), |init| Ok(init.to_string()))?;
     let modules = arguments.modules.into_iter().map(String::from).collect();
     let mut recipe = Recipe { kernel, modules_dir, drivers: Vec::new(), modules, compression, program };
     recipe.choose(MACHINES, arguments.machines.unwrap_or("all"))?;
     recipe.choose(FILESYSTEMS, arguments.filesystems.unwrap_or("all"))?;
-    recipe.choose(NETWORKS, arguments.networks.unwrap_or("none"))?;
+    recipe.choose(NETWORKS, networks)?;
     let bytes = build(&recipe)?;
     // Nothing in it is secret, and QEMU may run as anybody.
     file::write_atomically(output, &bytes, 0o644).map(|()| 0)
@@ -120,8 +126,12 @@ fn compression(name: &str) -> Result<Option<Format>> {
     }
 }
 
-fn default_program() -> Result<String> {
+/// The small program where it is there and enough: it writes no images, and nothing else needs a server.
+fn default_program(writes_images: bool) -> Result<String> {
     let running = node::link_target("/proc/self/exe")?;
+    if writes_images {
+        return Ok(running);
+    }
     let directory = running.rsplit_once('/').map_or("", |(directory, _)| directory);
     let small = PROGRAMS.iter().map(|program| format!("{directory}/{program}")).find(|program| file::exists(program));
     Ok(small.unwrap_or(running))

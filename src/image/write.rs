@@ -59,10 +59,12 @@ pub struct Outcome {
 pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
     let target = open_target(order)?;
     let mut source = Source::open(order.source, means)?;
+    // What stands behind the `?` of a URL is for nobody.
+    let label = String::from(source.label());
     let image = source.image(&order.expected)?;
     fits(&image, &target)?;
     let size = image.size.map_or_else(|| "a disk of unknown size".into(), |size| format!("a disk of {size}"));
-    Ok(alloc::vec![format!("{} holds {size}", order.source), overwritten(&target)])
+    Ok(alloc::vec![format!("{label} holds {size}"), overwritten(&target)])
 }
 
 /// Writes the image, the first MiB last.

@@ -38,5 +38,5 @@ pub fn rest(image: &mut Image, room: usize) -> Result<Vec<u8>> {
 /// Why it failed; a whole disk in the message of a test that fails would help nobody.
 #[track_caller]
 pub fn failure(result: Result<Vec<u8>>) -> Error {
-    result.err().expect("it is refused")
+    result.map(|disk| disk.len()).expect_err("it is refused")
 }
