@@ -58,14 +58,16 @@ pub(super) fn put_right(target: &Target, notes: &mut Vec<String>) -> Result<()> 
         Err(error) if matches!(error.kind, Kind::Os(_)) => return Err(error.to(&*target.node)),
         Err(error) => notes.push(format!("{}; its partition table stays as it is", error.to(&*target.node))),
     }
-    if target.block.slice.is_none() {
-        notes.extend(tell_kernel(&target.device));
-    }
+    notes.extend(tell_kernel(target));
     Ok(())
 }
 
-/// Has the kernel read the partition table.
-fn tell_kernel(disk: &Device) -> Option<String> {
+/// Has the kernel read the partition table of a whole disk; what to tell if it does not.
+pub(super) fn tell_kernel(target: &Target) -> Option<String> {
+    let disk = &target.device;
+    if target.block.slice.is_some() {
+        return None;
+    }
     for _ in 1..TRIES {
         if !disk.reread_partitions().is_err_and(|error| error.kind == EBUSY) {
             // A device that cannot have partitions says so.

@@ -116,7 +116,10 @@ fn carry(
             return allow_relocation(pump, target);
         }
         (means.tell)(&overwritten(target));
-        pump.ask(Task::Prepare, &mut |_| {})
+        pump.ask(Task::Prepare, &mut |_| {})?;
+        // What becomes no image must not be mounted by what the kernel remembers of the partitions before.
+        finish::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
+        Ok(())
     };
     let of = image.stored.map(|size| size.0);
     let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written| {

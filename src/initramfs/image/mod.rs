@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::settings::{After, Image, Wait};
 use crate::sys::power::{self, End};
-use crate::sys::process::{self, News};
+use crate::sys::process::{self, Child, News};
 use crate::sys::{clock, kernel};
 use crate::text::cmdline::Cmdline;
 use crate::text::device::Name;
@@ -68,7 +68,7 @@ pub fn run(image: Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
     };
     let mut pause = FIRST_PAUSE;
     for left in (0..image.tries).rev() {
-        let (may_help, why) = match attempt(&image, place, log)? {
+        let (may_help, why) = match attempt(&image, place, log) {
             Outcome::Written(told) => {
                 log.verdict(&format!("image-write ok {told}"));
                 return end(image.after, log);
@@ -104,14 +104,21 @@ fn failed() -> Error {
 }
 
 /// One try, in a child process.
-fn attempt(image: &Image, place: Place<'_>, log: &Log) -> Result<Outcome> {
+fn attempt(image: &Image, place: Place<'_>, log: &Log) -> Outcome {
     let kernel = kernel::release();
     let task = Task { image, place, kernel: &kernel };
-    let mut child = process::spawn(|teller| task::run(&task, log, teller))?;
-    let mut deadline = match place.wait {
+    let deadline = match place.wait {
         Wait::AtMost(span) => Deadline::after(clock::now(), span.saturating_add(SILENCE)),
         Wait::Forever => Deadline::NEVER,
     };
+    match process::spawn(|teller| task::run(&task, log, teller)) {
+        Ok(child) => listen(child, deadline),
+        Err(error) => Outcome::Failed(true, task::account("child", &error)),
+    }
+}
+
+/// What comes of a child from which something must be heard until `deadline`.
+fn listen(mut child: Child, mut deadline: Deadline) -> Outcome {
     let mut outcome = None;
     loop {
         match child.listen(deadline) {
@@ -120,10 +127,10 @@ fn attempt(image: &Image, place: Place<'_>, log: &Log) -> Result<Outcome> {
                 deadline = Deadline::after(clock::now(), SILENCE);
             }
             news => {
-                return Ok(outcome.unwrap_or_else(|| {
+                return outcome.unwrap_or_else(|| {
                     let error = Error::new(Kind::TimedOut, "write the image in", bad_end(&mut child, &news));
                     Outcome::Failed(true, task::account("child", &error.to("a child process")))
-                }));
+                });
             }
         }
     }
@@ -168,13 +175,39 @@ mod tests {
             ("alive", "nothing"),
             ("root /dev/vda1 ext4", "nothing"),
         ] {
-            let told = match Outcome::parse(line) {
-                Some(Outcome::Written(told)) => format!("ok {told}"),
-                Some(Outcome::There(told)) => format!("skipped {told}"),
-                Some(Outcome::Failed(may_help, why)) => format!("{may_help} {why}"),
-                None => "nothing".into(),
-            };
+            let told = Outcome::parse(line).map_or_else(|| "nothing".into(), words);
             assert_eq!(told, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_child_that_dies_is_a_failure_unless_it_was_done() {
+        let heard = |line: &'static str| {
+            let child = process::spawn(|teller| {
+                teller.tell(line);
+                std::process::abort()
+            });
+            words(listen(child.unwrap(), Deadline::after(clock::now(), SILENCE)))
+        };
+        assert!(heard("alive").starts_with("true step=child why=write the image in a child process: signal 6"));
+        assert_eq!(heard("written bytes=1"), "ok bytes=1");
+    }
+
+    #[test]
+    fn a_child_from_which_nothing_is_heard_is_ended() {
+        let child = process::spawn(|_| {
+            clock::pause(SILENCE);
+            0
+        });
+        let told = words(listen(child.unwrap(), Deadline::after(clock::now(), Duration::ZERO)));
+        assert!(told.ends_with("its time is up"), "{told}");
+    }
+
+    fn words(outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Written(told) => format!("ok {told}"),
+            Outcome::There(told) => format!("skipped {told}"),
+            Outcome::Failed(may_help, why) => format!("{may_help} {why}"),
         }
     }
 }
