@@ -14,7 +14,7 @@ CROSS   := $(filter-out $(HOST),$(ARCH))
 OUT     := build$(if $(CROSS),/$(ARCH))
 
 # Bytes each program may have. The initramfs one is read by firmware or boot loader at every boot, often slowly.
-BUDGET_WISP           := 1572864
+BUDGET_WISP           := 1638400
 BUDGET_WISP_INITRAMFS := 409600
 
 PREFIX     ?= /usr/local

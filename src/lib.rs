@@ -28,6 +28,13 @@
 //!                     boot::journal: started, done, failed ◄───────┘
 //! ```
 //!
+//! and, where another system is to be on a disk, or a disk in a file that a cloud imports,
+//!
+//! ```text
+//! file, device, pipe, URL ─► image::Source ─► codec, container, digest ─► pieces of the disk, in order ─┬─► image::write, a disk
+//!                                                                                                       └─► image::pack, a file
+//! ```
+//!
 //! The first packet is sent when the first value is asked for; `--network` (a lease) and a seed with a URL are earlier.
 //!
 //! The rooms listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
@@ -62,6 +69,7 @@
 //! | between the sectors of an MBR with logical partitions | a container larger than it need be | boots, and grows on |
 //! | after the table, before the filesystem | a larger partition, the old filesystem | boots, the filesystem grows |
 //! | while the filesystem grows | the business of its journal or copy-on-write | boots, and grows on |
+//! | while an image is written over the disk | zeros where a table or boot code would begin: the first MiB is written when all else is on the medium and its digest right | nothing that looks like a system; the same command line has it written again |
 //!
 //! A filesystem is never larger than a table that is already on the medium. Any other damage of a primary GPT with a
 //! sound backup is repaired only on the user's word (`wisp.grow=repair`); with both copies damaged nothing is touched.

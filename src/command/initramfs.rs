@@ -196,6 +196,6 @@ mod tests {
 
     #[test]
     fn the_default_program_is_there() {
-        assert!(file::exists(&default_program().unwrap()));
+        assert!(file::exists(&default_program(false).unwrap()));
     }
 }
