@@ -160,7 +160,7 @@ fn targets_are_refused_before_a_byte_is_written() {
     refused(&image, "/dev/null", 6, "it is no block device");
     refused(&image, "/nonexistent/disk", 3, "there is nothing of that name");
     if let Some(device) = Loop::over(small.as_ref(), &[]) {
-        refused(&image, &device.0, 6, "it has 63 MiB, and the image has 64 MiB");
+        refused(&image, &device.0, 6, &format!("it has {} bytes, and the image has {}", 63 * MIB, 64 * MIB));
         refused(&small, &device.0, 6, "lies on it");
         refused(&device.0, &device.0, 6, "lies on it");
         refused(&format!("{disk}.none"), &device.0, 3, "there is nothing of that name");
@@ -177,6 +177,30 @@ fn targets_are_refused_before_a_byte_is_written() {
     let point = root.join("mount");
     let Some(_mount) = Mount::new(&[&device.0], point.to_str().unwrap()) else { return };
     refused(&image, &device.0, 6, &format!("{} is mounted at {}", device.0, point.display()));
+}
+
+#[test]
+fn what_the_kernel_does_not_see_is_no_way_around() {
+    let root = Root::empty("around");
+    let (image, disk) = (image(&root), zeros(&root, "disk", 64 * MIB));
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let Some(twin) = Loop::over(disk.as_ref(), &[]) else { return };
+    for standard_input in [&device.0, &disk, &twin.0] {
+        let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
+        let mut child = Command::new(program);
+        child.args(["image", "write", "-", &device.0]).stdin(File::open(standard_input).unwrap());
+        let output = child.output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(6) && told.ends_with("standard input, lies on it\n"), "{told}");
+    }
+    let (code, _, told) = wisp(&["image", "write", &twin.0, &device.0]);
+    assert!(code == 6 && told.ends_with("lies on it\n"), "two loop devices have one file: {told}");
+    let Some(over) = Loop::over(device.0.as_ref(), &[]) else { return };
+    let (code, _, told) = wisp(&["image", "write", &image, &device.0]);
+    assert!(code == 6 && told.ends_with(&format!("{} was made over it\n", over.0)), "{told}");
+    assert!(fs::read(&disk).unwrap().iter().all(|byte| *byte == 0));
+    let (code, _, told) = wisp(&["image", "write", &image, &over.0]);
+    assert_eq!(code, 0, "what is uppermost may be written: {told}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub mod check;
 mod cloud;
 mod fingerprint;
 mod finish;
+mod ground;
 mod hand;
 pub mod layout;
 #[cfg(feature = "full")]

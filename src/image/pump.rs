@@ -305,7 +305,7 @@ impl<'a> Pump<'a> {
         if self.reached().saturating_add(count) <= self.limit {
             return Ok(());
         }
-        let why = format!("it has {}, and the image is larger", ByteCount(self.limit));
+        let why = format!("it has {} bytes, and the image has more", self.limit);
         Err(Error::refused("write the image to", why))
     }
 

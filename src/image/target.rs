@@ -5,6 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use super::ground;
 use super::layout::{self, Layout};
 use crate::error::{Error, Kind, Result};
 use crate::filesystem::Superblock;
@@ -18,6 +19,9 @@ use crate::units::{ByteCount, SectorSize};
 const DOING: &str = "write to";
 const EBUSY: i32 = 16;
 const ENOENT: i32 = 2;
+
+/// What standard input was opened from.
+const STANDARD_INPUT: &str = "/proc/self/fd/0";
 
 /// A machine with thousands of containers lists some MiB of mounts.
 const MOUNTINFO_LIMIT: usize = 16 << 20;
@@ -49,6 +53,9 @@ impl Target {
         let found = Self::look(sysfs, path)?;
         if found.device.is_read_only()? {
             return Err(Error::refused(DOING, "it is read-only").to(path));
+        }
+        if let Some(over) = ground::find_loop_over(sysfs, path) {
+            return Err(Error::refused(DOING, format!("{over} was made over it")).to(path));
         }
         let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
             Kind::Os(EBUSY) => Error::refused(DOING, user_of(sysfs, &found.block)).to(path),
@@ -83,19 +90,12 @@ impl Target {
     /// # Errors
     /// `Refused`.
     pub fn refuse_source(&self, sysfs: Sysfs<'_>, path: &str) -> Result<()> {
-        let disk_of = |block: &Block| block.slice.as_ref().map(|slice| slice.disk.clone());
-        let is_within = match node::block_number(path).and_then(|number| sysfs.block(number)) {
-            Ok(source) => {
-                let same = source.number == self.block.number;
-                let part = disk_of(&source).as_ref() == Some(&self.block.name);
-                same || part || disk_of(&self.block).as_ref() == Some(&source.name)
-            }
-            // A loop device over the very file.
-            Err(_) => node::attribute(&sysfs.path(&self.block.name, "loop/backing_file"))
-                .is_ok_and(|backing| node::is_same_file(&backing, path)),
-        };
+        // Standard input may be the very device.
+        let way = if path == "-" { STANDARD_INPUT } else { path };
+        let is_within = ground::is_shared(sysfs, &self.node, way);
         if is_within {
-            return Err(Error::refused(DOING, format!("the source, {path}, lies on it")).to(&*self.node));
+            let source = if path == "-" { "standard input" } else { path };
+            return Err(Error::refused(DOING, format!("the source, {source}, lies on it")).to(&*self.node));
         }
         Ok(())
     }

@@ -207,7 +207,7 @@ fn open_target(order: &Order<'_>) -> Result<Target> {
 fn fits(image: &Image<'_>, target: &Target) -> Result<()> {
     match image.size.filter(|size| *size > target.size) {
         Some(size) => {
-            let why = format!("it has {}, and the image has {size}", target.size);
+            let why = format!("it has {} bytes, and the image has {}", target.size.0, size.0);
             Err(Error::refused(DOING, why).to(&*target.node))
         }
         None => Ok(()),
