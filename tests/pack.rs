@@ -220,7 +220,14 @@ fn a_disk_grows_when_asked_and_never_shrinks() {
     folder.run("PATH=$PATH:/usr/sbin sgdisk -d 2 -n 2:0:0 disk.raw && cp disk.raw bad");
     patch(&folder.path("bad"), 1024 + 40, &[0xff, 0xff]);
     let (code, complaint) = refusal(&folder, "--for azure bad new");
-    assert_eq!((code, complaint.contains("move the backup GPT of")), (5, true), "{complaint}");
+    assert_eq!((code, complaint.contains("move the backup GPT of bad:")), (5, true), "{complaint}");
+    // The backup alone is found at the end of the disk, and nowhere else.
+    folder.run("cp disk.raw bad");
+    patch(&folder.path("bad"), 512, &[0; 512]);
+    let (code, complaint) = refusal(&folder, "--for azure bad new");
+    assert_eq!((code, complaint.contains("its primary is not there")), (5, true), "{complaint}");
+    pack(&folder, "--for aws bad new");
+    folder.run("cmp bad new");
 }
 
 #[test]
@@ -268,6 +275,14 @@ fn a_fault_keeps_the_file_from_being_made() {
     let (code, said, _) = wisp(&folder, "--for aws --check --json disk.raw out");
     assert!(code == 6 && said.starts_with("{\"findings\":[{") && said.ends_with("],\"packed\":null}\n"), "{said}");
     assert!(!folder.path("out").exists());
+    // Without a file to make it is a question, whose answer is the exit code too.
+    let (code, said, complaint) = wisp(&folder, "--for aws --check disk.raw");
+    assert!(code == 6 && said.lines().any(|line| line.starts_with("fault ")), "{said}{complaint}");
+    let (code, said, _) = wisp(&folder, "--for aws --check --json disk.raw");
+    assert!(code == 6 && said.ends_with("],\"packed\":null}\n"), "{said}");
+    for words in ["--for aws disk.raw", "--for aws --check --size 1G disk.raw", "--for aws --check"] {
+        assert_eq!(refusal(&folder, words).0, 2, "{words}");
+    }
     folder.run("gzip -1 <disk.raw >gz");
     let (code, complaint) = refusal(&folder, "--for aws --check gz out");
     assert_eq!((code, complaint.contains("only be read from beginning to end")), (6, true), "{complaint}");

@@ -25,11 +25,12 @@ use crate::error::{Error, Result};
 use crate::sys::replacement::{Replacement, is_same};
 use crate::sys::stdio;
 use crate::table::{self, Geometry, Rule};
-use crate::units::{ByteCount, MIB};
+use crate::units::{ByteCount, MIB, SectorSize};
 use blocks::Blocks;
 use form::Output;
 
 const DOING: &str = "pack the image";
+const MOVING: &str = "move the backup GPT of";
 
 const GIB: u64 = 1 << 30;
 
@@ -189,7 +190,7 @@ fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Pro
     }
     let disk = order.format.round(order.size.max(has).unwrap_or_default())?;
     let mut blocks = Blocks::new(image, disk)?;
-    let notes = move_backup(&mut blocks, disk, has)?;
+    let notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
     let mut outcome = Outcome { disk, notes, ..Outcome::default() };
     let mut fill = |output: Output<'_>| {
         let mut form = form::begin(order.format, disk, order.time, output)?;
@@ -218,10 +219,17 @@ fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Pro
 /// Has the backup of a GPT lie at the end of the disk of `size` bytes, which had `before`; says so.
 fn move_backup(blocks: &mut Blocks<Image<'_>>, size: ByteCount, before: Option<ByteCount>) -> Result<Vec<String>> {
     let start = blocks.start();
+    let geometry = |sector: SectorSize| Geometry { sector, sectors: sector.sectors_in(size) };
     // There is a GPT, and its sectors have one size.
-    let Some(sector) = sector_size(start) else { return Ok(Vec::new()) };
-    let geometry = Geometry { sector, sectors: sector.sectors_in(size) };
-    let refused = |error: Error| Error::new(error.kind, "move the backup GPT of", error.why.clone());
+    let Some(sector) = sector_size(start) else {
+        if Some(size) != before && table::promises_gpt(&start, geometry(SectorSize::B512))? {
+            let why = "its primary is not there, and nothing would find the backup of a larger disk";
+            return Err(Error::corrupt(MOVING, why));
+        }
+        return Ok(Vec::new());
+    };
+    let geometry = geometry(sector);
+    let refused = |error: Error| Error::new(error.kind, MOVING, error.why.clone());
     let Some(table) = table::read(&start, geometry).map_err(refused)? else { return Ok(Vec::new()) };
     // What lies behind the start is not known. A backup that is where it should be is sound, or what it was made.
     if Some(size) == before && table.ends_the_disk() {

@@ -127,6 +127,15 @@ pub fn read(disk: &dyn ReadAt, geometry: Geometry) -> Result<Option<Table>> {
     Ok(Mbr::read(disk, geometry, record)?.map(Table::Mbr))
 }
 
+/// Whether the record in the first sector of `disk` says that a GPT follows, wherever that is or whatever became of it.
+///
+/// # Errors
+/// Whatever `disk` fails with.
+pub fn promises_gpt(disk: &dyn ReadAt, geometry: Geometry) -> Result<bool> {
+    let record = BootRecord::read(disk, geometry, Lba(0))?;
+    Ok(record.is_signed() && record.protects_gpt())
+}
+
 impl Table {
     /// Every partition that the table describes, in the order of their numbers.
     #[must_use]

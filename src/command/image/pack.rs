@@ -1,8 +1,8 @@
 //! `wisp image pack`: makes of a disk the file that a cloud imports.
 //!
-//! JSON, a stable format: `findings`, the list of what `--check` found, or null; `packed`, null where that kept the file
-//! from being made, else `format` (`raw`, `vhd`, `tar.gz`, `qcow2`), `disk` and `size` for the bytes of the disk and of the
-//! file, `data` for those of the disk in blocks that are not all zeros, and `notes` in words.
+//! JSON, a stable format: `findings`, the list of what `--check` found, or null; `packed`, null where no file was wanted
+//! or what was found kept it from being made, else `format` (`raw`, `vhd`, `tar.gz`, `qcow2`), `disk` and `size` for the
+//! bytes of the disk and of the file, `data` for those of the disk in blocks that are not all zeros, and `notes` in words.
 #![forbid(unsafe_code)]
 
 use alloc::format;
@@ -21,7 +21,7 @@ use crate::sys::{environment, stdio};
 
 pub(in crate::command) const COMMAND: Command = Command {
     name: "image pack",
-    usage: "--for CLOUD [OPTION]... SOURCE FILE",
+    usage: "--for CLOUD [OPTION]... SOURCE [FILE]",
     summary: "Make the file that a cloud imports",
     help: "SOURCE is what wisp image write takes: a file, a device, a URL, - for standard\n\
            input. The disk grows to what CLOUD asks for, and the backup of its GPT moves\n\
@@ -34,7 +34,7 @@ pub(in crate::command) const COMMAND: Command = Command {
            --format KIND   another one: vhd for aws, raw for nocloud\n\
            --size SIZE     at least so large a disk: bytes, or 10G\n\
            --check         look first for what would keep machines of CLOUD from working,\n\
-           \x20               and make nothing when something would\n\
+           \x20               and make nothing when something would; without FILE, only look\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
            --json          the result as one line of JSON\n\
            --quiet, -q     no progress\n",
@@ -47,6 +47,8 @@ struct Arguments<'a> {
     cloud: Cloud,
     order: Order<'a>,
     is_checked: bool,
+    /// Whether there is a FILE to make.
+    is_packed: bool,
     is_json: bool,
     progress: Show,
 }
@@ -61,40 +63,41 @@ struct OutcomeJson<'a> {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let Arguments { cloud, mut order, is_checked, is_json, progress } = read(arguments)?;
-    if let Some(time) = environment::variable(c"SOURCE_DATE_EPOCH") {
+    let Arguments { cloud, mut order, is_checked, is_packed, is_json, progress } = read(arguments)?;
+    if let Some(time) = environment::variable(c"SOURCE_DATE_EPOCH").filter(|_| is_packed) {
         let wrong = || Error::usage("read SOURCE_DATE_EPOCH", "it is no number of seconds").to(time.as_str());
         order.time = time.parse().map_err(|_| wrong())?;
     }
-    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line) };
-    let findings = if is_checked { Some(pack::check(order.source, means, cloud)?) } else { None };
     // Where the file itself goes to standard output, nothing else does.
     let show = |text: &str| {
         stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
     };
-    let outcome = match &findings {
-        Some(findings) if check::has_fault(findings) => None,
-        _ => {
-            let mut display = Display::new(progress);
-            let outcome = pack::pack(&order, means, &mut |progress| display.progress(progress));
-            display.clear();
-            Some(outcome?)
-        }
-    };
+    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line) };
+    let findings = if is_checked { Some(pack::check(order.source, means, cloud)?) } else { None };
+    if !is_json {
+        // Packing takes its time, and may fail.
+        show(&findings.as_deref().map(check::lines).unwrap_or_default());
+    }
+    let is_faulty = findings.as_deref().is_some_and(check::has_fault);
+    let mut outcome = None;
+    if is_packed && !is_faulty {
+        let mut display = Display::new(progress);
+        let result = pack::pack(&order, means, &mut |progress| display.progress(progress));
+        display.clear();
+        outcome = Some(result?);
+    }
     if is_json {
         show(&json(&order, findings.as_deref(), outcome.as_ref()));
-    } else {
-        show(&findings.as_deref().map(check::lines).unwrap_or_default());
-        if let Some(outcome) = &outcome {
-            show(&words(&order, outcome));
-        }
+    } else if let Some(outcome) = &outcome {
+        show(&words(&order, outcome));
     }
-    match outcome {
-        Some(_) => Ok(0),
-        None => {
+    match (is_faulty, is_packed) {
+        (false, _) => Ok(0),
+        (true, true) => {
             let why = "machines of it would not work; without --check it is packed as it is";
             Err(Error::refused("pack the image", why).to(order.source))
         }
+        (true, false) => Err(Error::refused("pass the image", "machines of it would not work").to(order.source)),
     }
 }
 
@@ -124,14 +127,21 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
         }
     }
     let cloud = cloud.ok_or_else(|| Error::usage(DOING, "--for CLOUD is missing"))?;
-    let &[source, file] = operands.as_slice() else {
-        return Err(Error::usage(DOING, "one SOURCE and one FILE are needed"));
+    let (source, file) = match *operands.as_slice() {
+        [source, file] => (source, Some(file)),
+        [source] if is_checked => (source, None),
+        _ => return Err(Error::usage(DOING, "one SOURCE and one FILE are needed")),
     };
-    if source.is_empty() || file.is_empty() {
+    if source.is_empty() || file == Some("") {
         return Err(Error::usage(DOING, "SOURCE or FILE is empty"));
     }
+    if file.is_none() && (kind.is_some() || size.is_some() || sha256.is_some()) {
+        return Err(Error::usage(DOING, "--format, --size and --sha256 are for making FILE, which is missing"));
+    }
+    let is_packed = file.is_some();
+    let file = file.unwrap_or_default();
     let order = Order { source, sha256, format: format_of(cloud, kind)?, size, file, time: 0 };
-    Ok(Arguments { cloud, order, is_checked, is_json, progress })
+    Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress })
 }
 
 fn format_of(cloud: Cloud, word: Option<&str>) -> Result<Format> {

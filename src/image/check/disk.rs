@@ -231,8 +231,8 @@ fn judge_table(
             }
             Copies::Both | Copies::BackupDamaged => findings.doubt(
                 "table",
-                "the backup of the GPT is damaged or not at the end of the disk: packing puts that right in the file, \
-                 growing in the first boot",
+                "the backup of the GPT is damaged or not at the end of the disk: growing puts that right, in the first \
+                 boot or with --size",
             ),
             Copies::Interrupted | Copies::PrimaryDamaged => findings.fault(
                 "table",
