@@ -27,6 +27,25 @@ impl ReadAt for &[u8] {
     }
 }
 
+/// Part of something that can be read, as something of its own.
+pub struct Window<'a> {
+    /// The whole.
+    pub whole: &'a dyn ReadAt,
+    /// Where its first byte is there.
+    pub start: u64,
+    /// Its bytes.
+    pub size: u64,
+}
+
+impl ReadAt for Window<'_> {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        let end = offset.0.checked_add(buffer.len() as u64).filter(|end| *end <= self.size);
+        let start = end.and_then(|_| self.start.checked_add(offset.0));
+        let start = start.ok_or_else(|| Error::corrupt("read", "the range lies behind the end"))?;
+        self.whole.read_at(ByteCount(start), buffer)
+    }
+}
+
 /// A block of bytes under its specification's name; every read is checked against the end.
 #[derive(Clone, Copy, Debug)]
 pub struct Fields<'a> {

@@ -5,9 +5,8 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use crate::bytes::ReadAt;
+use crate::bytes::{ReadAt, Window};
 use crate::container::{START, sector_size};
-use crate::error::{Error, Result};
 use crate::filesystem::{self, Superblock};
 use crate::table::{self, Geometry, PartitionType, Table};
 use crate::units::{ByteCount, Guid, SectorSize};
@@ -81,7 +80,7 @@ fn parts(disk: &dyn ReadAt, table: &Table, sector: SectorSize) -> Vec<Part> {
             PartitionType::Gpt(guid) => (format!("{guid}"), title_of(guid)),
             PartitionType::Mbr(byte) => (format!("{byte:#04x}"), title_of_byte(byte)),
         };
-        let window = Window { disk, start: start.0, size: size.0 };
+        let window = Window { whole: disk, start: start.0, size: size.0 };
         // What is damaged, or behind what could be read, is not known.
         let holds = filesystem::recognise(&window, size).unwrap_or_default();
         Part { number: partition.number, start, size, kind, title, name: partition.name.clone(), holds }
@@ -131,20 +130,4 @@ const fn title_of_byte(byte: u8) -> Option<&'static str> {
         0xfd => "Linux RAID",
         _ => return None,
     })
-}
-
-/// Part of a disk.
-struct Window<'a> {
-    disk: &'a dyn ReadAt,
-    start: u64,
-    size: u64,
-}
-
-impl ReadAt for Window<'_> {
-    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
-        let end = offset.0.checked_add(buffer.len() as u64).filter(|end| *end <= self.size);
-        let start = end.and_then(|_| self.start.checked_add(offset.0));
-        let start = start.ok_or_else(|| Error::corrupt("read", "the range lies behind the end"))?;
-        self.disk.read_at(ByteCount(start), buffer)
-    }
 }

@@ -12,3 +12,12 @@ pub mod modules;
 pub mod mountinfo;
 pub mod xml;
 mod yaml;
+
+use alloc::format;
+use alloc::string::String;
+
+/// Two lowercase digits for each byte, as digests are written.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

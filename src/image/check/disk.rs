@@ -1,8 +1,8 @@
 //! What is where on the disk: its table, its partitions, and which of them holds the system.
 
-use super::files::{Files, Slice};
+use super::files::Files;
 use super::{Cloud, Findings};
-use crate::bytes::ReadAt;
+use crate::bytes::{ReadAt, Window};
 use crate::container;
 use crate::error::{Error, Result};
 use crate::filesystem::{self, Kind, Policy, Superblock};
@@ -178,9 +178,9 @@ impl<'a> Disk<'a> {
 impl<'a> Part<'a> {
     fn open(disk: &'a dyn ReadAt, start: u64, length: u64, disk_size: ByteCount) -> Self {
         let size = length.min(disk_size.0.saturating_sub(start));
-        let slice = || Slice { disk, start, size };
-        let superblock = filesystem::recognise(&slice(), ByteCount(size)).ok().flatten();
-        let volume = volume::open_offline(Box::new(slice()), ByteCount(size)).ok().flatten();
+        let window = || Window { whole: disk, start, size };
+        let superblock = filesystem::recognise(&window(), ByteCount(size)).ok().flatten();
+        let volume = volume::open_offline(Box::new(window()), ByteCount(size)).ok().flatten();
         Part {
             name: "the whole disk".into(),
             start,

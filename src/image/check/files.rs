@@ -1,8 +1,6 @@
 //! The files of one volume of the image; what goes wrong with them is remembered and told once.
 
-use crate::bytes::ReadAt;
 use crate::error::{Error, Kind, Result};
-use crate::units::ByteCount;
 use crate::volume::{File, Volume};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,22 +11,6 @@ const TEXT_LIMIT: usize = 4 << 20;
 
 /// Bytes of an initramfs or a kernel image: those with every driver and its firmware have some 300 MB.
 const LARGE_LIMIT: usize = 1 << 30;
-
-/// Part of a disk.
-pub(super) struct Slice<'a> {
-    pub(super) disk: &'a dyn ReadAt,
-    pub(super) start: u64,
-    pub(super) size: u64,
-}
-
-impl ReadAt for Slice<'_> {
-    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
-        let end = offset.0.checked_add(buffer.len() as u64).filter(|end| *end <= self.size);
-        let at = end.and_then(|_| self.start.checked_add(offset.0));
-        let at = at.ok_or_else(|| Error::corrupt("read", "the range lies behind the end"))?;
-        self.disk.read_at(ByteCount(at), buffer)
-    }
-}
 
 /// The files of a volume. Nothing fails: what cannot be read is not there, and [`Files::complaint`] says why.
 pub(super) struct Files<'a> {

@@ -1,9 +1,8 @@
 //! Which modules an initramfs has, wherever it lies.
 
 use super::disk::Disk;
-use super::files::Slice;
 use super::loader::Entry;
-use crate::bytes::ReadAt;
+use crate::bytes::{ReadAt, Window};
 use crate::codec::{Input, Source};
 use crate::container;
 use crate::error::{Error, Result};
@@ -23,8 +22,8 @@ pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(N
     };
     if let Some((file, section)) = &entry.unified {
         let Some(section) = section else { return Ok(()) };
-        let slice = Slice { disk: file, start: section.at, size: section.length };
-        return names(Reading { file: &slice, at: 0, size: section.length });
+        let window = Window { whole: file, start: section.at, size: section.length };
+        return names(Reading { file: &window, at: 0, size: section.length });
     }
     // What GRUB has as a variable is a distribution's addition, empty in its images.
     for path in entry.boot.initramfs.iter().filter(|path| !path.starts_with('$')) {

@@ -1,11 +1,11 @@
 //! The SHA-256 of a source, taken while its bytes pass, and what it must be.
 
 use alloc::format;
-use alloc::string::String;
 use sha2::{Digest as _, Sha256};
 
 use super::DOING;
 use crate::error::{Error, Result};
+use crate::text::hexadecimal;
 
 /// Zeros that are hashed at once: holes count like the bytes they stand for. They are bytes of the program.
 static ZEROS: [u8; 4 << 10] = [0; 4 << 10];
@@ -43,12 +43,4 @@ impl Digest {
         let why = format!("its SHA-256 is {}, and {} was expected", hexadecimal(&found), hexadecimal(&self.expected));
         Err(Error::refused(DOING, why))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    text
 }

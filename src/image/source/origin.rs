@@ -72,7 +72,9 @@ pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'
 
 /// Opens a URL: what has tables is read by ranges, anything else as it comes, in one request.
 fn open_url<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
-    let label = format!("{}", Url::parse(name)?);
+    // What cannot be parsed cannot be told without what is secret in it.
+    let url = Url::parse(name).map_err(|error| error.to("of the image"))?;
+    let label = format!("{url}");
     let mut download = Download::open(name, Policy::IMAGE, means.servers, means.tell)?;
     let size = download.size();
     let mut head = vec![0; START];

@@ -21,6 +21,7 @@ use crate::sys::mount::{self, Flags};
 use crate::sys::process::Teller;
 use crate::sys::{clock, tree};
 use crate::text::device::Name;
+use crate::text::hexadecimal;
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
@@ -216,8 +217,4 @@ fn connect(watch: &mut Watch<'_>, url: &str, network: &Network, log: &Log) -> Re
 fn name_servers(network: &Network, held: &Held) -> Vec<IpAddr> {
     let leased = held.lease.iter().flat_map(|lease| lease.dns.iter().copied().map(IpAddr::V4));
     network.servers.iter().copied().chain(leased).collect()
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
