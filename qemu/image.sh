@@ -33,7 +33,7 @@ serve_images() {
     IMAGE_PORT=$(sed 's/.*://' images.output)
     if [ -z "$INITRAMFS" ]; then
         INITRAMFS=initramfs.network
-        wisp_initramfs "$INITRAMFS" --for virtio --filesystem ext4 --network virtio
+        wisp_initramfs "$INITRAMFS" --for virtio --filesystem ext4 --network virtio --init "$BUILD/wisp"
     fi
     DEVICES+=(-netdev "user,id=images" -device "virtio-net-pci,netdev=images,romfile=,id=nic"
         -object "filter-dump,id=packets,netdev=images,file=packets.pcap")

@@ -161,6 +161,9 @@ fn targets_are_refused_before_a_byte_is_written() {
     refused(&image, "/nonexistent/disk", 3, "there is nothing of that name");
     if let Some(device) = Loop::over(small.as_ref(), &[]) {
         refused(&image, &device.0, 6, &format!("it has {} bytes, and the image has {}", 63 * MIB, 64 * MIB));
+        // How large the disk of this is, its end tells; but where its partitions are, its beginning.
+        assert!(Command::new("gzip").args(["-k1", &image]).status().unwrap().success());
+        refused(&format!("{image}.gz"), &device.0, 6, "it has 63 MiB, and a partition of the image ends at 63.98 MiB");
         refused(&small, &device.0, 6, "lies on it");
         refused(&device.0, &device.0, 6, "lies on it");
         refused(&format!("{disk}.none"), &device.0, 3, "there is nothing of that name");

@@ -17,7 +17,8 @@ use crate::container;
 use crate::error::{Error, Result};
 use crate::probe::block::Sysfs;
 use crate::sys::block::{Access, Device};
-use crate::units::{ByteCount, SectorSize};
+use crate::table::{self, Geometry, Table};
+use crate::units::{ByteCount, Lba, SectorSize};
 
 const DOING: &str = "write the image to";
 
@@ -112,6 +113,7 @@ fn carry(
     fits(&image, target)?;
     let mut prepare = |pump: &mut Pump<'_>| {
         check_sectors(pump.beginning(), target.sector)?;
+        check_end(pump.beginning(), target.geometry())?;
         if deed == Deed::Compare {
             return allow_relocation(pump, target);
         }
@@ -225,6 +227,19 @@ fn check_sectors(beginning: &[u8], sector: SectorSize) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Refuses an image whose partitions reach beyond this target, before anything is lost: not every source says how large
+/// its disk is. Only a GPT is taken at its word; partitions of an MBR reach beyond their own disk in some hybrid images.
+fn check_end(beginning: &[u8], geometry: Geometry) -> Result<()> {
+    let Ok(Some(table @ Table::Gpt(_))) = table::read(&beginning, geometry) else { return Ok(()) };
+    let end = table.partitions().iter().map(|part| part.last.0.saturating_add(1)).max().unwrap_or_default();
+    if end <= geometry.sectors {
+        return Ok(());
+    }
+    let bytes = |sectors| geometry.sector.offset_of(Lba(sectors));
+    let why = format!("it has {}, and a partition of the image ends at {}", bytes(geometry.sectors), bytes(end));
+    Err(Error::refused(DOING, why))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use core::net::{IpAddr, Ipv4Addr};
 /// How the network is configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
-    /// The name of the only interface to use; `None`: whichever leads there.
+    /// The name of an interface: an address is for it alone, DHCP tries it first. `None`: whichever leads there.
     pub device: Option<String>,
     /// An address that nobody need be asked for; `None`: DHCP.
     pub fixed: Option<Fixed>,
