@@ -250,6 +250,17 @@ const DEFECTS: &[Defect] = &[
     ),
     (|m| m.put_grub("console=ttyS0"), Cloud::Oci, Doubt, "arguments", "has no root="),
     (
+        |m| {
+            m.put_grub(&format!(
+                "{ARGUMENTS}\n initrd /a /b /c /d /e\n}}\nmenuentry 'y' {{\n linux /boot/vmlinuz-{VERSION}"
+            ))
+        },
+        Cloud::Aws,
+        Doubt,
+        "drivers",
+        "it consists of too many files",
+    ),
+    (
         |m| m.remove("root/boot/vmlinuz-6.1.0-test-amd64"),
         Cloud::Azure,
         Doubt,
