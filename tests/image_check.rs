@@ -161,6 +161,10 @@ fn initramfs(modules: &[&str]) -> Vec<u8> {
     for module in modules {
         main.add_file(&format!("usr/lib/modules/{VERSION}/kernel/{module}.ko.xz"), 0o644, vec![2; 100]).unwrap();
     }
+    // Left over, and of no use to this kernel.
+    for module in MODULES {
+        main.add_file(&format!("usr/lib/modules/6.0.0-amd64/kernel/{module}.ko.xz"), 0o644, vec![2; 100]).unwrap();
+    }
     let mut bytes = early.emit();
     bytes.resize(bytes.len().next_multiple_of(512), 0);
     bytes.extend(wisp::codec::Format::Zstd.encode(&main.emit()).unwrap());

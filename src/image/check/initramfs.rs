@@ -15,11 +15,11 @@ const DOING: &str = "read the initramfs";
 /// Files that are read: microcode, the initramfs, and two more.
 const FILES_LIMIT: usize = 4;
 
-/// Tells `each` the name of every module in the initramfs of `entry`.
-pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(Name<'_>)) -> Result<()> {
+/// Tells `each` the name of every module in the initramfs of `entry` whose path has `folder` in it.
+pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, folder: &str, each: &mut dyn FnMut(Name<'_>)) -> Result<()> {
     let mut names = |reading: Reading<'_>| {
         container::initramfs_names(Input::new(reading), &mut |path| {
-            if path.contains(".ko") {
+            if path.contains(".ko") && path.contains(folder) {
                 each(Name::of_path(path));
             }
         })
