@@ -161,6 +161,10 @@ fn initramfs(modules: &[&str]) -> Vec<u8> {
     for module in modules {
         main.add_file(&format!("usr/lib/modules/{VERSION}/kernel/{module}.ko.xz"), 0o644, vec![2; 100]).unwrap();
     }
+    // Left over, and of no use to this kernel.
+    for module in MODULES {
+        main.add_file(&format!("usr/lib/modules/6.0.0-amd64/kernel/{module}.ko.xz"), 0o644, vec![2; 100]).unwrap();
+    }
     let mut bytes = early.emit();
     bytes.resize(bytes.len().next_multiple_of(512), 0);
     bytes.extend(wisp::codec::Format::Zstd.encode(&main.emit()).unwrap());
@@ -249,6 +253,17 @@ const DEFECTS: &[Defect] = &[
         "nothing in the image is called so",
     ),
     (|m| m.put_grub("console=ttyS0"), Cloud::Oci, Doubt, "arguments", "has no root="),
+    (
+        |m| {
+            m.put_grub(&format!(
+                "{ARGUMENTS}\n initrd /a /b /c /d /e\n}}\nmenuentry 'y' {{\n linux /boot/vmlinuz-{VERSION}"
+            ))
+        },
+        Cloud::Aws,
+        Doubt,
+        "drivers",
+        "it consists of too many files",
+    ),
     (
         |m| m.remove("root/boot/vmlinuz-6.1.0-test-amd64"),
         Cloud::Azure,

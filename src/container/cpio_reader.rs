@@ -16,8 +16,8 @@ const MAGICS: [&[u8]; 2] = [b"070701", b"070702"];
 const NAME_LIMIT: u64 = 4096;
 /// Entries of all archives together: a full one of dracut has some 5,000, one with every driver and firmware 20,000.
 const ENTRIES_LIMIT: u32 = 200_000;
-/// Bytes that one layer may unpack to: more than a machine's memory would bear.
-const UNPACKED_LIMIT: u64 = 4 << 30;
+/// Bytes that it may unpack to: small machines have no more memory, and large initramfs have half of it.
+const UNPACKED_LIMIT: u64 = 1 << 30;
 
 /// Tells `each` every name in the initramfs `input`.
 ///
@@ -26,6 +26,7 @@ const UNPACKED_LIMIT: u64 = 4 << 30;
 /// the compression.
 pub fn names(mut input: Input<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
     let mut left = ENTRIES_LIMIT;
+    let mut is_unpacked = false;
     loop {
         pass_zeros(&mut input)?;
         let start = input.peek(MAGICS[0].len())?;
@@ -33,11 +34,13 @@ pub fn names(mut input: Input<'_>, each: &mut dyn FnMut(&str)) -> Result<()> {
             return Ok(());
         }
         if !MAGICS.iter().any(|magic| start.starts_with(magic)) {
-            if input.format()?.is_none() {
+            // In what was unpacked the kernel takes nothing compressed, and each such layer would cost a decoder.
+            if is_unpacked || input.format()?.is_none() {
                 return Err(corrupt(DOING, "it is neither a cpio archive nor compressed"));
             }
             // The last one: a decoder takes all that follows.
             input = codec::unpack(input, UNPACKED_LIMIT)?;
+            is_unpacked = true;
             continue;
         }
         left = left.checked_sub(1).ok_or_else(|| corrupt(DOING, "it has too many entries"))?;
@@ -127,6 +130,10 @@ mod tests {
     #[test]
     fn what_is_no_initramfs_is_corrupt() {
         assert_eq!(read(b"#!/bin/sh\n").unwrap_err().kind, Kind::Corrupt);
+        let packed = |bytes: &[u8]| Format::Gzip.encode(bytes).unwrap();
+        let within = [archive(&["a"]), packed(&archive(&["b"]))].concat();
+        assert!(read(&within).is_ok());
+        assert_eq!(read(&packed(&within)).unwrap_err().kind, Kind::Corrupt, "layers without end could follow");
         let sound = archive(&["a", "bcd/e"]);
         for end in 1..sound.len() - 8 {
             // Cut within the zeros behind the last entry, nothing is missing.

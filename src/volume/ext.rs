@@ -150,12 +150,18 @@ impl Ext {
             if let Some(below) = depth.checked_sub(1) {
                 let node = self.at(wide(u32::from(entry.u16_le(8)?), entry.u32_le(4)?));
                 let bytes = medium.read(node, usize::try_from(self.block).unwrap_or(0))?;
+                let before = map.end;
                 self.extents(medium, &bytes, map, below)?;
+                if map.end == before {
+                    return Err(corrupt(DOING, "a map of extents is damaged"));
+                }
                 continue;
             }
             let ee_len = entry.u16_le(4)?;
             let (blocks, is_written) = match ee_len.checked_sub(MOST_WRITTEN) {
                 Some(unwritten) if unwritten > 0 => (unwritten, false),
+                // The kernel knows no empty ones either, of which a file could have any number.
+                _ if ee_len == 0 => return Err(corrupt(DOING, "a map of extents is damaged")),
                 _ => (ee_len, true),
             };
             let start = self.at(wide(u32::from(entry.u16_le(6)?), entry.u32_le(8)?));
@@ -277,4 +283,53 @@ impl Tree for Ext {
 /// A number in two halves.
 const fn wide(high: u32, low: u32) -> u64 {
     (high as u64) << 32 | low as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::ByteCount;
+    use alloc::vec;
+
+    /// A node of this depth with these entries, in a block.
+    fn node(depth: u16, entries: &[[u16; 6]]) -> Vec<u8> {
+        let header = [0xf30a, entries.len() as u16, 84, depth, 0, 0];
+        let fields = core::iter::once(&header).chain(entries).flatten();
+        let mut node: Vec<u8> = fields.flat_map(|field| field.to_le_bytes()).collect();
+        node.resize(1024, 0);
+        node
+    }
+
+    #[test]
+    fn every_extent_and_every_node_has_something() {
+        let ext = Ext {
+            block: 1024,
+            first_data_block: 1,
+            blocks_per_group: 8192,
+            inodes_per_group: 8,
+            inodes: 8,
+            inode_size: 128,
+            descriptor_size: 32,
+            first_meta: None,
+            sparse_super: true,
+        };
+        // Block, and its extents: the logical block, how many, two halves of where.
+        let data = |length| [0, 0, length, 0, 1, 0];
+        let [index, other] = [1, 2].map(|block| [0, 0, block, 0, 0, 0]);
+        for (top, leaf, is_sound) in [
+            (node(0, &[data(4)]), node(0, &[]), true),
+            (node(0, &[data(0); 50]), node(0, &[]), false),
+            (node(1, &[index]), node(0, &[data(4)]), true),
+            (node(1, &[index; 80]), node(0, &[]), false),
+            (node(1, &[index, other]), node(0, &[data(0)]), false),
+        ] {
+            let disk = [vec![0; 1024], leaf.clone(), leaf].concat();
+            let medium = Medium::new(Box::new(disk.as_slice()), ByteCount(disk.len() as u64));
+            let mut map = Map { content: Content::new(4096, 4096).unwrap(), end: 0, nodes: MOST_NODES };
+            let depth = u16::from(top[6]);
+            let taken = ext.extents(&medium, &top, &mut map, depth);
+            assert_eq!(taken.is_ok(), is_sound, "{taken:?}");
+            assert_eq!(map.content.is_complete(), is_sound);
+        }
+    }
 }

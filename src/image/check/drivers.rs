@@ -97,7 +97,10 @@ pub(super) fn judge(
                 *place = if row.1 && *place != Place::Kernel { Place::Initramfs } else { *place };
             }
         };
-        if let Err(error) = initramfs::modules(entry, disk, mark) {
+        // Modules of another kernel are of no use. Which one it is, not every name of a file says.
+        let is_said = is_version_of(&kernel, entry);
+        let folder = if is_said { format!("modules/{kernel}/") } else { String::new() };
+        if let Err(error) = initramfs::modules(entry, disk, &folder, mark) {
             findings.doubt("drivers", format!("the initramfs of {} is not judged: {error}", entry.file));
             is_known = false;
         }
@@ -126,10 +129,15 @@ fn tell(kernel: &str, rows: &[Row], places: &[Place], is_known: bool, findings: 
 /// The kernel's version, by which its modules are found.
 fn find_kernel(entry: Option<&Entry<'_>>, root: &Files<'_>) -> Option<String> {
     let versions = root.names("lib/modules");
-    let path = entry.map(|entry| entry.boot.kernel.as_str()).unwrap_or_default();
-    let file = path.rsplit('/').next().unwrap_or(path);
-    let is_meant = |version: &&String| !version.is_empty() && file.ends_with(version.as_str());
+    let is_meant = |version: &&String| entry.is_some_and(|entry| is_version_of(version, entry));
     versions.iter().find(is_meant).or_else(|| versions.iter().max()).cloned()
+}
+
+/// Whether the kernel of `entry` is called by this version, as `vmlinuz-6.1.0-18-amd64` is.
+fn is_version_of(version: &str, entry: &Entry<'_>) -> bool {
+    let path = entry.boot.kernel.as_str();
+    let name = path.rsplit('/').next().unwrap_or(path);
+    !version.is_empty() && name.strip_suffix(version).is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
 }
 
 /// Where the kernel's own lists have each row's module.

@@ -11,11 +11,14 @@ use crate::units::ByteCount;
 
 const DOING: &str = "read the initramfs";
 
-/// Tells `each` the name of every module in the initramfs of `entry`.
-pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(Name<'_>)) -> Result<()> {
+/// Files that are read: microcode, the initramfs, and two more.
+const FILES_LIMIT: usize = 4;
+
+/// Tells `each` the name of every module in the initramfs of `entry` whose path has `folder` in it.
+pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, folder: &str, each: &mut dyn FnMut(Name<'_>)) -> Result<()> {
     let mut names = |reading: Reading<'_>| {
         container::initramfs_names(Input::new(reading), &mut |path| {
-            if path.contains(".ko") {
+            if path.contains(".ko") && path.contains(folder) {
                 each(Name::of_path(path));
             }
         })
@@ -26,7 +29,11 @@ pub(super) fn modules(entry: &Entry<'_>, disk: &Disk<'_>, each: &mut dyn FnMut(N
         return names(Reading { file: &window, at: 0, size: section.length });
     }
     // What GRUB has as a variable is a distribution's addition, empty in its images.
-    for path in entry.boot.initramfs.iter().filter(|path| !path.starts_with('$')) {
+    let files = || entry.boot.initramfs.iter().filter(|path| !path.starts_with('$'));
+    if files().nth(FILES_LIMIT).is_some() {
+        return Err(Error::refused(DOING, "it consists of too many files"));
+    }
+    for path in files() {
         let file = disk.boot_file(path);
         let file = file.ok_or_else(|| Error::absent(DOING, "it is not in the image").to(path.as_str()))?;
         names(Reading { file: &file, at: 0, size: file.size().0 }).map_err(|error| error.to(path.as_str()))?;
