@@ -77,12 +77,12 @@ cut_while_writing() {
     local file=$1 image=$2 old=$3 cuts=$4 cut window delay
     RANDOM=${SEED:=$RANDOM}
     note "$cuts cuts, seed $SEED"
-    attach disk.img virtio throttling.bps-write=20000000
+    attach disk.img virtio throttling.bps-write=60000000
     serve_images "$file"
     cp --sparse=always "$old" disk.img
     write_image "$file"
     holds_image disk.img "$image" || fail 'what was written without any cut is not the image'
-    window=$(($(moment 'image-write ok') - $(moment 'is overwritten')))
+    window=$(($(told_at 'image-write ok') - $(told_at 'is overwritten')))
 
     for ((cut = 0; cut < cuts; cut++)); do
         [ $((cut % 5)) != 0 ] || cp --sparse=always "$old" disk.img
