@@ -171,7 +171,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
         },
         "--version" | "-V" => print(concat!("wisp ", env!("CARGO_PKG_VERSION"), "\n")),
         _ => {
-            let (command, rest) = find(&words).ok_or_else(|| missing(name, rest))?;
+            let Some((command, rest)) = find(&words) else { return half(name, rest) };
             if asks_for_help(command, rest) {
                 return print(&command.page());
             }
@@ -180,12 +180,25 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
     }
 }
 
-/// Why there is no command of this name, or none of it and the word behind.
-fn missing(name: &str, rest: &[&str]) -> Error {
-    const WHY: &str = "this program has no such command; --help lists them";
-    let is_half = COMMANDS.iter().any(|command| command.name.split_once(' ').is_some_and(|(first, _)| first == name));
-    let second = rest.first().filter(|_| is_half).map_or_else(String::new, |second| format!(" {second}"));
-    Error::usage(DOING, WHY).to(format!("{name}{second}"))
+/// There is no command of this name: what begins with it, for whoever asks; else why not.
+fn half(name: &str, rest: &[&str]) -> Result<u8> {
+    let mut lines = String::new();
+    for command in
+        COMMANDS.iter().filter(|command| command.name.split_once(' ').is_some_and(|(first, _)| first == name))
+    {
+        lines.push_str(&format!("{}\n    {}\n", command.line(), command.summary));
+    }
+    match rest.first() {
+        Some(&"--help" | &"-h" | &"help") if !lines.is_empty() => print(&lines),
+        Some(second) if !lines.is_empty() => {
+            let why = format!("there is no such command; wisp {name} --help lists those of {name}");
+            Err(Error::usage(DOING, why).to(format!("{name} {second}")))
+        }
+        None if !lines.is_empty() => {
+            Err(Error::usage(DOING, format!("say what it is to do; wisp {name} --help lists that")).to(name))
+        }
+        _ => Err(Error::usage(DOING, "this program has no such command; --help lists them").to(name)),
+    }
 }
 
 /// Whether one of `words` asks for help: any, or where any word may be meant, the first and the options in front.

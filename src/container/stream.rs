@@ -43,7 +43,7 @@ pub fn open(mut input: Input<'_>) -> Result<Stream<'_>> {
 }
 
 fn not_seekable(format: Format) -> Error {
-    let why = "cannot be read from beginning to end: unpack it into a file first";
+    let why = "cannot be read from beginning to end: have it in a file, uncompressed";
     Error::unsupported(DOING, alloc::format!("{} {why}", format.name()))
 }
 

@@ -10,7 +10,7 @@ variable "name" {
 }
 
 variable "image" {
-  description = "URL of the image, as wisp takes it: raw, qcow2, VHD, a tar with one of these, compressed or not. Or none: then `context`."
+  description = "URL of the image, as wisp takes it: raw, a fixed VHD or a tar with a raw disk, compressed or not; or qcow2, uncompressed, from a server that has ranges. Or none: then `context`."
   type        = string
   default     = null
   validation {

@@ -20,19 +20,19 @@ pub(in crate::command) const WRITE: Command = Command {
     usage: "[OPTION]... SOURCE TARGET",
     summary: "Write an image onto a disk",
     help: "Overwrites TARGET, a block device that nothing uses. SOURCE is a file, a block\n\
-           device, a URL, or - for standard input: raw, qcow2, VHD, VMDK or a tar with a\n\
-           disk in it, also compressed. Zeros are not written: the device is told to have\n\
-           them. The first MiB is written last, so a disk on which this was interrupted\n\
+           device, a URL, or - for standard input. A raw disk, a fixed VHD and a tar with a\n\
+           raw disk may be compressed or come from a pipe; qcow2, a dynamic VHD and VMDK are\n\
+           read in place. Zeros are not written: the device is told to have them. The first MiB is written last, so a disk on which this was interrupted\n\
            does not boot; nothing is left to do then but to start again. Afterwards the\n\
            backup of a GPT is moved to the end of the disk.\n\
            \n\
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
            --verify        read everything back from the medium\n\
-           --grow          grow the last partition and its file system to the end\n\
+           --grow          grow the partition that ends last, and its filesystem\n\
            --dry-run, -n   say what would be overwritten and do nothing\n\
            --json          progress and result as lines of JSON on standard output\n\
-           --quiet, -q     no progress\n",
+           --quiet, -q     no progress, only the result\n",
     takes_any_word: false,
     run: |arguments| run(arguments, Deed::Write),
 };

@@ -89,7 +89,13 @@ fn open_url<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
     let has_tables = codec::Format::sniff(&head).is_none()
         && !matches!(Format::recognise(&head).map_err(|error| error.to(&*label))?, Format::Raw | Format::Tar);
     let origin = if has_tables {
-        Origin::Seekable(Box::new(Distant { head, remote: download.into_remote()? }))
+        let says_so = download.takes_ranges();
+        let remote = download.into_remote()?;
+        if !says_so {
+            // Who finds out later has overwritten a disk by then.
+            remote.read_at(ByteCount(remote.size().saturating_sub(1)), &mut [0])?;
+        }
+        Origin::Seekable(Box::new(Distant { head, remote }))
     } else {
         Origin::Stream(Cell::new(Some(Box::new(Begun { head, used: 0, download }))), size)
     };
