@@ -167,6 +167,8 @@ fn targets_are_refused_before_a_byte_is_written() {
         refused(&small, &device.0, 6, "lies on it");
         refused(&device.0, &device.0, 6, "lies on it");
         refused(&format!("{disk}.none"), &device.0, 3, "there is nothing of that name");
+        let (_, _, told) = wisp(&["image", "write", "HTTP://me@127.0.0.1/disk", &device.0]);
+        assert!(told.starts_with("wisp: nothing vouches for what comes over http"), "{told}");
         let why = "parse the URL of the image: a user or password in it is not sent";
         refused("https://me:secret@127.0.0.1/disk?key", &device.0, 2, why);
     }

@@ -66,7 +66,7 @@ pub fn look(disk: &dyn ReadAt, size: Option<ByteCount>) -> Layout {
             }
         }
         Ok(None) => layout.holds = filesystem::recognise(disk, end).unwrap_or_default(),
-        Err(error) => layout.notes.push(format!("{error}")),
+        Err(error) => layout.notes.push(format!("{}", error.to("the disk"))),
     }
     layout
 }

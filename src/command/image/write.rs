@@ -53,6 +53,9 @@ pub(in crate::command) const VERIFY: Command = Command {
     run: |arguments| run(arguments, Deed::Verify),
 };
 
+/// How a URL begins whose bytes anybody on the way may change; the letters of a scheme have no case (RFC 3986, 3.1).
+const PLAIN: &str = "http://";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Deed {
     Write,
@@ -81,8 +84,8 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     let mut display = Display::new(show);
     let log = Log::stderr();
     let tell = |text: &str| log.info(text);
-    let is_url = order.source.starts_with("http://");
-    if is_url && order.expected.sha256.is_none() {
+    let is_plain = order.source.get(..PLAIN.len()).is_some_and(|start| start.eq_ignore_ascii_case(PLAIN));
+    if is_plain && order.expected.sha256.is_none() {
         log.warning("nothing vouches for what comes over http: without --sha256 anybody on the way may change it");
     }
     let means = Means { servers: &[], tell: &tell };
