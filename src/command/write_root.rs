@@ -10,11 +10,11 @@ pub(super) const COMMAND: Command = Command {
     name: "write-root",
     usage: "",
     summary: "Write the image that the kernel command line names, in an initramfs",
-    help: "For hooks of dracut and the like, before the root is mounted. Does nothing without\n\
-           wisp.image=URL|DEVICE|DEVICE:/PATH; with it, wisp.target=DEVICE is overwritten, if\n\
-           wisp.image.sha256= is right (wisp.image.unverified: without). Comes back when the\n\
-           boot is to go on: wisp.after=boot, reboot or poweroff. See the README for the rest.\n\
-           Tells every console: WISP: image-write ok, skipped or failed.\n",
+    help: "For hooks of dracut and the like, before the root is mounted. Does nothing\n\
+           without wisp.image=URL|DEVICE|DEVICE:/PATH; with it, wisp.target=DEVICE is\n\
+           overwritten, if wisp.image.sha256= is right (wisp.image.unverified: without).\n\
+           Comes back when the boot is to go on: wisp.after=boot, reboot or poweroff. Tells\n\
+           every console: WISP: image-write ok, skipped or failed.\n",
     takes_any_word: false,
     run,
 };
