@@ -46,8 +46,8 @@ pub(super) const COMMAND: Command = Command {
            --for LIST          which disks: virtio, virtio-blk, virtio-scsi, nvme, xen,\n\
            \x20                   hyperv, vmware, sata, ide, mmc; all (the default), none\n\
            --filesystem LIST   which roots: ext4, xfs, btrfs; all (the default), none\n\
-           --network LIST      which NICs, for wisp.image=URL: virtio, ena, gve, hyperv, xen,\n\
-           \x20                   vmware, intel; all, none (the default)\n\
+           --network LIST      which NICs, for wisp.image=URL: virtio, ena, gve, hyperv,\n\
+           \x20                   xen, vmware, intel; all, none (the default)\n\
            --module NAME       also this module and what it needs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
            --init FILE         the program for /init (wisp-initramfs; with --network this\n\
