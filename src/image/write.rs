@@ -56,7 +56,7 @@ pub struct Outcome {
 /// What writing would do, in words, when nothing speaks against it. Nothing is written.
 ///
 /// # Errors
-/// As [`write`], as far as they are known before the first byte is written.
+/// As [`write()`], as far as they are known before the first byte is written.
 pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
     let target = open_target(order)?;
     let mut source = Source::open(order.source, means)?;
@@ -87,11 +87,11 @@ pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Prog
     Ok(outcome)
 }
 
-/// Compares the image with what the target holds from its beginning on. What [`write`] changes in a partition table for a
+/// Compares the image with what the target holds from its beginning on. What [`write()`] changes in a partition table for a
 /// disk larger than the image may be there as in the image, or changed.
 ///
 /// # Errors
-/// As [`write`]; `Corrupt` with the first offset at which they differ.
+/// As [`write()`]; `Corrupt` with the first offset at which they differ.
 pub fn verify(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     let target = Target::look(SYSFS, order.target)?;
     carry(order, means, &target, Deed::Compare, progress).map_err(|error| error.to(order.target))

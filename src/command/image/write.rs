@@ -20,11 +20,12 @@ pub(in crate::command) const WRITE: Command = Command {
     usage: "[OPTION]... SOURCE TARGET",
     summary: "Write an image onto a disk",
     help: "Overwrites TARGET, a block device that nothing uses. SOURCE is a file, a block\n\
-           device, a URL, or - for standard input. A raw disk, a fixed VHD and a tar with a\n\
-           raw disk may be compressed or come from a pipe; qcow2, a dynamic VHD and VMDK are\n\
-           read in place. Zeros are not written: the device is told to have them. The first MiB is written last, so a disk on which this was interrupted\n\
-           does not boot; nothing is left to do then but to start again. Afterwards the\n\
-           backup of a GPT is moved to the end of the disk.\n\
+           device, a URL, or - for standard input. A raw disk, a fixed VHD and a tar with\n\
+           a raw disk may be compressed or come from a pipe; qcow2, a dynamic VHD and VMDK\n\
+           are read in place. Zeros are not written: the device is told to have them. The\n\
+           first MiB is written last, so a disk on which this was interrupted does not\n\
+           boot; nothing is left to do then but to start again. Afterwards the backup of a\n\
+           GPT is moved to the end of the disk.\n\
            \n\
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
