@@ -63,8 +63,12 @@ pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'
         _ => error,
     })?;
     let origin = match nature(&device)? {
-        Nature::File(size) => Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: true })),
-        Nature::Device(size) => Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: false })),
+        Nature::File(size) => {
+            Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: true, data: Cell::default() }))
+        }
+        Nature::Device(size) => {
+            Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: false, data: Cell::default() }))
+        }
         Nature::Stream => Origin::Stream(Cell::new(Some(Box::new(file::Stream(device)))), None),
     };
     Ok((label.into(), origin))
@@ -151,6 +155,9 @@ struct Local {
     device: Device,
     size: u64,
     has_holes: bool,
+    /// From where to where there is no hole, as the kernel said last: a file system may look at every page to find that
+    /// out, and each piece asks.
+    data: Cell<(u64, u64)>,
 }
 
 impl ReadAt for Local {
@@ -165,7 +172,18 @@ impl Seekable for Local {
     }
 
     fn extent(&self, at: u64) -> Extent {
-        if self.has_holes { extent(&self.device, at, self.size) } else { Extent::Data(self.size) }
+        if !self.has_holes {
+            return Extent::Data(self.size);
+        }
+        let (start, end) = self.data.get();
+        if (start..end).contains(&at) {
+            return Extent::Data(end);
+        }
+        let found = extent(&self.device, at, self.size);
+        if let Extent::Data(end) = found {
+            self.data.set((at, end));
+        }
+        found
     }
 
     fn is_near(&self) -> bool {
