@@ -52,7 +52,7 @@ pub(super) fn put_right(target: &Target, notes: &mut Vec<String>) -> Result<()> 
                     .map_err(|error| error.to(&*target.node))?;
             }
             if !writes.is_empty() {
-                notes.push("the backup GPT is at the end of the disk".into());
+                notes.push("the backup GPT was moved to the end of the disk".into());
             }
         }
         Err(error) if matches!(error.kind, Kind::Os(_)) => return Err(error.to(&*target.node)),
