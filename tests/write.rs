@@ -144,7 +144,8 @@ fn what_comes_through_a_pipe_with_another_digest_leaves_no_table() {
     assert!(last.starts_with(r#"{"event":"failed","target":"#) && last.contains(r#""kind":"refused""#), "{last}");
     let written = fs::read(&disk).unwrap();
     assert!(written[..1 << 20].iter().all(|byte| *byte == 0), "it does not boot");
-    assert!(written[40 << 20..43 << 20].iter().any(|byte| *byte != 0), "though the rest was written");
+    // Of the last rooms nothing need have come to the disk.
+    assert!(written[(8 << 20) + 512..][..512].iter().any(|byte| *byte != 0), "though some of the rest was written");
 }
 
 #[test]
