@@ -34,6 +34,7 @@ pub use cloud::Cloud;
 pub use source::{Image, Source};
 
 use crate::error::Result;
+use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 use core::net::IpAddr;
 
@@ -60,8 +61,8 @@ pub trait Content {
 /// What the user says of a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// The SHA-256 of the source, byte for byte as it lies in its file or comes from its server.
-    pub sha256: Option<[u8; 32]>,
+    /// The digest of the source, byte for byte as it lies in its file or comes from its server.
+    pub checksum: Option<Checksum>,
     /// Bytes of the disk in it.
     pub size: Option<ByteCount>,
 }

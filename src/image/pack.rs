@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::sys::replacement::{Replacement, is_same};
 use crate::sys::stdio;
 use crate::table::{self, Geometry, Rule};
+use crate::text::checksum::Checksum;
 use crate::units::{ByteCount, MIB, SectorSize};
 use blocks::Blocks;
 use form::Output;
@@ -94,8 +95,8 @@ impl Format {
 pub struct Order<'a> {
     /// A path, `-` or a URL.
     pub source: &'a str,
-    /// The SHA-256 of the source, where it is known.
-    pub sha256: Option<[u8; 32]>,
+    /// The digest of the source, where it is known.
+    pub checksum: Option<Checksum>,
     /// What the file is to be.
     pub format: Format,
     /// What the disk is to have at least; none: what it has.
@@ -134,7 +135,7 @@ pub fn pack(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progr
         return Err(Error::refused(DOING, "it is the source").to(order.file));
     }
     let mut source = Source::open(order.source, means)?;
-    let expected = Expected { sha256: order.sha256, size: None };
+    let expected = Expected { checksum: order.checksum, size: None };
     let image = source.image(&expected)?;
     if image.size.is_some() || order.size.is_some() {
         return pack_image(order, image, progress);

@@ -106,9 +106,9 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
         return Err(empty());
     }
     let is_mapped = origin.is_mapped()?;
-    let sha256 = match expected.sha256 {
-        Some(sha256) if is_mapped && !origin.is_in_order()? => {
-            origin.check(sha256)?;
+    let checksum = match expected.checksum {
+        Some(checksum) if is_mapped && !origin.is_in_order()? => {
+            origin.check(checksum)?;
             None
         }
         other => other,
@@ -117,11 +117,11 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
         (true, Origin::Seekable(source)) => {
             let map = Map::open(&**source, ByteCount(source.size()))?;
             let (format, variant, size) = (map.format(), map.variant(), Some(map.size()));
-            let body = Box::new(Mapped::new(&**source, map, sha256));
+            let body = Box::new(Mapped::new(&**source, map, checksum));
             Image { format, variant, layers: Vec::new(), size, stored, label, expected: expected.size, at: 0, body }
         }
         _ => {
-            let (streamed, layers) = Streamed::open(origin.stream()?, sha256)?;
+            let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
             let format = streamed.format;
             let size = streamed.size.or_else(|| if layers.is_empty() { raw_size(stored) } else { None });
             let body = Box::new(streamed);

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::probe::block::Sysfs;
 use crate::sys::block::{Access, Device};
 use crate::table::{self, Geometry, Table};
+use crate::text::checksum::Checksum;
 use crate::units::{ByteCount, Lba, SectorSize};
 
 const DOING: &str = "write the image to";
@@ -47,8 +48,8 @@ pub struct Outcome {
     pub written: ByteCount,
     /// and those the device was told to make zeros.
     pub zeroed: ByteCount,
-    /// The SHA-256 of the source, where it was asked for.
-    pub sha256: Option<[u8; 32]>,
+    /// The digest of the source, where it was asked for.
+    pub checksum: Option<Checksum>,
     /// Sentences for the operator: what was overwritten, what was grown, what could not be.
     pub notes: Vec<String>,
 }
@@ -131,7 +132,7 @@ fn carry(
         size: ByteCount(poured.size),
         written: ByteCount(poured.bytes),
         zeroed: ByteCount(poured.zeros),
-        sha256: order.expected.sha256,
+        checksum: order.expected.checksum,
         notes: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@
 
 use super::{Network, boot};
 use crate::error::{Error, Result};
+use crate::text::checksum::Checksum;
 use crate::text::cmdline::Cmdline;
 use crate::text::device::Name;
 use alloc::format;
@@ -39,8 +40,8 @@ pub enum Origin {
 pub struct Image {
     /// `wisp.image=`.
     pub origin: Origin,
-    /// `wisp.image.sha256=`; `None` with `wisp.image.unverified`.
-    pub sha256: Option<[u8; 32]>,
+    /// `wisp.image.sha256=`, `wisp.image.sha512=`; `None` with `wisp.image.unverified`.
+    pub checksum: Option<Checksum>,
     /// `wisp.target=`.
     pub target: Name,
     /// `wisp.after=`.
@@ -56,8 +57,14 @@ pub struct Image {
 }
 
 /// Every word there is, so that one with a letter wrong is not passed over in silence.
-const WORDS: [&str; 5] =
-    ["wisp.image.sha256", "wisp.image.unverified", "wisp.image.verify", "wisp.image.again", "wisp.image.tries"];
+const WORDS: [&str; 6] = [
+    "wisp.image.sha256",
+    "wisp.image.sha512",
+    "wisp.image.unverified",
+    "wisp.image.verify",
+    "wisp.image.again",
+    "wisp.image.tries",
+];
 
 const AFTER: [(&str, After); 3] = [("boot", After::Boot), ("reboot", After::Reboot), ("poweroff", After::PowerOff)];
 
@@ -90,7 +97,7 @@ fn read(line: &Cmdline, origin: &str) -> Result<Image> {
     let target = target.ok_or_else(|| Error::usage(DOING, "it is missing: the disk to write to").to("wisp.target="))?;
     Ok(Image {
         origin: read_origin(origin)?,
-        sha256: digest(line)?,
+        checksum: checksum(line)?,
         target: Name::parse(target)?,
         after: after(line)?,
         verify: line.has("wisp.image.verify"),
@@ -112,35 +119,25 @@ fn read_origin(text: &str) -> Result<Origin> {
     }
 }
 
-fn digest(line: &Cmdline) -> Result<Option<[u8; 32]>> {
-    const NAME: &str = "wisp.image.sha256=";
-    let given = line.value("wisp.image.sha256").filter(|value| !value.is_empty());
-    match (given, line.has("wisp.image.unverified")) {
-        (Some(text), false) => match sha256(text) {
-            Some(digest) => Ok(Some(digest)),
-            None => Err(Error::usage(DOING, "64 hexadecimal digits are meant").to(NAME)),
-        },
-        (None, true) => Ok(None),
-        (Some(_), true) => Err(Error::usage(DOING, "wisp.image.unverified is there as well").to(NAME)),
-        (None, false) => {
+fn checksum(line: &Cmdline) -> Result<Option<Checksum>> {
+    const NAMES: &str = "wisp.image.sha256= or wisp.image.sha512=";
+    let given = |name, word| {
+        let text = line.value(name).filter(|value| !value.is_empty())?;
+        Some(Checksum::parse(word, text).map_err(|error| error.to(format!("{name}="))))
+    };
+    let digests = (given("wisp.image.sha256", "sha256"), given("wisp.image.sha512", "sha512"));
+    match (digests, line.has("wisp.image.unverified")) {
+        ((Some(digest), None) | (None, Some(digest)), false) => digest.map(Some),
+        ((None, None), true) => Ok(None),
+        ((Some(_), Some(_)), false) => Err(Error::usage(DOING, "one of them is enough").to(NAMES)),
+        ((Some(_), _) | (_, Some(_)), true) => {
+            Err(Error::usage(DOING, "wisp.image.unverified is there as well").to(NAMES))
+        }
+        ((None, None), false) => {
             let why = "it is missing; wisp.image.unverified would write whatever comes";
-            Err(Error::refused("write the image without", why).to(NAME))
+            Err(Error::refused("write the image without", why).to(NAMES))
         }
     }
-}
-
-/// The digest that 64 hexadecimal digits write.
-#[must_use]
-pub fn sha256(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        let from = at.checked_mul(2)?;
-        *byte = u8::from_str_radix(text.get(from..from.checked_add(2)?)?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 fn after(line: &Cmdline) -> Result<After> {
@@ -182,7 +179,7 @@ mod tests {
         ));
         let Some(Ok(told)) = told else { panic!("it is in order") };
         assert!(told.origin == Origin::Url("https://h/i.zst?key=1".into()));
-        assert_eq!(told.sha256.map(|digest| (digest[0], digest[31])), Some((0xe3, 0x55)));
+        assert_eq!(told.checksum, Checksum::parse("sha256", DIGEST).ok());
         assert_eq!((told.target, told.after), (Name::Serial("disk-1".into()), After::PowerOff));
         assert!(told.verify && told.again && told.network.fixed.is_some());
         assert_eq!(told.tries, 7);
@@ -193,7 +190,7 @@ mod tests {
         let Some(Ok(told)) = image("wisp.image=/dev/vdb wisp.image.unverified wisp.target=/dev/vda") else {
             panic!("it is in order")
         };
-        assert!(told.sha256.is_none() && !told.verify && !told.again);
+        assert!(told.checksum.is_none() && !told.verify && !told.again);
         assert_eq!((told.after, told.tries), (After::Boot, TRIES));
     }
 
@@ -219,6 +216,8 @@ mod tests {
         assert!(image(&sound).unwrap().is_ok());
         for (more, kind) in [
             ("wisp.image.sha256=", Kind::Refused),
+            ("wisp.image.sha512=e3b0", Kind::Usage),
+            (&format!("wisp.image.sha512={DIGEST}{DIGEST}"), Kind::Usage),
             ("wisp.image.sha256=e3b0", Kind::Usage),
             (&format!("wisp.image.sha256=+{}", &DIGEST[1..]), Kind::Usage),
             ("wisp.image.unverified", Kind::Usage),

@@ -15,5 +15,5 @@ mod network;
 pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, Sources, is_user_name};
 pub use alpine::Alpine;
 pub use boot::{BUDGET, Boot, FAIL_PAUSE, Mode, OnFail, ROOT_WAIT, Resume, Wait};
-pub use image::{After, Image, Origin, sha256};
+pub use image::{After, Image, Origin};
 pub use network::{Fixed, Network};

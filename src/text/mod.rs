@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base64;
+pub mod checksum;
 pub mod cmdline;
 pub mod conf;
 pub mod device;

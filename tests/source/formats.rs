@@ -147,7 +147,7 @@ fn the_size_must_be_the_expected_one() {
     for name in ["disk.raw", "image.gz", "image.qcow2", "image.tar"] {
         let path = folder.path(name);
         let path = path.to_str().unwrap();
-        let expected = |size| Expected { sha256: None, size: Some(ByteCount(size)) };
+        let expected = |size| Expected { checksum: None, size: Some(ByteCount(size)) };
         let size = disk.len() as u64;
         same(&read(path, &expected(size), 1 << 20).unwrap(), &disk, name);
         for other in [0, 512, size - 1, size + 1, size + 512] {

@@ -5,7 +5,7 @@ use wisp::image::{Content, Expected, Image, Means, Piece, Source};
 
 pub const MEANS: Means = Means { servers: &[], tell: &|_| {} };
 
-pub const NOTHING: Expected = Expected { sha256: None, size: None };
+pub const NOTHING: Expected = Expected { checksum: None, size: None };
 
 /// The disk in what `name` is, taken in pieces of `room` bytes at most.
 pub fn read(name: &str, expected: &Expected, room: usize) -> Result<Vec<u8>> {

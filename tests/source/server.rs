@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wisp::container::Format;
 use wisp::error::Kind;
 use wisp::image::{Expected, Source};
+use wisp::text::checksum::Checksum;
 use wisp::units::ByteCount;
 
 use crate::digest::digest_of;
@@ -38,7 +39,7 @@ fn images_come_from_a_server() {
         assert!(store.heard().len() <= if is_stream { 1 } else { 8 }, "{command}: {:#?}", store.heard());
         let right = digest_of(&folder, "image");
         same(&read(&url, &right, 1 << 20).unwrap(), &disk, command);
-        let wrong = Expected { sha256: Some([1; 32]), size: None };
+        let wrong = Expected { checksum: Some(Checksum::Sha256([1; 32])), size: None };
         let error = failure(read(&url, &wrong, 1 << 20));
         assert_eq!(error.kind, Kind::Refused, "{command}");
         assert_eq!(error.to, store.url("/image"), "no key");

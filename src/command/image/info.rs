@@ -15,7 +15,6 @@ use crate::filesystem::Superblock;
 use crate::image::layout::{self, Layout, Part};
 use crate::image::{Content, Expected, Image, Means, Piece, Source};
 use crate::log::Log;
-use crate::settings::sha256;
 use crate::units::ByteCount;
 use alloc::format;
 use alloc::string::String;
@@ -25,13 +24,14 @@ use miniserde::Serialize;
 
 pub(in crate::command) const COMMAND: Command = Command {
     name: "image info",
-    usage: "[--json] [--sha256 HEX] SOURCE",
+    usage: "[--json] [--sha256 HEX | --sha512 HEX] SOURCE",
     summary: "Tell what an image is, how large its disk, and what is on it",
     help: "SOURCE is a file, a block device, - for standard input, or a URL. Of what comes\n\
            from beginning to end only the first 2 MiB are unpacked.\n\
            \n\
            --json          print one line of JSON\n\
-           --sha256 HEX    read all of it, and fail if SOURCE has another SHA-256 or\n\
+           --sha256 HEX, --sha512 HEX\n\
+                           read all of it, and fail if SOURCE has another digest or\n\
                            cannot be unpacked to its end\n",
     takes_any_word: false,
     run,
@@ -49,10 +49,8 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(word) = options.next() {
         match word {
             Word::Option("--json", None) => json = true,
-            Word::Option(option @ "--sha256", attached) => {
-                let digest = sha256(options.value(option, attached)?);
-                let wrong = || Error::usage("understand the option", "64 hexadecimal digits are meant").to(option);
-                expected.sha256 = Some(digest.ok_or_else(wrong)?);
+            Word::Option(option @ ("--sha256" | "--sha512"), attached) => {
+                expected.checksum = Some(super::write::checksum(option, options.value(option, attached)?)?);
             }
             Word::Option(option, _) => return Err(unknown(option)),
             Word::Operand("") => return Err(Error::usage(DOING, "SOURCE is empty")),
@@ -65,7 +63,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let mut source = Source::open(name, means)?;
     let label = String::from(source.label());
     let mut image = source.image(&expected)?;
-    let facts = facts(&mut image, expected.sha256.is_some())?;
+    let facts = facts(&mut image, expected.checksum.is_some())?;
     if json {
         let line = miniserde::json::to_string(&InfoJson::of(&label, &image, &facts));
         return print(&format!("{line}\n"));
@@ -138,7 +136,7 @@ fn words(label: &str, image: &Image<'_>, facts: &Facts) -> String {
         line("source", &bytes(image.stored));
     }
     if facts.verified {
-        line("SHA-256", "as expected");
+        line("digest", "as expected");
     }
     let layout = &facts.layout;
     let sectors = layout.sector.map_or_else(String::new, |sector| format!(", for sectors of {} bytes", sector.bytes()));

@@ -36,6 +36,7 @@ pub(in crate::command) const COMMAND: Command = Command {
            --check         look first for what would keep machines of CLOUD from working,\n\
            \x20               and make nothing when something would; without FILE, only look\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
+           --sha512 HEX    or its SHA-512\n\
            --json          the result as one line of JSON\n\
            --quiet, -q     no progress\n",
     takes_any_word: false,
@@ -102,7 +103,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 }
 
 fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
-    let (mut cloud, mut kind, mut size, mut sha256) = (None, None, None, None);
+    let (mut cloud, mut kind, mut size, mut checksum) = (None, None, None, None);
     let (mut is_checked, mut is_json) = (false, false);
     let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
@@ -116,8 +117,8 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
             }
             Piece::Option(name @ "--format", value) => kind = Some(options.value(name, value)?),
             Piece::Option(name @ "--size", value) => size = Some(write::size(options.value(name, value)?)?),
-            Piece::Option(name @ "--sha256", value) => {
-                sha256 = Some(write::digest(options.value(name, value)?)?);
+            Piece::Option(name @ ("--sha256" | "--sha512"), value) => {
+                checksum = Some(write::checksum(name, options.value(name, value)?)?);
             }
             Piece::Option("--check", None) => is_checked = true,
             Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
@@ -135,12 +136,12 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     if source.is_empty() || file == Some("") {
         return Err(Error::usage(DOING, "SOURCE or FILE is empty"));
     }
-    if file.is_none() && (kind.is_some() || size.is_some() || sha256.is_some()) {
-        return Err(Error::usage(DOING, "--format, --size and --sha256 are for making FILE, which is missing"));
+    if file.is_none() && (kind.is_some() || size.is_some() || checksum.is_some()) {
+        return Err(Error::usage(DOING, "a format, a size and a digest are for making FILE, which is missing"));
     }
     let is_packed = file.is_some();
     let file = file.unwrap_or_default();
-    let order = Order { source, sha256, format: format_of(cloud, kind)?, size, file, time: 0 };
+    let order = Order { source, checksum, format: format_of(cloud, kind)?, size, file, time: 0 };
     Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress })
 }
 

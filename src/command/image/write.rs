@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::image::write::{self, Order, Outcome};
 use crate::image::{Expected, Means};
 use crate::log::Log;
-use crate::settings;
 use crate::sys::stdio;
+use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
 pub(in crate::command) const WRITE: Command = Command {
@@ -28,6 +28,7 @@ pub(in crate::command) const WRITE: Command = Command {
            GPT is moved to the end of the disk.\n\
            \n\
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
+           --sha512 HEX    or its SHA-512\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
            --verify        read everything back from the medium\n\
            --grow          grow the partition that ends last, and its filesystem\n\
@@ -47,6 +48,7 @@ pub(in crate::command) const VERIFY: Command = Command {
            from the disk, and --grow, change more.\n\
            \n\
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
+           --sha512 HEX    or its SHA-512\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
            --json          progress and result as lines of JSON on standard output\n\
            --quiet, -q     no progress\n",
@@ -73,7 +75,7 @@ struct EndJson<'a> {
     written: u64,
     zeroed: u64,
     milliseconds: u64,
-    sha256: bool,
+    digest: Option<String>,
     verified: bool,
     notes: &'a [String],
     kind: Option<&'a str>,
@@ -86,8 +88,8 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     let log = Log::stderr();
     let tell = |text: &str| log.info(text);
     let is_plain = order.source.get(..PLAIN.len()).is_some_and(|start| start.eq_ignore_ascii_case(PLAIN));
-    if is_plain && order.expected.sha256.is_none() {
-        log.warning("nothing vouches for what comes over http: without --sha256 anybody on the way may change it");
+    if is_plain && order.expected.checksum.is_none() {
+        log.warning("nothing vouches for what comes over http: without its digest anybody on the way may change it");
     }
     let means = Means { servers: &[], tell: &tell };
     let mut shown = |progress: &crate::image::Progress| display.progress(progress);
@@ -121,8 +123,8 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
         match piece {
-            Piece::Option("--sha256", value) => {
-                order.expected.sha256 = Some(digest(options.value("--sha256", value)?)?)
+            Piece::Option(name @ ("--sha256" | "--sha512"), value) => {
+                order.expected.checksum = Some(checksum(name, options.value(name, value)?)?);
             }
             Piece::Option("--size", value) => order.expected.size = Some(size(options.value("--size", value)?)?),
             Piece::Option("--verify", None) if is_write => order.verify = true,
@@ -144,8 +146,9 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
     Ok((order, deed, show))
 }
 
-pub(super) fn digest(text: &str) -> Result<[u8; 32]> {
-    settings::sha256(text).ok_or_else(|| Error::usage(DOING, "64 hexadecimal digits are meant").to("--sha256"))
+/// The value of the option `name`, `--sha256` or `--sha512`.
+pub(super) fn checksum(name: &str, text: &str) -> Result<Checksum> {
+    Checksum::parse(name.trim_start_matches('-'), text).map_err(|error| error.to(name))
 }
 
 /// Bytes, or a number with a letter: `10G` is 10 GiB.
@@ -170,8 +173,8 @@ fn summary(order: &Order<'_>, deed: Deed, outcome: &Outcome, display: &Display) 
         _ => format!("wrote {size} ({data} of data) to {target}"),
     };
     text.push_str(&format!(" in {} s, {}", progress::seconds(took), progress::rate(size.0, took)));
-    if outcome.sha256.is_some() {
-        text.push_str("; SHA-256 verified");
+    if let Some(digest) = outcome.checksum {
+        text.push_str(&format!("; {} verified", digest.name()));
     }
     if order.verify {
         text.push_str("; read back");
@@ -193,7 +196,7 @@ fn json(order: &Order<'_>, deed: Deed, outcome: &Result<Outcome>, display: &Disp
         written: done.written.0,
         zeroed: done.zeroed.0,
         milliseconds: u64::try_from(display.took().as_millis()).unwrap_or(u64::MAX),
-        sha256: done.sha256.is_some(),
+        digest: done.checksum.map(|digest| format!("{}:{}", digest.word(), digest.digits())),
         verified: error.is_none() && (order.verify || deed == Deed::Verify),
         notes: &done.notes,
         kind: error.map(|error| error.kind.name()),

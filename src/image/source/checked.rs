@@ -15,6 +15,7 @@ use super::digest::Digest;
 use super::origin::Seekable;
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
+use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
 /// Bytes of SHA-256 that are kept of each block: to find another block with the same 128 bits is as hard as to break AES.
@@ -43,13 +44,13 @@ struct Held {
 
 impl<'m> Checked<'m> {
     /// Reads all of `source`.
-    pub(super) fn new(source: Box<dyn Seekable + 'm>, sha256: [u8; 32]) -> Result<Self> {
+    pub(super) fn new(source: Box<dyn Seekable + 'm>, checksum: Checksum) -> Result<Self> {
         let size = source.size();
         let mut block = BLOCK;
         while size.div_ceil(block) > BLOCKS {
             block = block.saturating_mul(2);
         }
-        let mut whole = Digest::new(sha256);
+        let mut whole = Digest::new(checksum);
         let mut digests = Vec::with_capacity(size.div_ceil(block) as usize);
         let mut bytes = vec![0; size.min(block) as usize];
         let mut at = 0_u64;

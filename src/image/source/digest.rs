@@ -1,28 +1,40 @@
-//! The SHA-256 of a source, taken while its bytes pass, and what it must be.
+//! The digest of a source, taken while its bytes pass, and what it must be.
 
 use alloc::format;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha512};
 
 use super::DOING;
 use crate::error::{Error, Result};
-use crate::text::hexadecimal;
+use crate::text::checksum::Checksum;
 
 /// Zeros that are hashed at once: holes count like the bytes they stand for. They are bytes of the program.
 static ZEROS: [u8; 4 << 10] = [0; 4 << 10];
 
 /// A digest in the making.
 pub(super) struct Digest {
-    state: Sha256,
-    expected: [u8; 32],
+    state: State,
+    expected: Checksum,
+}
+
+enum State {
+    Sha256(Sha256),
+    Sha512(Sha512),
 }
 
 impl Digest {
-    pub(super) fn new(expected: [u8; 32]) -> Self {
-        Self { state: Sha256::new(), expected }
+    pub(super) fn new(expected: Checksum) -> Self {
+        let state = match expected {
+            Checksum::Sha256(_) => State::Sha256(Sha256::new()),
+            Checksum::Sha512(_) => State::Sha512(Sha512::new()),
+        };
+        Self { state, expected }
     }
 
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        self.state.update(bytes);
+        match &mut self.state {
+            State::Sha256(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
     }
 
     /// As if `count` zeros had passed.
@@ -36,11 +48,14 @@ impl Digest {
 
     /// Compares; everything has passed.
     pub(super) fn check(self) -> Result<()> {
-        let found: [u8; 32] = self.state.finalize().into();
+        let found = match self.state {
+            State::Sha256(state) => Checksum::Sha256(state.finalize().into()),
+            State::Sha512(state) => Checksum::Sha512(state.finalize().into()),
+        };
         if found == self.expected {
             return Ok(());
         }
-        let why = format!("its SHA-256 is {}, and {} was expected", hexadecimal(&found), hexadecimal(&self.expected));
-        Err(Error::refused(DOING, why))
+        let (name, found, expected) = (found.name(), found.digits(), self.expected.digits());
+        Err(Error::refused(DOING, format!("its {name} is {found}, and {expected} was expected")))
     }
 }

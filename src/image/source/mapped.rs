@@ -12,6 +12,7 @@ use crate::codec::Unpacker;
 use crate::container::{Disk, Map, Packed, Place, Run};
 use crate::error::{Error, Result};
 use crate::sys::source::Extent;
+use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
 pub(super) struct Mapped<'a> {
@@ -40,9 +41,9 @@ struct Clusters {
 impl<'a> Mapped<'a> {
     /// The disk of `map`, a map of `source`. With a digest, all of the disk must be stored in its own order from the
     /// source's first byte on, or `source` must be one that was checked.
-    pub(super) fn new(source: &'a dyn Seekable, map: Map<'a>, sha256: Option<[u8; 32]>) -> Self {
+    pub(super) fn new(source: &'a dyn Seekable, map: Map<'a>, checksum: Option<Checksum>) -> Self {
         let clusters = Clusters { unpacker: Unpacker::new(), packed: Vec::new(), cluster: Vec::new(), held: None };
-        Self { source, map, at: 0, run: None, read: 0, digest: sha256.map(Digest::new), clusters }
+        Self { source, map, at: 0, run: None, read: 0, digest: checksum.map(Digest::new), clusters }
     }
 
     /// One read, or zeros or the end, which only come when nothing else would come before them in one answer.

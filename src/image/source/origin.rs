@@ -17,6 +17,7 @@ use crate::fetch::{Download, Policy, Remote, Url};
 use crate::sys::block::{Access, Device};
 use crate::sys::file;
 use crate::sys::source::{Extent, Nature, extent, nature};
+use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
 const OPEN: &str = "open the image";
@@ -228,9 +229,9 @@ impl<'m> Origin<'m> {
     }
 
     /// Reads all of a source, which can be read at any offset, and holds every later answer against what was read now.
-    pub(super) fn check(&mut self, sha256: [u8; 32]) -> Result<()> {
+    pub(super) fn check(&mut self, checksum: Checksum) -> Result<()> {
         if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(Cell::new(None), None)) {
-            *self = Self::Seekable(Box::new(Checked::new(source, sha256)?));
+            *self = Self::Seekable(Box::new(Checked::new(source, checksum)?));
         }
         Ok(())
     }

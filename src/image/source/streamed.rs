@@ -12,6 +12,7 @@ use super::{Body, DOING, Piece};
 use crate::codec::{self, Input, Source};
 use crate::container::{self, stream};
 use crate::error::{Error, Result};
+use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
 /// Layers of compression: an image may lie in two by intent, and a file that unpacks to itself exists for every format.
@@ -39,8 +40,8 @@ struct Tap<'a>(Rc<RefCell<Wire<'a>>>);
 
 impl<'a> Streamed<'a> {
     /// Finds out what `source` is: also the layers of compression around it, the outermost first.
-    pub(super) fn open(source: Box<dyn Source + 'a>, sha256: Option<[u8; 32]>) -> Result<(Self, Vec<codec::Format>)> {
-        let wire = Rc::new(RefCell::new(Wire { source, read: 0, digest: sha256.map(Digest::new) }));
+    pub(super) fn open(source: Box<dyn Source + 'a>, checksum: Option<Checksum>) -> Result<(Self, Vec<codec::Format>)> {
+        let wire = Rc::new(RefCell::new(Wire { source, read: 0, digest: checksum.map(Digest::new) }));
         let mut input = Input::new(Tap(Rc::clone(&wire)));
         let mut layers = Vec::new();
         while let Some(layer) = input.format()? {

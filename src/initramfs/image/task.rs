@@ -21,7 +21,6 @@ use crate::sys::mount::{self, Flags};
 use crate::sys::process::Teller;
 use crate::sys::{clock, tree};
 use crate::text::device::Name;
-use crate::text::hexadecimal;
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
@@ -129,7 +128,7 @@ impl Delivery<'_> {
         }
         let order = write::Order {
             source,
-            expected: Expected { sha256: image.sha256, size: None },
+            expected: Expected { checksum: image.checksum, size: None },
             target: &node,
             verify: image.verify,
             grow: false,
@@ -148,9 +147,12 @@ impl Delivery<'_> {
             }
         })?;
         outcome.notes.iter().for_each(|note| log.info(note));
-        let digest = outcome.sha256.map_or_else(|| String::from("unverified"), |digest| hexadecimal(&digest));
+        let digest = outcome.checksum.map_or_else(
+            || String::from("sha256=unverified"),
+            |digest| format!("{}={}", digest.word(), digest.digits()),
+        );
         let ByteCount(size) = outcome.size;
-        Ok(format!("{WRITTEN} sha256={digest} bytes={size}"))
+        Ok(format!("{WRITTEN} {digest} bytes={size}"))
     }
 
     /// Whether the system that started this lies on `target`: it is what is to be overwritten, however much alike.
