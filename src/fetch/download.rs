@@ -29,6 +29,11 @@ const REDIRECTS_LIMIT: u32 = 10;
 /// Bytes that are read away to get further: a new connection takes longer than these in most networks.
 const NEAR: u64 = 256 << 10;
 
+/// Bytes that must come while the policy's whole time passes so many times: who sends fewer keeps a machine from ever
+/// booting, and the slowest link that anybody waits for brings them in a minute.
+const LEAST: u64 = 64 << 10;
+const TIMES: u32 = 4;
+
 /// Tries, within half a minute or so, before a place that a redirect led to is held for gone: the next place may have
 /// another copy, with which nobody can go on.
 const PLACE_TRIES: u32 = 10;
@@ -52,6 +57,8 @@ pub struct Download<'a> {
     /// Whether a whole reply is of no use.
     parts_only: bool,
     trouble: Option<Trouble>,
+    /// How long was waited for the last bytes, and how many came: less than [`LEAST`].
+    waited: (Duration, u64),
 }
 
 /// What has been going on since it broke off, or since it was begun.
@@ -101,6 +108,7 @@ impl<'a> Download<'a> {
             skip: 0,
             parts_only: false,
             trouble: None,
+            waited: (Duration::ZERO, 0),
         };
         while download.flow.is_none() {
             if let Err(fault) = download.connect() {
@@ -312,6 +320,20 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
+    /// Counts what came of a read that was begun at `begun`; how long its user took for what he got is his business.
+    fn keep_pace(&mut self, begun: Duration, count: usize) -> Result<usize> {
+        let (waited, came) = &mut self.waited;
+        *waited = waited.saturating_add(clock::now().saturating_sub(begun));
+        *came = came.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        if *came >= LEAST {
+            self.waited = (Duration::ZERO, 0);
+        } else if *waited > self.policy.total.saturating_mul(TIMES) {
+            let why = format!("no more than {} came in {} s", ByteCount(*came), waited.as_secs());
+            return Err(named(&self.place, &Error::new(Kind::TimedOut, "", why)));
+        }
+        Ok(count)
+    }
+
     fn tell_end(&self, how: &str, trouble: &Trouble) {
         let spent = clock::now().saturating_sub(trouble.since);
         let (seconds, tenths) = (spent.as_secs(), spent.subsec_millis() / 100);
@@ -321,10 +343,12 @@ impl<'a> Download<'a> {
 
 impl Source for Download<'_> {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let begun = clock::now();
         while self.size().is_none_or(|size| self.at < size) {
             match self.advance(into) {
                 Ok(Some(0)) => {}
-                Ok(count) => return Ok(count.unwrap_or(0)),
+                Ok(None) => return Ok(0),
+                Ok(Some(count)) => return self.keep_pace(begun, count),
                 Err(fault) => self.bear(fault)?,
             }
         }

@@ -257,6 +257,15 @@ fn silence_and_failure_end_when_nothing_came_for_so_long() {
 }
 
 #[test]
+fn byte_after_byte_is_not_enough() {
+    let bytes = noise(60_000);
+    let store = Store::new(move |_, _| Turn::whole(&bytes).ending(End::Close(1)));
+    let error = error(&store.url("/x?secret"), Policy { total: Duration::from_millis(60), ..PATIENT });
+    assert_eq!(error.kind, Kind::TimedOut);
+    assert!(error.why.starts_with("no more than ") && error.why.contains(" came in "), "{error}");
+}
+
+#[test]
 fn what_the_server_refuses_is_an_error_at_once() {
     for (status, kind) in
         [(404, Kind::Remote(404)), (403, Kind::Remote(403)), (204, Kind::Remote(204)), (206, Kind::Remote(206))]
