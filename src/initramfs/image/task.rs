@@ -16,7 +16,7 @@ use crate::link::{self, Held, Want};
 use crate::log::Log;
 use crate::probe::block::Block;
 use crate::probe::{growth, search};
-use crate::settings::{Image, Network, Origin};
+use crate::settings::{After, Image, Network, Origin};
 use crate::sys::mount::{self, Flags};
 use crate::sys::process::Teller;
 use crate::sys::{clock, tree};
@@ -123,7 +123,10 @@ impl Delivery<'_> {
     /// Writes it, unless it is there.
     fn put(&mut self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
         let (image, log, node) = (self.task.image, self.log, target.node());
-        if !image.again && !self.overwrites_own_root(target) && written::is_there(source, means, target)? {
+        // A machine that goes off afterwards has nothing that could be lost, and whoever takes it for the image wants what
+        // was held against its digest.
+        let may_be_there = !image.again && image.after != After::PowerOff && !self.overwrites_own_root(target);
+        if may_be_there && written::is_there(source, means, target)? {
             return Ok(format!("{THERE} why={node} has the partitions of the image; wisp.image.again would write it"));
         }
         let order = write::Order {
