@@ -14,6 +14,7 @@ use core::time::Duration;
 
 use super::flow::Flow;
 use super::identity::Identity;
+use super::pace::Pace;
 use super::verdict::{self, Pauses, Verdict};
 use super::wire::Wire;
 use super::{Policy, Remote, Url, web};
@@ -28,11 +29,6 @@ const REDIRECTS_LIMIT: u32 = 10;
 
 /// Bytes that are read away to get further: a new connection takes longer than these in most networks.
 const NEAR: u64 = 256 << 10;
-
-/// Bytes that must come while the policy's whole time passes so many times: who sends fewer keeps a machine from ever
-/// booting, and the slowest link that anybody waits for brings them in a minute.
-const LEAST: u64 = 64 << 10;
-const TIMES: u32 = 4;
 
 /// Tries, within half a minute or so, before a place that a redirect led to is held for gone: the next place may have
 /// another copy, with which nobody can go on.
@@ -57,8 +53,7 @@ pub struct Download<'a> {
     /// Whether a whole reply is of no use.
     parts_only: bool,
     trouble: Option<Trouble>,
-    /// How long was waited for the last bytes, and how many came: less than [`LEAST`].
-    waited: (Duration, u64),
+    pace: Pace,
 }
 
 /// What has been going on since it broke off, or since it was begun.
@@ -108,7 +103,7 @@ impl<'a> Download<'a> {
             skip: 0,
             parts_only: false,
             trouble: None,
-            waited: (Duration::ZERO, 0),
+            pace: Pace::default(),
         };
         while download.flow.is_none() {
             if let Err(fault) = download.connect() {
@@ -320,18 +315,13 @@ impl<'a> Download<'a> {
         Ok(())
     }
 
-    /// Counts what came of a read that was begun at `begun`; how long its user took for what he got is his business.
+    /// Refuses to wait any longer for what comes too slowly; the last read was begun at `begun`.
     fn keep_pace(&mut self, begun: Duration, count: usize) -> Result<usize> {
-        let (waited, came) = &mut self.waited;
-        *waited = waited.saturating_add(clock::now().saturating_sub(begun));
-        *came = came.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-        if *came >= LEAST {
-            self.waited = (Duration::ZERO, 0);
-        } else if *waited > self.policy.total.saturating_mul(TIMES) {
-            let why = format!("no more than {} came in {} s", ByteCount(*came), waited.as_secs());
-            return Err(named(&self.place, &Error::new(Kind::TimedOut, "", why)));
+        let waited = clock::now().saturating_sub(begun);
+        match self.pace.count(count, waited, self.policy.total) {
+            Some(why) => Err(named(&self.place, &Error::new(Kind::TimedOut, "", why))),
+            None => Ok(count),
         }
-        Ok(count)
     }
 
     fn tell_end(&self, how: &str, trouble: &Trouble) {

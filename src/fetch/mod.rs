@@ -12,6 +12,7 @@ mod dial;
 mod download;
 mod flow;
 mod identity;
+mod pace;
 mod remote;
 pub mod resolve;
 mod session;
