@@ -6,6 +6,7 @@
 //! in one table, `Kind::row`.
 #![forbid(unsafe_code)]
 
+use crate::errno;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -36,7 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The one table: name in JSON reports, exit code, and whether the same call may work a moment later.
+    /// The one table: name in JSON reports, exit code, and whether the same call may succeed a moment later.
     const fn row(self) -> (&'static str, u8, bool) {
         match self {
             Self::Usage => ("usage", 2, false),
@@ -44,7 +45,7 @@ impl Kind {
             Self::Unsupported => ("unsupported", 4, false),
             Self::Corrupt => ("corrupt", 5, false),
             Self::Refused => ("refused", 6, false),
-            Self::Os(_) => ("os", 1, true),
+            Self::Os(errno) => ("os", 1, errno::may_pass(errno)),
             Self::Remote(_) => ("remote", 7, true),
             Self::TimedOut => ("timed-out", 8, true),
             Self::Ended => ("ended", 9, false),
@@ -160,11 +161,14 @@ impl fmt::Display for Error {
         }
         match self.kind {
             Kind::Os(errno) => {
-                write!(out, ": {}", errno_text(errno))?;
-                if !self.why.is_empty() {
-                    write!(out, " ({})", self.why)?;
+                match errno::describe(errno) {
+                    Some((name, text)) => write!(out, ": {text} ({name})")?,
+                    None => write!(out, ": error {errno} of the kernel")?,
                 }
-                Ok(())
+                match self.why.is_empty() {
+                    true => Ok(()),
+                    false => write!(out, ", {}", self.why),
+                }
             }
             Kind::Remote(status) => write!(out, ": answered {status} {}", self.why),
             _ => write!(out, ": {}", self.why),
@@ -173,48 +177,6 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
-
-/// The words of `errno`, for the numbers that wisp's own calls can meet; others keep their number.
-fn errno_text(errno: i32) -> Cow<'static, str> {
-    let text = match errno {
-        1 => "operation not permitted",
-        2 => "no such file or directory",
-        5 => "input/output error",
-        6 => "no such device or address",
-        8 => "not an executable",
-        9 => "bad file descriptor",
-        11 => "temporarily unavailable",
-        12 => "out of memory",
-        13 => "permission denied",
-        14 => "bad address",
-        15 => "not a block device",
-        16 => "device or resource busy",
-        17 => "already exists",
-        19 => "no such device",
-        20 => "not a directory",
-        21 => "is a directory",
-        22 => "invalid argument",
-        25 => "not supported by this device",
-        26 => "open for writing",
-        27 => "file too large",
-        28 => "no space left on device",
-        30 => "read-only",
-        38 => "not implemented by this kernel",
-        40 => "too many levels of symbolic links",
-        95 => "not supported",
-        97 => "address family not supported",
-        98 => "address in use",
-        99 => "address not available",
-        101 => "network unreachable",
-        104 => "connection reset",
-        110 => "timed out",
-        111 => "connection refused",
-        113 => "host unreachable",
-        117 => "filesystem needs checking",
-        _ => return Cow::Owned(alloc::format!("errno {errno}")),
-    };
-    Cow::Borrowed(text)
-}
 
 #[cfg(test)]
 mod tests {
@@ -225,9 +187,12 @@ mod tests {
     fn an_error_reads_as_a_sentence() {
         let error = Error::corrupt("read the backup GPT header of", "checksum does not match").to("/dev/vda");
         assert_eq!(error.to_string(), "read the backup GPT header of /dev/vda: checksum does not match");
-        assert_eq!(Error::os(30, "mount").to("/dev/vda1").to_string(), "mount /dev/vda1: read-only");
+        assert_eq!(
+            Error::os(30, "mount").to("/dev/vda1").to_string(),
+            "mount /dev/vda1: read-only file system (EROFS)"
+        );
         let error = Error::new(Kind::Os(16), "grow", "a resize is running").to("/");
-        assert_eq!(error.to_string(), "grow /: device or resource busy (a resize is running)");
+        assert_eq!(error.to_string(), "grow /: device or resource busy (EBUSY), a resize is running");
     }
 
     #[test]
@@ -256,6 +221,7 @@ mod tests {
             "fetch x: answered 503 Slow down"
         );
         assert!(Kind::TimedOut.may_retry() && !Kind::Corrupt.may_retry());
+        assert!(Kind::Os(11).may_retry() && !Kind::Os(22).may_retry(), "EAGAIN passes, EINVAL does not");
         assert_eq!(Kind::Refused.name(), "refused");
     }
 }

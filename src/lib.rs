@@ -104,6 +104,8 @@
 extern crate alloc;
 
 // Words: one error type, quantities with units, checked access to foreign bytes.
+pub mod errno;
+
 pub mod error;
 pub mod units;
 

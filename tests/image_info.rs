@@ -127,7 +127,7 @@ fn what_cannot_be_told_ends_with_its_reason() {
         ("''", 2, "SOURCE is empty"),
         ("disk disk", 2, "one SOURCE is enough"),
         ("--sha256 0 disk", 2, "64 hexadecimal digits are meant"),
-        ("--all disk", 2, "there is none of that name"),
+        ("--all disk", 2, "unknown option"),
         ("none", 3, "open the image none: there is nothing of that name"),
         ("qed", 4, "its format, QED, is not read"),
         (".", 1, "is a directory"),

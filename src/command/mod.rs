@@ -30,6 +30,7 @@ mod mkinitfs;
 mod phase;
 #[cfg(feature = "full")]
 mod status;
+mod suggest;
 #[cfg(feature = "full")]
 mod tiny_cloud;
 #[cfg(feature = "full")]
@@ -41,6 +42,7 @@ use crate::sys::{process, stdio, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use suggest::{nearest, option_names};
 
 const DOING: &str = "understand the command line";
 
@@ -126,13 +128,21 @@ pub fn run(arguments: &[Vec<u8>]) -> u8 {
     if is_init_of_initramfs(arguments) {
         return init::run_first(arguments);
     }
-    stdio::occupy();
-    match dispatch(arguments) {
+    stdio::prepare();
+    match dispatch(arguments).and_then(with_output) {
         Ok(code) => code,
         Err(error) => {
             Log::stderr().error(&format!("{error}"));
             error.kind.exit_code()
         }
+    }
+}
+
+/// The exit code `code`, unless it says success and what was printed is lost: a report on a full disk is no report.
+fn with_output(code: u8) -> Result<u8> {
+    match stdio::lost() {
+        Some(error) if code == 0 => Err(error),
+        _ => Ok(code),
     }
 }
 
@@ -175,7 +185,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
             if asks_for_help(command, rest) {
                 return print(&command.page());
             }
-            (command.run)(rest)
+            (command.run)(rest).map_err(|error| explain(command, error))
         }
     }
 }
@@ -197,7 +207,11 @@ fn half(name: &str, rest: &[&str]) -> Result<u8> {
         None if !lines.is_empty() => {
             Err(Error::usage(DOING, format!("say what it is to do; wisp {name} --help lists that")).to(name))
         }
-        _ => Err(Error::usage(DOING, "this program has no such command; --help lists them").to(name)),
+        _ => {
+            let names = COMMANDS.iter().map(|command| command.name.split(' ').next().unwrap_or_default());
+            let hint = nearest(name, names).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+            Err(Error::usage(DOING, format!("unknown command{hint}; wisp --help lists them")).to(name))
+        }
     }
 }
 
@@ -234,7 +248,7 @@ fn overview() -> String {
     text
 }
 
-/// Prints to standard output, which is nothing that could fail a command: its exit code is 0.
+/// Prints to standard output. A failure does not stop the command; [`with_output`] reports it at the end.
 fn print(text: &str) -> Result<u8> {
     stdio::write_all(stdio::output(), text.as_bytes());
     Ok(0)
@@ -288,8 +302,37 @@ impl<'a> Options<'a> {
     }
 }
 
-/// An option that the command does not know, or not with a value.
+/// What is being done when an option is not understood; [`explain`] adds the command to it.
+const DOING_OPTION: &str = "understand the option";
+
+/// An option that the command does not have, or not with a value.
 fn unknown(option: &str) -> Error {
-    Error::usage("understand the option", "there is none of that name, or it takes no value; --help lists them")
-        .to(option)
+    Error::usage(DOING_OPTION, "unknown option, or it takes no value").to(option)
+}
+
+/// Adds to an error of an unknown option which one of `command` is nearest, and where its options are listed.
+fn explain(command: &Command, error: Error) -> Error {
+    if error.doing != DOING_OPTION {
+        return error;
+    }
+    let options = [command.usage, command.help].into_iter().flat_map(option_names);
+    let hint = nearest(&error.to, options).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+    let why = format!("{}{hint}; see wisp {} --help", error.why, command.name);
+    Error::new(error.kind, error.doing, why).to(error.to.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_option_of_a_command_is_suggested() {
+        let explained = |option: &str| explain(&grow::COMMAND, unknown(option)).why.to_string();
+        assert!(explained("--dryrun").contains("did you mean --dry-run?"));
+        assert!(explained("--jsno=x").contains("did you mean --json?"));
+        assert!(!explained("--verbose").contains("did you mean"));
+        assert!(explained("--verbose").ends_with("see wisp grow --help"));
+        let other = Error::usage("do", "something else");
+        assert_eq!(explain(&grow::COMMAND, other.clone()), other);
+    }
 }

@@ -63,13 +63,14 @@ pub(super) fn retry_after(value: Option<&str>) -> Option<Duration> {
     value?.trim().parse().ok().map(Duration::from_secs)
 }
 
-/// Whether the same may go well a moment later, network and service being on their way up.
+/// Whether the same request may succeed a moment later, while network and service come up: what [`Kind::may_retry`] says,
+/// except that a garbled reply may be a whole one the next time, and that a status is judged by [`judge`] and a missing
+/// name by the caller.
 pub(super) const fn is_transient(kind: Kind) -> bool {
     match kind {
-        // EPERM, EACCES, EINVAL, EAFNOSUPPORT: nothing that time would change.
-        Kind::Os(errno) => !matches!(errno, 1 | 13 | 22 | 97),
-        Kind::Corrupt | Kind::TimedOut => true,
-        _ => false,
+        Kind::Corrupt => true,
+        Kind::Remote(_) | Kind::Absent => false,
+        other => other.may_retry(),
     }
 }
 

@@ -298,13 +298,13 @@ mod tests {
         let mut report = sample();
         report.filesystem = Half::stopped(State::Failed, ByteCount(5), Error::os(28, "grow the filesystem at").to("/"));
         assert_eq!(report.state(), State::Failed);
-        assert_eq!(report.error().unwrap().to_string(), "grow the filesystem at /: no space left on device");
+        assert_eq!(report.error().unwrap().to_string(), "grow the filesystem at /: no space left on device (ENOSPC)");
         let json = report.json();
         assert!(
             json.starts_with(r#"{"status":"failed","device":"/dev/vda2","kind":"ext4","partition":{"state":"grown""#),
             "{json}"
         );
-        assert!(json.contains(r#""why":"grow the filesystem at /: no space left on device""#), "{json}");
+        assert!(json.contains(r#""why":"grow the filesystem at /: no space left on device (ENOSPC)""#), "{json}");
         assert!(
             json.contains(r#""steps":[{"what":"write the primary GPT","microseconds":1500,"worked":true}]"#),
             "{json}"

@@ -207,7 +207,10 @@ mod tests {
     #[test]
     fn a_fault_is_told_in_words() {
         let fault = Fault { doing: Doing::Write, errno: 5, at: 4096 };
-        assert_eq!(format!("{}", fault.error().to("/dev/vdb")), "write to /dev/vdb: input/output error (at byte 4096)");
+        assert_eq!(
+            format!("{}", fault.error().to("/dev/vdb")),
+            "write to /dev/vdb: input/output error (EIO), at byte 4096"
+        );
         let fault = Fault { doing: Doing::ReadBack, errno: 0, at: NOWHERE };
         assert_eq!(
             (fault.error().kind, &*fault.error().why),

@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "fork, execve and _exit come from the C library, and unshare splits process state")]
 
-use super::{clock, refused};
+use super::{clock, refused, signal};
 use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
 use alloc::ffi::CString;
@@ -242,6 +242,7 @@ pub fn become_program<'a>(path: &str, arguments: impl IntoIterator<Item = &'a [u
     };
     // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
     let environment = unsafe { environ };
+    signal::restore_defaults();
     // SAFETY: path and arguments are NUL-terminated strings that outlive the call, the vectors end with a null.
     unsafe { execve(program.as_ptr(), pointers(&strings).as_ptr(), environment) };
     refused(last_errno(), DOING).to(path)

@@ -3,35 +3,17 @@
 //! A program gets wisp's environment, `/dev/null` to read from, and one descriptor for all that it says. That is a file and
 //! never a pipe: what it leaves running in the background may hold it open for ever, and nobody waits for its end.
 
-#![expect(unsafe_code, reason = "the dispositions of signals are the C library's")]
-
-use super::{environment, process, refused};
+use super::{environment, process, refused, signal};
 use crate::error::{Error, Kind, Result};
 use alloc::borrow::ToOwned as _;
 use alloc::ffi::CString;
 use alloc::format;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::ffi::c_int;
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-
-unsafe extern "C" {
-    fn signal(number: c_int, disposition: usize) -> usize;
-    fn sigprocmask(how: c_int, new: *const SignalSet, old: *mut SignalSet) -> c_int;
-}
-
-/// `sigset_t` of musl and glibc: 128 bytes, a bit each.
-#[repr(C, align(8))]
-struct SignalSet([u8; 128]);
-
-const SIG_DFL: usize = 0;
-const SIG_SETMASK: c_int = 2;
-
-/// The signals of POSIX; those behind them are the C library's own and real-time ones, which nobody sets for another.
-const SIGNALS: core::ops::RangeInclusive<c_int> = 1..=31;
 
 /// How often somebody looks at what a program says meanwhile: often enough for a person at the console.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -155,7 +137,7 @@ struct Call {
 impl Call {
     /// Makes it in a child process; comes back only with the reason why it did not work.
     fn make(&self, output: BorrowedFd<'_>) -> Errno {
-        default_signals();
+        signal::restore_defaults();
         let wired = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(rustix::stdio::dup2_stdin)
             .and_then(|()| rustix::stdio::dup2_stdout(output))
@@ -174,17 +156,6 @@ impl Call {
         }
         reason
     }
-}
-
-/// Service managers start their services with some signals ignored, SIGPIPE first of all, and a program inherits that.
-fn default_signals() {
-    for number in SIGNALS {
-        // SAFETY: the default disposition is no function of ours; KILL and STOP, which have no other, are refused.
-        unsafe { signal(number, SIG_DFL) };
-    }
-    let none = SignalSet([0; 128]);
-    // SAFETY: the set is as large as the C library's, outlives the call, and a null takes no answer.
-    unsafe { sigprocmask(SIG_SETMASK, &raw const none, core::ptr::null_mut()) };
 }
 
 /// A file that programs write into, and that is shown to the console as it grows.
