@@ -11,7 +11,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, print};
+use super::suggest::nearest;
+use super::{Command, DOING, DOING_OPTION, print};
 use crate::boot::seed;
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -23,10 +24,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::time::Duration;
 
 pub(super) const COMMAND: Command = Command {
     name: "imds",
-    usage: "[--network] [--root DIR] [--json] [--save] [ITEM...]",
+    usage: "[OPTION]... [ITEM]...",
     summary: "Print metadata of this machine: its name, keys, user-data",
     help: "\
 Items, from left to right:
@@ -46,6 +48,8 @@ Before all items:
   --json            print id, hostname, region, zone, keys and interfaces
   --save            write the user-data, unpacked, to /var/lib/cloud/user-data
   --root DIR        look at the files below DIR, and at no disk
+  --timeout SECONDS how long the service may take to answer; without it
+                    METADATA_DEADLINE of the configuration, else 10
 
 Usage: imds ITEM... is the same by another name.
 ",
@@ -74,8 +78,12 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// The option with its value attached, as other commands have it.
-const ROOT: &str = "--root=";
+/// What is looked up by a name of wisp's own, with `@` in front; a word after `@nic:` is an interface.
+const NAMES: [&str; 5] = ["hostname", "local-hostname", "ssh-keys", "userdata", "nics"];
+
+/// How long a person or a script waits for a service that does not answer, unless the configuration or `--timeout` says
+/// otherwise: the phases of a boot, which wait for the service to come up, have their own deadline.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const OUTPUT: &str = "standard output";
 
@@ -87,36 +95,70 @@ struct State<'a> {
     tells: &'a Cell<bool>,
 }
 
-fn run(arguments: &[&str]) -> Result<u8> {
-    let (mut network, mut json, mut save, mut root, mut items) = (false, false, false, "", arguments);
-    // Only in front: what looks like an option behind an item is a key.
-    loop {
-        items = match items {
-            ["--network", rest @ ..] => {
-                network = true;
-                rest
+/// What stands in front of the items.
+#[derive(Default)]
+struct Front<'a> {
+    network: bool,
+    json: bool,
+    save: bool,
+    root: &'a str,
+    timeout: Option<Duration>,
+}
+
+impl<'a> Front<'a> {
+    /// Reads the options, and returns them with the items behind them: what looks like an option behind an item is a key.
+    fn read(arguments: &'a [&'a str]) -> Result<(Self, &'a [&'a str])> {
+        let (mut front, mut items) = (Self::default(), arguments);
+        while let Some((&word, rest)) = items.split_first().filter(|(word, _)| word.starts_with("--")) {
+            items = rest;
+            let (name, attached) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+            let mut value = || {
+                let value = attached.or_else(|| {
+                    let (&next, rest) = items.split_first()?;
+                    items = rest;
+                    Some(next)
+                });
+                value.ok_or_else(|| Error::usage(DOING_OPTION, "its value is missing").to(name))
+            };
+            match (name, attached) {
+                ("--network", None) => front.network = true,
+                ("--json", None) => front.json = true,
+                ("--save", None) => front.save = true,
+                ("--root", _) => front.root = value()?.trim_end_matches('/'),
+                ("--timeout", _) => front.timeout = Some(super::seconds(name, value()?)?),
+                _ => return Err(unknown_item(word)),
             }
-            ["--json", rest @ ..] => {
-                json = true;
-                rest
-            }
-            ["--save", rest @ ..] => {
-                save = true;
-                rest
-            }
-            ["--root", folder, rest @ ..] => {
-                root = folder.trim_end_matches('/');
-                rest
-            }
-            [word, rest @ ..] if word.starts_with(ROOT) => {
-                root = word.get(ROOT.len()..).unwrap_or_default().trim_end_matches('/');
-                rest
-            }
-            _ => break,
-        };
+        }
+        Ok((front, items))
     }
+}
+
+/// Refuses an item that no cloud can have before any cloud is asked.
+fn check(items: &[&str]) -> Result<()> {
+    for item in items {
+        let Some(word) = item.split_whitespace().next() else { break };
+        match word.strip_prefix('@') {
+            Some(name) if !NAMES.contains(&name) && !name.starts_with("nic:") => return Err(unknown_item(word)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A word that is neither an option nor an item.
+fn unknown_item(word: &str) -> Error {
+    let name = nearest(word.trim_start_matches(['@', '-']), NAMES.into_iter());
+    let hint = name.map(|name| format!(", did you mean @{name}?")).unwrap_or_default();
+    let names = NAMES.map(|name| format!("@{name}")).join(" ");
+    Error::usage(DOING, format!("unknown item{hint}; items are {names} @nic:NAME,SUB, switches and paths")).to(word)
+}
+
+fn run(arguments: &[&str]) -> Result<u8> {
+    let (Front { network, json, save, root, timeout }, items) = Front::read(arguments)?;
+    check(items)?;
     let log = Log::stderr();
-    let machine = Machine::look(root);
+    let mut machine = Machine::look(root);
+    machine.settings.deadline = timeout.or(machine.settings.deadline).or(Some(PATIENCE));
     machine.settings.complaints.iter().for_each(|complaint| log.warning(complaint));
     let access = match machine.access() {
         Ok(access) => access,

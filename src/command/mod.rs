@@ -42,6 +42,8 @@ use crate::sys::{process, stdio, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+#[cfg(feature = "full")]
+use core::time::Duration;
 use suggest::{nearest, option_names};
 
 const DOING: &str = "understand the command line";
@@ -297,22 +299,36 @@ impl<'a> Options<'a> {
             self.rest = rest;
             Some(next)
         });
-        let missing = || Error::usage("understand the option", "its value is missing").to(name);
+        let missing = || Error::usage(DOING_OPTION, "its value is missing").to(name);
         value.filter(|value| !value.is_empty()).ok_or_else(missing)
     }
+}
+
+/// The value of the option `name`, a number of seconds; at least one, at most a day.
+#[cfg(feature = "full")]
+fn seconds(name: &str, value: &str) -> Result<Duration> {
+    /// Longer than any server takes to come back, and short enough to be added to any clock.
+    const LIMIT: u64 = 86_400;
+    let number = value.parse().ok().filter(|number| (1..=LIMIT).contains(number) && !value.starts_with('+'));
+    let wrong = || {
+        Error::usage(DOING_OPTION, format!("not a number of seconds from 1 to {LIMIT}")).to(format!("{name} {value}"))
+    };
+    number.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 /// What is being done when an option is not understood; [`explain`] adds the command to it.
 const DOING_OPTION: &str = "understand the option";
 
+const UNKNOWN: &str = "unknown option, or it takes no value";
+
 /// An option that the command does not have, or not with a value.
 fn unknown(option: &str) -> Error {
-    Error::usage(DOING_OPTION, "unknown option, or it takes no value").to(option)
+    Error::usage(DOING_OPTION, UNKNOWN).to(option)
 }
 
 /// Adds to an error of an unknown option which one of `command` is nearest, and where its options are listed.
 fn explain(command: &Command, error: Error) -> Error {
-    if error.doing != DOING_OPTION {
+    if error.doing != DOING_OPTION || !error.why.starts_with(UNKNOWN) {
         return error;
     }
     let options = [command.usage, command.help].into_iter().flat_map(option_names);

@@ -12,6 +12,10 @@ pub(super) fn option_names(text: &str) -> impl Iterator<Item = &str> {
 pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     /// Two typing errors; with three, words of four letters would match anything.
     const LIMIT: usize = 2;
+    // Hints are for people at a prompt; the program in an initramfs is called by scripts.
+    if !cfg!(feature = "full") {
+        return None;
+    }
     let word = word.split('=').next().unwrap_or_default();
     let close = candidates.map(|candidate| (distance(word, candidate), candidate)).filter(|(distance, candidate)| {
         // A word must not match a candidate with which it shares nothing.

@@ -28,7 +28,10 @@ fn nobody_listening_is_tried_until_the_time_is_up() {
     let mut session = Session::new(dial(vec![deaf()]), HASTY, &[], None).telling(&tell);
     let error = session.get("/x").unwrap_err();
     assert_eq!(error.kind, Kind::Os(111));
-    assert!(error.to_string().starts_with("GET http://metadata.test/x: connection refused (ECONNREFUSED), 127.0.0.1:"), "{error}");
+    assert!(
+        error.to_string().starts_with("GET http://metadata.test/x: connection refused (ECONNREFUSED), 127.0.0.1:"),
+        "{error}"
+    );
     assert!(error.why.contains("given up at"), "{error}");
     let counts = session.counts();
     assert!(counts.retries > 3 && (counts.requests, counts.connections) == (0, 0), "{counts:?}");
