@@ -4,6 +4,9 @@
 //! names are those of errno(3), the texts those of the GNU C library, so that a search finds them.
 #![forbid(unsafe_code)]
 
+/// No such file or directory.
+pub const ENOENT: i32 = 2;
+
 /// The table: one line a number, beginning with 1; an empty line is a number that Linux does not use. One text instead
 /// of an array of pairs saves 4 KB of pointers in a program that an initramfs carries.
 const TABLE: &str = "\

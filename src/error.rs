@@ -45,6 +45,8 @@ impl Kind {
             Self::Unsupported => ("unsupported", 4, false),
             Self::Corrupt => ("corrupt", 5, false),
             Self::Refused => ("refused", 6, false),
+            // A missing file is absent, whichever command opens it.
+            Self::Os(errno::ENOENT) => ("absent", 3, true),
             Self::Os(errno) => ("os", 1, errno::may_pass(errno)),
             Self::Remote(_) => ("remote", 7, true),
             Self::TimedOut => ("timed-out", 8, true),
@@ -221,6 +223,7 @@ mod tests {
             "fetch x: answered 503 Slow down"
         );
         assert!(Kind::TimedOut.may_retry() && !Kind::Corrupt.may_retry());
+        assert_eq!((Kind::Os(2).exit_code(), Kind::Os(2).name()), (3, "absent"), "one exit code for a missing file");
         assert!(Kind::Os(11).may_retry() && !Kind::Os(22).may_retry(), "EAGAIN passes, EINVAL does not");
         assert_eq!(Kind::Refused.name(), "refused");
     }

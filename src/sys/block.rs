@@ -4,7 +4,7 @@
 
 use super::{ioctl, refused};
 use crate::bytes::ReadAt;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, SectorSize};
 use alloc::string::String;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -89,8 +89,15 @@ impl Device {
             Access::WriteDirect => OFlags::RDWR | OFlags::DIRECT,
             Access::WriteAlone => OFlags::RDWR | OFlags::DIRECT | OFlags::EXCL,
         };
-        let descriptor = rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|errno| refused(errno, "open").to(path))?;
+        let descriptor =
+            rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| match errno {
+                // A missing permission is EACCES; for a device node that may be opened, EPERM comes from the device cgroup.
+                Errno::PERM => {
+                    let why = "a container's device rules do not allow it";
+                    Error::new(Kind::Os(errno.raw_os_error()), "open", why).to(path)
+                }
+                _ => refused(errno, "open").to(path),
+            })?;
         Ok(Self { descriptor, path: path.into() })
     }
 
