@@ -129,13 +129,10 @@ qemu: build build/metadata-server build/image-server ## boot the scenarios of th
 	@TIER='$(TIER)' qemu/run $(SCENARIO)
 
 bench: build build/metadata-server build/image-server ## wisp against sfdisk and its kin, other initramfs, curl, the tool of each compression format, cloud-init, qemu-img
-	@qemu/bench
-	@qemu/start
-	@benches/crawl
-	@benches/decode
-	@benches/bootstrap
-	@benches/image
-	@qemu/login
+	@echo "seven comparisons, up to half an hour in all; figures are medians, BENCHMARKS.md says of what and in which unit"
+	@for what in qemu/bench qemu/start benches/crawl benches/decode benches/bootstrap benches/image qemu/login; do \
+		echo "== $$what: $$(sed -n '2s/^# //p' $$what)"; began=$$(date +%s); $$what || exit 1; \
+		echo "== $$what: $$(($$(date +%s) - began)) s"; done
 
 size: build ## bytes against the budget, and the ten largest symbols of each program
 	@$(call weigh,wisp,$(BUDGET_WISP)); $(call weigh,wisp-initramfs,$(BUDGET_WISP_INITRAMFS)); exit $${over:-0}
