@@ -6,6 +6,7 @@
 use super::pace::Pace;
 use super::{Place, written};
 use crate::error::{Error, Result};
+use crate::fetch::Policy;
 use crate::fetch::Url;
 use crate::filesystem::Kind as Filesystem;
 use crate::image::{Expected, Means, Progress, write};
@@ -112,7 +113,7 @@ impl Delivery<'_> {
             _ => None,
         };
         let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
-        let means = Means { servers: &servers, tell: &|line| log.info(line) };
+        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE };
         let told = self.put(&source, means, &target).map_err(at("write"));
         if let Some(error) = network.and_then(|held| held.release().err()) {
             log.warning(&format!("{error}; the network stays as it is"));
