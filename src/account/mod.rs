@@ -17,7 +17,7 @@ mod rules;
 mod sshd;
 mod table;
 
-pub use authorized::install_keys;
+pub use authorized::{install_keys, keys_warning};
 pub use create::{Wanted, create};
 pub use home::make_home;
 pub use rules::{admin_group, permit};

@@ -136,7 +136,7 @@ fn absent(name: &str) -> Error {
 fn install(context: &Context<'_>, account: &Account, lines: &[&str], has_options: bool) -> Result<()> {
     let mut keys = Vec::new();
     for line in lines.iter().filter(|line| !line.trim().is_empty()) {
-        match Key::parse(line, has_options) {
+        match Key::parse(line) {
             Ok(key) => keys.push(key),
             Err(error) => context.warn(&["a key is left out for ", &account.name, ": ", &error.why].concat()),
         }
