@@ -1,0 +1,292 @@
+//! The keys of users: which file they go to, and what a user prepared can do about it. `ssh-keygen` and `sshd -T` are the
+//! judges.
+#![cfg(feature = "full")]
+
+#[path = "support/root.rs"]
+mod root;
+
+use root::Root;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::process::Command;
+use wisp::account::key::Key;
+use wisp::account::{self, Account};
+use wisp::error::{Kind, Result};
+use wisp::sys::folder::Owner;
+
+const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nmallory:x:1000:1000::/home/mallory:/bin/sh\n\
+                      bob:x:1001:1001::/home/bob:/bin/sh\noperator:x:11:0::/root:/bin/sh\n";
+
+const ROOT: Owner = Owner { uid: 0, gid: 0 };
+const MALLORY: Owner = Owner { uid: 1000, gid: 1000 };
+const BOB: Owner = Owner { uid: 1001, gid: 1001 };
+
+/// A root with sshd that is told this, and homes.
+fn with_config(name: &str, config: &str) -> Root {
+    let root = Root::empty(name);
+    root.write("etc/passwd", PASSWD);
+    root.write("etc/group", "root:x:0:\nmallory:x:1000:\nbob:x:1001:\n");
+    root.write("etc/ssh/sshd_config", config);
+    for (path, mode, owner) in
+        [("root", 0o700, ROOT), ("home", 0o755, ROOT), ("home/mallory", 0o755, MALLORY), ("home/bob", 0o755, BOB)]
+    {
+        folder(&root, path, mode, owner);
+    }
+    root
+}
+
+fn folder(root: &Root, path: &str, mode: u32, owner: Owner) {
+    fs::create_dir_all(root.join(path)).unwrap();
+    fs::set_permissions(root.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    chown(root.join(path), Some(owner.uid), Some(owner.gid)).unwrap();
+}
+
+fn install(root: &Root, name: &str) -> Result<usize> {
+    let account = account::find(root.path(), name).unwrap().unwrap();
+    account::install_keys(root.path(), &account, &[Key::parse(KEY).unwrap()])
+}
+
+/// All files that have the key, with their owners.
+fn holders(root: &Root) -> Vec<(String, u32)> {
+    let (mut out, mut folders) = (Vec::new(), vec![root.0.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let facts = fs::symlink_metadata(&path).unwrap();
+            if facts.is_dir() {
+                folders.push(path);
+            } else if facts.is_file() && fs::read_to_string(&path).unwrap().contains(KEY) {
+                out.push((path.strip_prefix(&root.0).unwrap().to_str().unwrap().to_owned(), facts.uid()));
+            }
+        }
+    }
+    out.sort();
+    out
+}
+
+/// Only the superuser can make files somebody else's.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
+}
+
+#[track_caller]
+fn expect(root: &Root, name: &str, wanted: &[(&str, u32)]) {
+    install(root, name).unwrap();
+    let found = holders(root);
+    assert_eq!(found.iter().map(|(path, uid)| (&**path, *uid)).collect::<Vec<_>>(), wanted);
+}
+
+#[track_caller]
+fn expect_refused(root: &Root, name: &str, kind: Kind) {
+    let error = install(root, name).unwrap_err();
+    assert_eq!((error.kind, holders(root)), (kind, vec![]), "{error}");
+}
+
+#[test]
+fn a_file_for_the_keys_of_all_users_is_no_place_for_one_users_key() {
+    if !is_root() {
+        return;
+    }
+    let root = with_config("all", "AuthorizedKeysFile /etc/ssh/authorized_keys %h/.ssh/authorized_keys\n");
+    expect(&root, "mallory", &[("home/mallory/.ssh/authorized_keys", 1000)]);
+    for value in ["/etc/ssh/authorized_keys", "/etc/ssh/%%u", "~/.ssh/authorized_keys", "none"] {
+        let root = with_config("only-all", &format!("AuthorizedKeysFile {value}\n"));
+        expect_refused(&root, "mallory", Kind::Refused);
+    }
+    // One that is in the home of this account alone is its own.
+    let root = with_config("below", "AuthorizedKeysFile /home/mallory/keys\n");
+    expect(&root, "mallory", &[("home/mallory/keys", 1000)]);
+    let root = with_config("below", "AuthorizedKeysFile /home/mallory/keys\n");
+    expect_refused(&root, "bob", Kind::Refused);
+}
+
+#[test]
+fn a_home_is_known_by_what_it_is_and_not_by_its_path() {
+    if !is_root() {
+        return;
+    }
+    let spelled = || {
+        let root = with_config("spelled", "AuthorizedKeysFile /home/%u/.ssh/authorized_keys\n");
+        fs::create_dir(root.join("var")).unwrap();
+        fs::rename(root.join("home"), root.join("var/home")).unwrap();
+        symlink("var/home", root.join("home")).unwrap();
+        root.write("etc/passwd", &PASSWD.replace(":/home/", ":/var/home/"));
+        root
+    };
+    expect(&spelled(), "mallory", &[("var/home/mallory/.ssh/authorized_keys", 1000)]);
+    let root = spelled();
+    symlink("/root/.ssh", root.join("var/home/mallory/.ssh")).unwrap();
+    folder(&root, "root/.ssh", 0o755, ROOT);
+    expect_refused(&root, "mallory", Kind::Os(20));
+    // No home is made outside of what makes homes.
+    let root = spelled();
+    fs::remove_dir(root.join("var/home/mallory")).unwrap();
+    expect_refused(&root, "mallory", Kind::Absent);
+    assert!(!root.join("var/home/mallory").exists());
+    // A link of root's in a directory of root's is root's word.
+    let root = with_config("moved", "");
+    fs::rename(root.join("home/mallory"), root.join("data")).unwrap();
+    symlink("/data", root.join("home/mallory")).unwrap();
+    expect(&root, "mallory", &[("data/.ssh/authorized_keys", 1000)]);
+    // A link that is not root's is none.
+    std::os::unix::fs::lchown(root.join("home/mallory"), Some(1001), Some(1001)).unwrap();
+    fs::remove_dir_all(root.join("data/.ssh")).unwrap();
+    expect_refused(&root, "mallory", Kind::Os(20));
+}
+
+#[test]
+fn outside_of_a_home_links_end_at_the_first_directory_that_is_not_roots() {
+    if !is_root() {
+        return;
+    }
+    let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
+    folder(&root, "data/mallory", 0o755, MALLORY);
+    expect(&root, "mallory", &[("data/mallory/ssh/authorized_keys", 1000)]);
+    let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
+    folder(&root, "data/mallory", 0o755, MALLORY);
+    folder(&root, "root/.ssh", 0o755, ROOT);
+    symlink("/root/.ssh", root.join("data/mallory/ssh")).unwrap();
+    expect_refused(&root, "mallory", Kind::Os(20));
+    // What is bob's is not for mallory.
+    let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
+    folder(&root, "data/mallory", 0o755, BOB);
+    expect_refused(&root, "mallory", Kind::Refused);
+    // Where others can put directories, they have none of root's made.
+    let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
+    folder(&root, "data", 0o1777, ROOT);
+    expect_refused(&root, "mallory", Kind::Refused);
+    let root = with_config("data", "StrictModes no\nAuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
+    folder(&root, "data", 0o1777, ROOT);
+    expect(&root, "mallory", &[("data/mallory/ssh/authorized_keys", 1000)]);
+    // sshd reads as the user.
+    let root = with_config("data", "AuthorizedKeysFile /etc/ssh/keys/%u\n");
+    folder(&root, "etc/ssh/keys", 0o700, ROOT);
+    expect_refused(&root, "mallory", Kind::Refused);
+}
+
+#[test]
+fn a_home_that_is_another_accounts_gets_nobodys_key() {
+    if !is_root() {
+        return;
+    }
+    let root = with_config("operator", "");
+    expect_refused(&root, "operator", Kind::Refused);
+    folder(&root, "root", 0o755, ROOT);
+    expect_refused(&root, "operator", Kind::Refused);
+    // The superuser's own key goes there all the same: it makes nobody more powerful.
+    expect(&root, "root", &[("root/.ssh/authorized_keys", 0)]);
+    // Another name of the superuser's home, by a link or by a file system that is mounted twice, is the superuser's home.
+    let root = with_config("alias", "");
+    folder(&root, "root", 0o755, ROOT);
+    symlink("/root", root.join("srv")).unwrap();
+    root.write("etc/passwd", &PASSWD.replace("/home/mallory", "/srv"));
+    expect_refused(&root, "mallory", Kind::Refused);
+    for home in ["/", "//", "/home/bob", "/home/bob/.ssh", "/etc/.."] {
+        let root = with_config("homes", "");
+        folder(&root, "home/bob/.ssh", 0o700, BOB);
+        root.write("etc/passwd", &PASSWD.replace("/home/mallory", home));
+        expect_refused(&root, "mallory", Kind::Refused);
+    }
+    // In another's home, a home of one's own is reached through no link.
+    let nested = || {
+        let root = with_config("nested", "");
+        root.write("etc/passwd", &PASSWD.replace("/home/mallory", "/home/bob/m"));
+        root
+    };
+    let root = nested();
+    folder(&root, "home/bob/m", 0o755, MALLORY);
+    expect(&root, "mallory", &[("home/bob/m/.ssh/authorized_keys", 1000)]);
+    let root = nested();
+    folder(&root, "root", 0o755, ROOT);
+    symlink("/root", root.join("home/bob/m")).unwrap();
+    expect_refused(&root, "mallory", Kind::Os(20));
+}
+
+#[test]
+fn directories_of_root_mounted_in_a_home_are_not_handed_over() {
+    if !is_root() {
+        return;
+    }
+    let root = with_config("mounted", "");
+    folder(&root, "root", 0o755, ROOT);
+    folder(&root, "root/.ssh", 0o755, ROOT);
+    folder(&root, "home/mallory/.ssh", 0o755, MALLORY);
+    let run = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).status().unwrap().success();
+    let (from, to) = (format!("{}/root/.ssh", root.path()), format!("{}/home/mallory/.ssh", root.path()));
+    if !run("mount", &["--bind", &from, &to]) {
+        return;
+    }
+    let outcome = install(&root, "mallory");
+    assert!(run("umount", &[&to]));
+    assert_eq!((outcome.unwrap_err().kind, holders(&root)), (Kind::Refused, vec![]));
+    assert_eq!(fs::metadata(root.join("root/.ssh")).unwrap().uid(), 0);
+}
+
+#[test]
+fn in_a_home_of_roots_what_is_made_is_the_users() {
+    if !is_root() {
+        return;
+    }
+    // As sshd's ChrootDirectory wants it.
+    let root = with_config("chroot", "");
+    folder(&root, "home/mallory", 0o755, ROOT);
+    expect(&root, "mallory", &[("home/mallory/.ssh/authorized_keys", 1000)]);
+    assert_eq!(fs::metadata(root.join("home/mallory/.ssh")).unwrap().uid(), 1000);
+    assert_eq!(fs::metadata(root.join("home/mallory")).unwrap().uid(), 0);
+    // A user who links his own file to another's keeps nobody from his key.
+    folder(&root, "home/bob/.ssh", 0o700, BOB);
+    symlink("/home/mallory/.ssh/authorized_keys", root.join("home/bob/.ssh/authorized_keys")).unwrap();
+    fs::remove_dir_all(root.join("home/mallory/.ssh")).unwrap();
+    install(&root, "mallory").unwrap();
+}
+
+#[test]
+fn hard_links_and_pipes_of_a_user_change_and_show_nothing() {
+    if !is_root() {
+        return;
+    }
+    let root = with_config("hard", "");
+    folder(&root, "home/mallory/.ssh", 0o700, MALLORY);
+    root.write("etc/shadow", "root:$6$secret:\n");
+    fs::set_permissions(root.join("etc/shadow"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::hard_link(root.join("etc/shadow"), root.join("home/mallory/.ssh/authorized_keys")).unwrap();
+    expect_refused(&root, "mallory", Kind::Refused);
+    assert_eq!(fs::metadata(root.join("etc/shadow")).unwrap().mode() & 0o777, 0o640);
+    fs::remove_file(root.join("home/mallory/.ssh/authorized_keys")).unwrap();
+    assert!(Command::new("mkfifo").arg(root.join("home/mallory/.ssh/authorized_keys")).status().unwrap().success());
+    let error = install(&root, "mallory").unwrap_err();
+    assert_eq!(error.kind, Kind::Refused, "{error}");
+}
+
+#[test]
+fn a_user_who_exchanges_directories_meanwhile_gains_nothing() {
+    if !is_root() {
+        return;
+    }
+    let root = with_config("race", "");
+    folder(&root, "root", 0o755, ROOT);
+    folder(&root, "root/.ssh", 0o755, ROOT);
+    root.write("root/.ssh/authorized_keys", "root's\n");
+    let home = root.join("home/mallory");
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = fs::create_dir(home.join("dir"));
+                let _ = chown(home.join("dir"), Some(1000), Some(1000));
+                let _ = fs::remove_dir_all(home.join(".ssh"));
+                let _ = fs::rename(home.join("dir"), home.join(".ssh"));
+                let _ = symlink("../../root/.ssh", home.join("link"));
+                let _ = fs::remove_dir_all(home.join(".ssh"));
+                let _ = fs::rename(home.join("link"), home.join(".ssh"));
+                let _ = fs::remove_file(home.join(".ssh"));
+            }
+        });
+        (0..300).for_each(|_| drop(install(&root, "mallory")));
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(root.read("root/.ssh/authorized_keys"), "root's\n");
+    assert_eq!(fs::read_dir(root.join("root/.ssh")).unwrap().count(), 1);
+    assert_eq!(fs::metadata(root.join("root/.ssh")).unwrap().uid(), 0);
+}
