@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::process::Command;
 use wisp::account::key::Key;
-use wisp::account::{self, Account};
+use wisp::account;
 use wisp::error::{Kind, Result};
 use wisp::sys::folder::Owner;
 
@@ -289,4 +289,92 @@ fn a_user_who_exchanges_directories_meanwhile_gains_nothing() {
     assert_eq!(root.read("root/.ssh/authorized_keys"), "root's\n");
     assert_eq!(fs::read_dir(root.join("root/.ssh")).unwrap().count(), 1);
     assert_eq!(fs::metadata(root.join("root/.ssh")).unwrap().uid(), 0);
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    said
+}
+
+/// A string as it is in a blob.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+/// A key of each type that ssh-keygen makes here, and of those whose private half is in a security key.
+fn corpus(root: &Root) -> Vec<(String, Vec<u8>)> {
+    let file = |name: &str| format!("{}/{name}", root.path());
+    let mut lines = Vec::new();
+    run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file("authority")]);
+    let kinds = [("ed25519", "256"), ("rsa", "1024"), ("rsa", "2048"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521")];
+    for (kind, bits) in kinds {
+        let name = format!("{kind}{bits}");
+        run("ssh-keygen", &["-q", "-t", kind, "-b", bits, "-N", "", "-f", &file(&name)]);
+        lines.push(root.read(&format!("{name}.pub")));
+        run("ssh-keygen", &["-q", "-s", &file("authority"), "-I", "me", "-n", "ann,bob", &file(&format!("{name}.pub"))]);
+        lines.push(root.read(&format!("{name}-cert.pub")));
+    }
+    let mut keys: Vec<(String, Vec<u8>)> = lines
+        .iter()
+        .map(|line| {
+            let (kind, rest) = line.split_once(' ').unwrap();
+            (kind.to_owned(), wisp::text::base64::decode(rest.split(' ').next().unwrap().as_bytes()).unwrap())
+        })
+        .collect();
+    for (kind, of) in
+        [("sk-ssh-ed25519@openssh.com", "ssh-ed25519"), ("sk-ecdsa-sha2-nistp256@openssh.com", "ecdsa-sha2-nistp256")]
+    {
+        let plain = &keys.iter().find(|(name, _)| name == of).unwrap().1;
+        let blob = [&string(kind.as_bytes()), &plain[string(of.as_bytes()).len()..], &string(b"ssh:")].concat();
+        keys.push((kind.to_owned(), blob));
+    }
+    keys
+}
+
+#[test]
+fn keys_are_accepted_as_ssh_keygen_accepts_them() {
+    let root = Root::empty("corpus");
+    let mut lines: Vec<String> = Vec::new();
+    let mut push = |kind: &str, text: &str| lines.push(format!("{kind} {text} n{}", lines.len()));
+    for (kind, blob) in corpus(&root) {
+        let text = wisp::text::base64::encode(&blob);
+        push(&kind, &text);
+        (0..text.len()).for_each(|end| push(&kind, &text[..end]));
+        (0..blob.len()).for_each(|end| push(&kind, &wisp::text::base64::encode(&blob[..end])));
+        push(&kind, &wisp::text::base64::encode(&[&blob, &[0][..]].concat()));
+        push(&kind, &wisp::text::base64::encode(&[&blob[..], &blob[..]].concat()));
+        push("ssh-ed25519 ", &text);
+        push("ssh-rsa", &text);
+        push("ecdsa-sha2-nistp521", &text);
+        push(&format!("restrict,from=\"a b\" {kind}"), &text);
+        push(&format!("x\"y {kind}"), &text);
+        push(&kind.to_uppercase(), &text);
+        // Points that are not on their curve, and signatures that do not fit, are for ssh-keygen alone.
+        if !kind.contains("ecdsa") && !kind.contains("-cert-") {
+            for bit in 0..blob.len() * 8 {
+                let mut flipped = blob.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                push(&kind, &wisp::text::base64::encode(&flipped));
+            }
+        }
+    }
+    for (number, of) in [(255_usize, 3), (1023, 3), (1024, 3), (1025, 0)] {
+        // Moduli of so many bits.
+        let mut modulus = vec![0xff; number.div_ceil(8)];
+        modulus[0] = if number % 8 == 0 { 0xff } else { 0xff >> (8 - number % 8) };
+        let modulus = if modulus[0] & 0x80 == 0 { modulus } else { [vec![0], modulus].concat() };
+        let exponent = if of == 0 { vec![] } else { vec![of] };
+        push("ssh-rsa", &wisp::text::base64::encode(&[string(b"ssh-rsa"), string(&exponent), string(&modulus)].concat()));
+    }
+    root.write("all", &format!("{}\n", lines.join("\n")));
+    let accepted = run("ssh-keygen", &["-l", "-f", &format!("{}/all", root.path())]);
+    let accepted: std::collections::BTreeSet<&str> = accepted.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    assert!(accepted.len() > 500, "{}", accepted.len());
+    for line in &lines {
+        let name = line.rsplit(' ').next().unwrap();
+        // ssh-keygen reads no options; what they are is judged by what sshd documents.
+        assert_eq!(Key::parse(line).is_ok(), accepted.contains(name), "{line}: {:?}", Key::parse(line));
+    }
 }
