@@ -9,9 +9,10 @@ use root::Root;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::process::Command;
-use wisp::account::key::Key;
 use wisp::account;
+use wisp::account::key::Key;
 use wisp::error::{Kind, Result};
+use wisp::provider::{CLOUDS, Identity, Reader, Source};
 use wisp::sys::folder::Owner;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
@@ -308,12 +309,16 @@ fn corpus(root: &Root) -> Vec<(String, Vec<u8>)> {
     let file = |name: &str| format!("{}/{name}", root.path());
     let mut lines = Vec::new();
     run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file("authority")]);
-    let kinds = [("ed25519", "256"), ("rsa", "1024"), ("rsa", "2048"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521")];
+    let kinds =
+        [("ed25519", "256"), ("rsa", "1024"), ("rsa", "2048"), ("ecdsa", "256"), ("ecdsa", "384"), ("ecdsa", "521")];
     for (kind, bits) in kinds {
         let name = format!("{kind}{bits}");
         run("ssh-keygen", &["-q", "-t", kind, "-b", bits, "-N", "", "-f", &file(&name)]);
         lines.push(root.read(&format!("{name}.pub")));
-        run("ssh-keygen", &["-q", "-s", &file("authority"), "-I", "me", "-n", "ann,bob", &file(&format!("{name}.pub"))]);
+        run(
+            "ssh-keygen",
+            &["-q", "-s", &file("authority"), "-I", "me", "-n", "ann,bob", &file(&format!("{name}.pub"))],
+        );
         lines.push(root.read(&format!("{name}-cert.pub")));
     }
     let mut keys: Vec<(String, Vec<u8>)> = lines
@@ -366,15 +371,79 @@ fn keys_are_accepted_as_ssh_keygen_accepts_them() {
         modulus[0] = if number % 8 == 0 { 0xff } else { 0xff >> (8 - number % 8) };
         let modulus = if modulus[0] & 0x80 == 0 { modulus } else { [vec![0], modulus].concat() };
         let exponent = if of == 0 { vec![] } else { vec![of] };
-        push("ssh-rsa", &wisp::text::base64::encode(&[string(b"ssh-rsa"), string(&exponent), string(&modulus)].concat()));
+        push(
+            "ssh-rsa",
+            &wisp::text::base64::encode(&[string(b"ssh-rsa"), string(&exponent), string(&modulus)].concat()),
+        );
     }
     root.write("all", &format!("{}\n", lines.join("\n")));
     let accepted = run("ssh-keygen", &["-l", "-f", &format!("{}/all", root.path())]);
-    let accepted: std::collections::BTreeSet<&str> = accepted.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    let accepted: std::collections::BTreeSet<&str> =
+        accepted.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     assert!(accepted.len() > 500, "{}", accepted.len());
     for line in &lines {
         let name = line.rsplit(' ').next().unwrap();
         // ssh-keygen reads no options; what they are is judged by what sshd documents.
         assert_eq!(Key::parse(line).is_ok(), accepted.contains(name), "{line}: {:?}", Key::parse(line));
     }
+}
+
+/// What a source has at each target.
+struct Told(Vec<(&'static str, String)>);
+
+impl Source for Told {
+    fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.iter().find(|(known, _)| *known == target).map(|(_, text)| text.clone().into_bytes()))
+    }
+}
+
+/// The keys that a cloud has, each behind its user, and how many lines are left out.
+fn keys_of(cloud: &str, told: &[(&'static str, &str)]) -> (Vec<String>, usize) {
+    let cloud = CLOUDS.iter().find(|row| row.name == cloud).unwrap();
+    let told = told.iter().map(|(target, text)| (*target, (*text).to_owned())).collect();
+    let mut reader = Reader::new(cloud, Box::new(Told(told)), Identity::default());
+    let keys = reader.keys().unwrap();
+    let keys = keys.into_iter().map(|key| format!("{}{}", key.user.map_or(String::new(), |user| user + ":"), key.line));
+    (keys.collect(), reader.rejected_keys().len())
+}
+
+#[test]
+fn a_line_of_metadata_that_is_not_a_key_changes_no_key() {
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINwVUbSvy/CiaG+nE4No5v+ePG1uqGZ5k27HhlzQRxRV";
+    let seed = |lines: &str| {
+        let text = format!("instance-id: i\npublic-keys: |\n{}\n", lines.replace("KEY", key).replace('^', "  "));
+        keys_of("nocloud", &[("meta-data", &text)])
+    };
+    assert_eq!(seed("^KEY\n^hello"), (vec![key.to_owned()], 1));
+    assert_eq!(seed("^KEY a\n^\"KEY b\""), (vec![format!("{key} a"), format!("{key} b")], 0));
+    assert_eq!(seed("^---- BEGIN SSH2 PUBLIC KEY ----\n^KEY\n^---- END SSH2 PUBLIC KEY ----").0, [key]);
+    assert_eq!(seed("^ann:\n^KEY\n^bob:\n^KEY b"), (vec![key.to_owned(), format!("{key} b")], 2));
+    let oci =
+        format!("{{\"metadata\":{{\"ssh_authorized_keys\":\"ann:\\n{key}\\n\u{feff}\\\"{key} q\\\"\\r\\nbob:\"}}}}");
+    assert_eq!(keys_of("oci", &[("/opc/v2/instance/", &oci)]), (vec![key.to_owned(), format!("{key} q")], 2));
+}
+
+#[test]
+fn keys_in_tags_of_scaleway_are_keys() {
+    let conf = "{\"ssh_public_keys\":[],\"tags\":[\"team=a_b\",\"AUTHORIZED_KEY=ssh-ed25519_AAAA_me\"]}";
+    assert_eq!(keys_of("scaleway", &[("/conf?format=json", conf)]), (vec!["ssh-ed25519 AAAA me".to_owned()], 0));
+}
+
+#[test]
+fn keys_of_a_cloud_config_are_read_on_nocloud_and_incus() {
+    let config = "#cloud-config\nssh_authorized_keys:\n  - ssh-rsa AAAA top\nusers:\n  - default\n  - name: bob\n    \
+                  ssh_authorized_keys: [ssh-rsa BBBB bob]\n";
+    let both = vec!["ssh-rsa AAAA top".to_owned(), "bob:ssh-rsa BBBB bob".to_owned()];
+    assert_eq!(keys_of("nocloud", &[("meta-data", "instance-id: i"), ("user-data", config)]), (both.clone(), 0));
+    let incus = |config: &str| {
+        let meta = "public-keys: ssh-rsa MMMM meta\n";
+        keys_of("incus", &[("/1.0/meta-data", meta), ("/1.0/config/cloud-init.user-data", config)])
+    };
+    let meta = vec!["ssh-rsa MMMM meta".to_owned()];
+    assert_eq!(incus(config), ([meta.clone(), both.clone()].concat(), 0));
+    assert_eq!(incus(config.strip_prefix("#cloud-config\n").unwrap()), ([meta.clone(), both].concat(), 0));
+    // What is wrong with the user-data costs no key of the meta-data.
+    assert_eq!(incus("#cloud-config\nruncmd:\n  - a: b: c\n"), (meta.clone(), 0));
+    assert_eq!(incus("#cloud-config\nssh_authorized_keys: [a: b: c]\n- x"), (meta.clone(), 1));
+    assert_eq!(incus("#!/bin/sh\n# ssh_authorized_keys: [\n"), (meta, 0));
 }

@@ -115,7 +115,11 @@ impl Place {
         let own = self.home.map_or(0, |home| home);
         for step in self.walk.steps.iter().skip(own) {
             if !is_ok(step.facts.owner) {
-                let what = if self.home.is_some() { "its home is somebody else's" } else { "a directory on the way is somebody else's" };
+                let what = if self.home.is_some() {
+                    "its home is somebody else's"
+                } else {
+                    "a directory on the way is somebody else's"
+                };
                 return Err(refuse(account, format!("{what}: {}", step.folder.path(""))));
             }
             if self.home.is_none() && is_strict && step.facts.mode & WRITABLE != 0 {
@@ -123,7 +127,10 @@ impl Place {
                 return Err(refuse(account, format!("others can write to {path}, and sshd has StrictModes on")));
             }
             if !self.is_users && !may_enter(step.facts, user) {
-                return Err(refuse(account, format!("sshd reads keys as the user, who may not enter {}", step.folder.path(""))));
+                return Err(refuse(
+                    account,
+                    format!("sshd reads keys as the user, who may not enter {}", step.folder.path("")),
+                ));
             }
         }
         Ok(())

@@ -46,9 +46,12 @@ impl Key {
             return refuse(fault.why());
         }
         match ssh_key::options(text(&parts.options)) {
-            Ok(ssh_key::Options { unknown, is_authority }) => {
-                Ok(Self { line: line.into(), body: parts.body, unknown_option: unknown.map(String::from), is_authority })
-            }
+            Ok(ssh_key::Options { unknown, is_authority }) => Ok(Self {
+                line: line.into(),
+                body: parts.body,
+                unknown_option: unknown.map(String::from),
+                is_authority,
+            }),
             Err(why) => refuse(why),
         }
     }

@@ -25,7 +25,8 @@ pub fn no_login_reason(root: &str, account: &Account) -> Result<Option<&'static 
     let has_shell = !NO_SHELLS.contains(&name);
     let home = Walk::to_folder(root, &account.home).ok().filter(|walk| walk.rest.is_empty());
     let home = home.as_ref().and_then(Walk::last).map(|step| step.facts.owner.uid);
-    let is_system = account.owner.uid < uid_min(&read(root, "login.defs", DEFAULTS_LIMIT)?) || account.owner.uid == NOBODY;
+    let is_system =
+        account.owner.uid < uid_min(&read(root, "login.defs", DEFAULTS_LIMIT)?) || account.owner.uid == NOBODY;
     Ok(match (is_system, has_shell, home) {
         (true, false, _) => Some("it is a system account without a login shell"),
         (true, true, home) if home != Some(account.owner.possible().uid) => {

@@ -146,7 +146,8 @@ impl Config {
             } else if is("HostKey") && scope.is_empty() {
                 self.host_keys.extend(words(rest).into_iter().next());
             } else if is("StrictModes") && scope.is_empty() && self.strict_modes.is_none() {
-                self.strict_modes = words(rest).first().map(|word| !["no", "false"].iter().any(|no| word.eq_ignore_ascii_case(no)));
+                self.strict_modes =
+                    words(rest).first().map(|word| !["no", "false"].iter().any(|no| word.eq_ignore_ascii_case(no)));
             } else if is("AuthorizedKeysFile") {
                 self.keys_files.push(KeysFile { scope: scope.clone(), patterns: words(rest) });
             }

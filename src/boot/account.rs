@@ -147,13 +147,7 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
 
 /// Installs the keys of one account. Who is named by a key and by nobody else is not root and no system account; he is made
 /// if a key says so.
-fn give(
-    context: &Context<'_>,
-    name: &str,
-    is_named: bool,
-    keys: &[&provider::Key],
-    tally: &mut Tally,
-) -> Result<()> {
+fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&provider::Key], tally: &mut Tally) -> Result<()> {
     if is_named && account::check_name(name).is_err() {
         context.warn("keys are left out: they are for a name that is not a user name");
         return Ok(());
@@ -290,7 +284,9 @@ mod tests {
         let file = after("unusable", |context| {
             let keys = [bad("ssh-ed25519 keydata"), bad(&KEY[..60]), bad("ssh-dss AAAA")];
             let error = install_all(context, &keys, &rejected).unwrap_err().to_string();
-            for part in ["number 1: odd", "number 1 of alpine: ", "number 2 of alpine: the key is incomplete", "not supported"] {
+            for part in
+                ["number 1: odd", "number 1 of alpine: ", "number 2 of alpine: the key is incomplete", "not supported"]
+            {
                 assert!(error.contains(part), "{part}: {error}");
             }
             assert!(!error.contains("keydata") && !error.contains("AAAA"), "{error}");

@@ -331,9 +331,9 @@ fn convert(body: Option<String>, user: Option<&str>, found: &mut Found) {
 /// A line without what editors and lists put around it: a byte order mark, and quotes around all of it.
 pub(super) fn clean(line: &str) -> &str {
     let line = line.trim().trim_start_matches('\u{feff}').trim();
-    let unquoted = ['"', '\''].into_iter().find_map(|quote| {
-        line.strip_prefix(quote)?.trim_end_matches([',', ' ']).strip_suffix(quote).map(str::trim)
-    });
+    let unquoted = ['"', '\'']
+        .into_iter()
+        .find_map(|quote| line.strip_prefix(quote)?.trim_end_matches([',', ' ']).strip_suffix(quote).map(str::trim));
     unquoted.unwrap_or(line)
 }
 
@@ -366,16 +366,26 @@ mod tests {
             ("\"ssh-rsa AAAA me\",\n'ssh-rsa BBBB'", &["ssh-rsa AAAA me", "ssh-rsa BBBB"], 0),
         ] {
             let (found, count) = lines(text);
-            assert_eq!((found.iter().map(String::as_str).collect::<Vec<_>>(), count), (wanted.to_vec(), rejected), "{text}");
+            assert_eq!(
+                (found.iter().map(String::as_str).collect::<Vec<_>>(), count),
+                (wanted.to_vec(), rejected),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_bad_line_changes_no_good_one() {
         let two = [ED.to_owned(), format!("{ED} you")];
-        for bad in ["hello", "ann:", "AAAA", "ssh-", "\"", "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2 PUBLIC KEY ----"] {
+        for bad in
+            ["hello", "ann:", "AAAA", "ssh-", "\"", "---- BEGIN SSH2 PUBLIC KEY ----", "---- END SSH2 PUBLIC KEY ----"]
+        {
             let (found, _) = lines(&format!("{bad}\n{}\n{bad}\n{}\n{bad}\n", two[0], two[1]));
-            assert_eq!(found.iter().filter(|line| line.starts_with(ED)).collect::<Vec<_>>(), two.iter().collect::<Vec<_>>(), "{bad}");
+            assert_eq!(
+                found.iter().filter(|line| line.starts_with(ED)).collect::<Vec<_>>(),
+                two.iter().collect::<Vec<_>>(),
+                "{bad}"
+            );
         }
     }
 
@@ -432,7 +442,11 @@ mod tests {
             let mut found = Found::default();
             configured(&Document::parse_yaml(text.as_bytes()).unwrap(), &mut found);
             assert!(found.keys.iter().all(|key| !key.creates_user));
-            found.keys.iter().map(|key| format!("{}:{}", key.user.as_deref().unwrap_or(""), &key.line[8..])).collect::<Vec<_>>()
+            found
+                .keys
+                .iter()
+                .map(|key| format!("{}:{}", key.user.as_deref().unwrap_or(""), &key.line[8..]))
+                .collect::<Vec<_>>()
         };
         assert_eq!(of(text), [":A", ":B", ":C", "bob:D", ":E"]);
         assert_eq!(of("users: {bob: {ssh_authorized_keys: [ssh-rsa A]}}"), ["bob:A"]);

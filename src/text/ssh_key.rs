@@ -352,7 +352,7 @@ mod tests {
     fn a_blob_is_incomplete_at_every_cut_and_invalid_with_anything_behind_it() {
         assert_eq!(check("ssh-ed25519", ED25519), Ok(()));
         for end in 0..ED25519.len() {
-            assert_eq!(check("ssh-ed25519", &ED25519[..end]).is_err(), true, "{end}");
+            assert!(check("ssh-ed25519", &ED25519[..end]).is_err(), "{end}");
             if end > 0 {
                 assert_eq!(check("ssh-ed25519", &ED25519[..end]), Err(Fault::Incomplete), "{end}");
             }
@@ -361,7 +361,9 @@ mod tests {
             let fault = check("ssh-ed25519", &[ED25519, behind].concat()).unwrap_err();
             assert!(matches!(fault, Fault::Invalid(_)), "{behind}");
         }
-        for (kind, text) in [("ssh-rsa", ED25519), ("ssh-dss", ED25519), ("ssh-ed25519", "AA!A"), ("ssh-ed25519", "/////w==")] {
+        for (kind, text) in
+            [("ssh-rsa", ED25519), ("ssh-dss", ED25519), ("ssh-ed25519", "AA!A"), ("ssh-ed25519", "/////w==")]
+        {
             assert!(matches!(check(kind, text), Err(Fault::Invalid(_))), "{kind} {text}");
         }
     }

@@ -8,8 +8,7 @@ fn ann() -> Account {
 }
 
 fn read(files: &[(&str, &str)]) -> Config {
-    let root =
-        std::env::temp_dir().join(format!("wisp-sshd-{}-{:?}", std::process::id(), std::thread::current().id()));
+    let root = std::env::temp_dir().join(format!("wisp-sshd-{}-{:?}", std::process::id(), std::thread::current().id()));
     let _ = std::fs::remove_dir_all(&root);
     for (name, text) in files {
         let path = root.join("etc/ssh").join(name);
@@ -45,7 +44,8 @@ fn patterns_are_expanded_as_sshd_does() {
     ] {
         assert_eq!(expand(pattern, &ann()).as_deref(), path, "{pattern}");
     }
-    for (pattern, is_own) in [("/etc/keys", false), ("/etc/%%u", false), ("/etc/%u", true), ("x", true), ("%h/x", true)] {
+    for (pattern, is_own) in [("/etc/keys", false), ("/etc/%%u", false), ("/etc/%u", true), ("x", true), ("%h/x", true)]
+    {
         assert_eq!(names_account(pattern), is_own, "{pattern}");
     }
 }
@@ -203,7 +203,10 @@ fn every_value_is_the_one_that_sshd_has() {
         std::fs::write(path, text).unwrap();
     };
     write("etc/ssh/inc/10-plain.conf", "AuthorizedKeysFile plain\n");
-    write("etc/ssh/inc/20-match.conf", "Match User USER\nAuthorizedKeysFile included\n".replace("USER", "daemon").as_str());
+    write(
+        "etc/ssh/inc/20-match.conf",
+        "Match User USER\nAuthorizedKeysFile included\n".replace("USER", "daemon").as_str(),
+    );
     write("etc/ssh/inc/.hidden.conf", "AuthorizedKeysFile hidden\n");
     write("etc/ssh/inc/nested/a/x.conf", "AuthorizedKeysFile nested\n");
     let run = |program: &str, arguments: &[&str]| {
@@ -217,9 +220,15 @@ fn every_value_is_the_one_that_sshd_has() {
     for text in CONFIGS {
         for (user, own) in [("root", "root"), ("daemon", "daemon"), ("bin", "bin")] {
             let account = crate::account::parse(&passwd, user).unwrap().unwrap();
-            let text = text.replace("USER", user).replace("USE?", &[&user[..user.len() - 1], "?"].concat()).replace("GROUP", own);
+            let text = text
+                .replace("USER", user)
+                .replace("USE?", &[&user[..user.len() - 1], "?"].concat())
+                .replace("GROUP", own);
             write("etc/ssh/sshd_config", &text.replace("DIR", "/etc/ssh/inc"));
-            write("config", &["HostKey ", &key, "\n", &text.replace("DIR", &[root_path, "/etc/ssh/inc"].concat())].concat());
+            write(
+                "config",
+                &["HostKey ", &key, "\n", &text.replace("DIR", &[root_path, "/etc/ssh/inc"].concat())].concat(),
+            );
             let connection = ["user=", user, ",host=h,addr=192.0.2.1,laddr=192.0.2.2,lport=22"].concat();
             let said = run("/usr/sbin/sshd", &["-T", "-C", &connection, "-f", &[root_path, "/config"].concat()]);
             let said = said.lines().find_map(|line| line.strip_prefix("authorizedkeysfile ")).unwrap_or("none");

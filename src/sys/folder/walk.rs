@@ -66,7 +66,8 @@ impl Walk {
 
     fn to(root: &str, path: &str, is_file: bool) -> Result<Self> {
         let top = Folder::open("", if root.is_empty() { "/" } else { root })?;
-        let top = top.ok_or_else(|| Error::absent(DOING, "the root is not there").to(root))?;
+        let mut top = top.ok_or_else(|| Error::absent(DOING, "the root is not there").to(root))?;
+        top.path = root.trim_end_matches('/').into();
         let mut steps = Vec::from([Step::new(top, true)?]);
         // Behind each other, the next one last.
         let mut ahead: Vec<String> = reversed(path);
@@ -165,7 +166,10 @@ mod tests {
                 let walk = Walk::to_folder(root, link).unwrap();
                 assert_eq!(walk.last().unwrap().identity, direct.last().unwrap().identity, "{link}");
                 let file = Walk::to_file(root, &[link, "/x/y"].concat()).unwrap();
-                assert_eq!((file.last().unwrap().identity, file.rest.join("/")), (direct.last().unwrap().identity, "x/y".into()));
+                assert_eq!(
+                    (file.last().unwrap().identity, file.rest.join("/")),
+                    (direct.last().unwrap().identity, "x/y".into())
+                );
             }
             assert_eq!(Walk::to_folder(root, "/loop").unwrap_err().kind, Kind::Refused);
             assert_eq!(Walk::to_file(root, "/a/b").unwrap().rest, ["b"], "a file by the name of a directory");
