@@ -110,7 +110,7 @@ fn judge(tool: &str, arguments: &[&str]) -> String {
 }
 
 fn keys(lines: &[&str]) -> Vec<Key> {
-    lines.iter().map(|line| Key::parse(line, true).unwrap()).collect()
+    lines.iter().map(|line| Key::parse(line).unwrap()).collect()
 }
 
 #[test]

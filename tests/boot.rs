@@ -592,7 +592,10 @@ fn what_main_asked_in_vain_is_asked_again_at_the_end() {
 #[test]
 fn user_data_that_comes_a_boot_later_names_its_user_all_the_same() {
     let machine = Machine::bare("later");
-    let service = Service::with("i-far", "#alpine-config\nuser: bob\nssh_authorized_keys: [ssh-ed25519 AAAA]\n");
+    let service = Service::with(
+        "i-far",
+        "#alpine-config\nuser: bob\nssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq]\n",
+    );
     service.serve(&machine);
     service.set_down(true);
     assert_eq!(codes(&machine.try_boot()), [0, 1, 1, 1]);

@@ -13,13 +13,15 @@ mod home;
 pub mod host;
 pub mod key;
 mod lock;
+mod login;
 mod rules;
 mod sshd;
 mod table;
 
-pub use authorized::install_keys;
+pub use authorized::{install_keys, keys_warning};
 pub use create::{Wanted, create};
 pub use home::make_home;
+pub use login::no_login_reason;
 pub use rules::{admin_group, permit};
 
 use crate::error::{Error, Result};

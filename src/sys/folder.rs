@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod walk;
+
 use super::refused;
 use crate::error::{Error, Result};
 use alloc::ffi::CString;
@@ -120,6 +122,12 @@ impl Folder {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(refused(errno, "open the folder").to(whole)),
         }
+    }
+
+    /// Its own name in the directory that it was reached by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(&*self.path, |(_, name)| name)
     }
 
     /// The path of `name` in it, for errors and for the operator.
