@@ -9,6 +9,7 @@ use super::Recipe;
 use crate::codec::Format;
 use crate::container::cpio::Archive;
 use crate::error::{Error, Kind, Result};
+use crate::filesystem::requested_by;
 use crate::sys::file;
 use crate::text::modules::{FILE_LIMIT, Index, Name, alias_of, lines, soft_wanted};
 
@@ -90,7 +91,7 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>,
         return Err(Error::absent("find", why).to(name.as_str()));
     }
     let (mut names, mut paths) = (BTreeSet::new(), Vec::new());
-    for load in wanted(recipe).flat_map(|name| index.resolve(name)) {
+    for load in wanted(recipe).into_iter().flat_map(|name| index.resolve(name)) {
         if names.insert(Name::of_path(load.path)) {
             paths.push(load.path);
         }
@@ -98,9 +99,12 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>,
     Ok((names, paths))
 }
 
-/// All names that were asked for.
-fn wanted(recipe: &Recipe) -> impl Iterator<Item = &str> {
-    recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str))
+/// All names that were asked for, and what those request of the kernel when they mount a filesystem.
+fn wanted(recipe: &Recipe) -> Vec<&str> {
+    let mut names: Vec<&str> = recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str)).collect();
+    let requested: Vec<&str> = names.iter().flat_map(|name| requested_by(name)).copied().collect();
+    names.extend(requested);
+    names
 }
 
 /// The module at `path`, unpacked.
@@ -156,7 +160,7 @@ fn trim_builtin(texts: &Texts, chosen: &BTreeSet<Name<'_>>, recipe: &Recipe) -> 
     let soft = lines(softdep.as_bytes()).flat_map(soft_wanted);
     // One by one: `collect` would sort them first, by a sort that weighs 4 KB.
     let mut names = BTreeSet::new();
-    names.extend(wanted(recipe).chain(soft).map(Name));
+    names.extend(wanted(recipe).into_iter().chain(soft).map(Name));
     keep(&texts.builtin, |line| names.contains(&Name::of_path(line)))
 }
 
