@@ -13,7 +13,7 @@
 
 use super::prepare::{self, SYSFS};
 use super::{GROW_SLACK, bad_end, failure, image, resume};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
 use crate::log::Log;

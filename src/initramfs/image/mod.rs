@@ -12,7 +12,7 @@ mod written;
 pub use task::Task;
 
 use super::bad_end;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::{After, Image, Wait};
 use crate::sys::power::{self, End};
