@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use wisp::bytes::ReadAt;
 use wisp::error::{Error, Result};
-use wisp::filesystem::{Btrfs, Details, Extent, Kind, Metadata, Superblock, Xfs, recognise};
+use wisp::filesystem::{Btrfs, Details, Extent, Kind, Metadata, Superblock, Xfs, recognise, requests};
 use wisp::units::ByteCount;
 
 const MIB: u64 = 1 << 20;
@@ -509,4 +509,42 @@ fn real_images_survive_every_truncation() {
             }
         }
     }
+}
+
+/// What the kernel asks modprobe for at the mount follows from the features of the superblock.
+#[test]
+fn features_of_ext4_name_modules() {
+    let quota = &["crc32c", "quota_v2"] as &[_];
+    for (features, modules) in [
+        ("metadata_csum", &["crc32c"] as &[_]),
+        ("quota", quota),
+        ("quota,project", quota),
+        ("casefold", &["crc32c", "utf8data"]),
+        ("verity", &["crc32c", "sha256"]),
+    ] {
+        let name = format!("requests-{}", features.replace(',', "-"));
+        let image = Image::made_by(&name, 32 * MIB, &format!("mkfs.ext4 -q -O {features}"));
+        assert_eq!(requests(&image.recognise(), ""), modules, "{features}");
+    }
+    let image = Image::made_by("requests-btrfs", 256 * MIB, "mkfs.btrfs -q --csum blake2");
+    assert!(requests(&image.recognise(), "").iter().any(|module| module == "blake2b-256"));
+}
+
+/// The superblock says where an external journal is; mke2fs makes one on block devices alone, so debugfs writes it.
+#[test]
+fn an_external_journal_is_known_by_its_uuid() {
+    const UUID: &str = "0b1c2d3e-4f50-4162-8394-a5b6c7d8e9f0";
+    let journal = Image::made_by("journal", 16 * MIB, &format!("mke2fs -q -O journal_dev -U {UUID}"));
+    assert_eq!(journal.recognise().kind, Kind::ExtJournal);
+    let image = Image::made_by("journalled", 32 * MIB, "mkfs.ext4 -q -O ^has_journal,^metadata_csum");
+    let external = |image: &Image| match image.recognise().details {
+        Details::Ext(ext) => ext.mount.journal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(external(&image), None);
+    for request in ["feature has_journal", &format!("ssv journal_uuid {UUID}"), "ssv journal_dev 0xfe10"] {
+        assert!(output("debugfs", &["-w", "-R", request, image.text()], b"").0, "{request}");
+    }
+    let found = external(&image).expect("an external journal");
+    assert_eq!((found.name(), found.number), (journal.recognise().uuid, 0xfe10));
 }

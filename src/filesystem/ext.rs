@@ -26,8 +26,41 @@ pub struct Ext {
     pub resize_inode: bool,
     /// The whole filesystem was marked read-only (`tune2fs -O read-only`).
     pub read_only: bool,
+    /// What mounting it needs besides its driver.
+    pub mount: Needs,
     /// What the last group must hold to be worth keeping.
     last_group: LastGroup,
+}
+
+/// What the kernel needs besides the driver to mount an ext filesystem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Quotas in hidden files, which each writable mount switches on.
+    pub quota: bool,
+    /// Directories that ignore case.
+    pub casefold: bool,
+    /// Files with fs-verity.
+    pub verity: bool,
+    /// The journal, where it is on another device.
+    pub journal: Option<Journal>,
+}
+
+/// An external journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The UUID of the journal device.
+    pub uuid: [u8; 16],
+    /// The device number that the kernel opens unless a mount option names another one: `s_journal_dev`, packed as
+    /// `new_encode_dev` does.
+    pub number: u32,
+}
+
+impl Journal {
+    /// The name under which the journal device is found.
+    #[must_use]
+    pub fn name(self) -> Option<alloc::string::String> {
+        identity::uuid(self.uuid)
+    }
 }
 
 /// The room that a group's own metadata takes. The kernel drops a last group that has no more than that
@@ -46,6 +79,10 @@ struct LastGroup {
 
 // Feature bits, under the names of the kernel's `fs/ext4/ext4.h`.
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const INCOMPAT_CASEFOLD: u32 = 0x20000;
+const RO_COMPAT_QUOTA: u32 = 0x100;
+const RO_COMPAT_PROJECT: u32 = 0x2000;
+const RO_COMPAT_VERITY: u32 = 0x8000;
 const COMPAT_RESIZE_INODE: u32 = 0x10;
 const COMPAT_SPARSE_SUPER2: u32 = 0x200;
 const INCOMPAT_FILETYPE: u32 = 0x2;
@@ -158,9 +195,24 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
         meta_bg: s_feature_incompat & INCOMPAT_META_BG != 0,
         resize_inode: s_feature_compat & COMPAT_RESIZE_INODE != 0,
         read_only: s_feature_ro_compat & RO_COMPAT_READONLY != 0,
+        mount: Needs {
+            quota: s_feature_ro_compat & (RO_COMPAT_QUOTA | RO_COMPAT_PROJECT) != 0,
+            casefold: s_feature_incompat & INCOMPAT_CASEFOLD != 0,
+            verity: s_feature_ro_compat & RO_COMPAT_VERITY != 0,
+            journal: if s_feature_compat & COMPAT_HAS_JOURNAL != 0 { external_journal(fields)? } else { None },
+        },
         last_group: LastGroup::parse(fields, extent, (s_feature_incompat, s_feature_ro_compat))?,
     };
     Ok(Some(Superblock { extent: Some(extent), details: Details::Ext(details), ..superblock }))
+}
+
+/// Where the journal is, unless it is an inode of this filesystem.
+fn external_journal(fields: Fields<'_>) -> Result<Option<Journal>> {
+    let s_journal_uuid: [u8; 16] = fields.array(0xd0)?;
+    let s_journal_inum = fields.u32_le(0xe0)?;
+    let s_journal_dev = fields.u32_le(0xe4)?;
+    let external = s_journal_inum == 0 && s_journal_uuid != [0; 16];
+    Ok(external.then_some(Journal { uuid: s_journal_uuid, number: s_journal_dev }))
 }
 
 /// Which of the family has these features.
@@ -230,6 +282,7 @@ mod tests {
             meta_bg: false,
             resize_inode: true,
             read_only: false,
+            mount: Needs::default(),
             last_group,
         };
         let groups = |count: u64, more: u64| 1 + 8192 * count + more;

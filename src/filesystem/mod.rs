@@ -19,6 +19,7 @@ mod luks;
 mod lvm;
 mod raid;
 mod read_only;
+mod requests;
 mod swap;
 mod xfs;
 mod zfs;
@@ -26,9 +27,11 @@ mod zfs;
 use alloc::string::String;
 
 pub use btrfs::Btrfs;
-pub use ext::Ext;
+pub use ext::{Ext, Journal, Needs};
 pub use formats::recognise;
+pub use identity::uuid as uuid_text;
 pub use raid::Metadata;
+pub use requests::{requested_by, requests};
 pub use xfs::Xfs;
 
 /// Everything that wisp knows by name.

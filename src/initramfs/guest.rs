@@ -13,7 +13,7 @@
 
 use super::prepare::{self, SYSFS};
 use super::{GROW_SLACK, bad_end, failure, image, resume};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
@@ -81,14 +81,14 @@ fn attend(point: &str, settings: &Boot, log: &Log) -> Result<()> {
         0
     })?;
     let deadline = Deadline::after(clock::now(), settings.budget.saturating_add(GROW_SLACK));
-    let why = loop {
+    let error = loop {
         match child.listen(deadline) {
             News::Line(_) => {}
             News::Ended(Ok(0)) => return Ok(()),
-            news => break bad_end(&mut child, &news),
+            news => break bad_end(&mut child, &news, "grow in a child process"),
         }
     };
-    Err(Error::new(Kind::TimedOut, "grow in a child process", why).to(point))
+    Err(error.to(point))
 }
 
 /// What the child does.

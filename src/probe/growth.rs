@@ -43,8 +43,8 @@ impl Subject {
         let mount = mountinfo::find(&String::from_utf8_lossy(&text), point)
             .ok_or_else(|| Error::absent(DOING, "nothing is mounted there").to(point))?;
         let number = match mount.device {
-            // btrfs gives every subvolume a number of its own; the node it was mounted by is what stands for it.
-            (0, _) if mount.kind == "btrfs" => node::block_number(&mount.source)?,
+            // btrfs gives every subvolume a number of its own.
+            (0, _) if mount.kind == "btrfs" => btrfs_device(sysfs, point, &mount.source)?,
             (0, _) => {
                 let why = format!("it is {}, with no block device to grow", mount.kind);
                 return Err(Error::refused(DOING, why).to(point));
@@ -106,6 +106,22 @@ impl Subject {
             _ => None,
         };
         Ok(Facts { device: node, size: self.block.size, slice, layers: self.layers.clone(), content, live_blocks })
+    }
+}
+
+/// A device of the btrfs that is mounted at `point`: the one that it was mounted by, `source`, where that is still one of
+/// them, else the first. The node may be gone, as `/dev/root` is, by which a kernel without an initramfs mounts.
+fn btrfs_device(sysfs: Sysfs<'_>, point: &str, source: &str) -> Result<Number> {
+    let named = node::block_number(source).and_then(|number| sysfs.block(number));
+    let uuid = Mounted::open(point, source)?.btrfs_uuid()?;
+    let text = filesystem::uuid_text(uuid).unwrap_or_default();
+    let devices = sysfs.btrfs_devices(&text);
+    match named {
+        Ok(block) if devices.is_empty() || devices.contains(&block.name) => Ok(block.number),
+        other => match devices.first() {
+            Some(first) => Ok(sysfs.named(first)?.number),
+            None => other.map(|block| block.number),
+        },
     }
 }
 

@@ -89,6 +89,12 @@ pub fn is_regular(path: &str) -> bool {
     fs::lstat(path).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode).is_file())
 }
 
+/// Whether `path` leads to a file that its owner may execute.
+#[must_use]
+pub fn is_executable(path: &str) -> bool {
+    fs::stat(path).is_ok_and(|facts| facts.st_mode & 0o100 != 0)
+}
+
 /// The names in the directory `path` but `.` and `..`, sorted by their bytes. Names that are not UTF-8, which nothing
 /// that wisp looks for has, are left out.
 ///
