@@ -6,13 +6,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::refused;
+use super::{file, refused, resolve};
 use crate::error::{Error, Result};
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -114,12 +114,33 @@ impl Folder {
     /// `Os`: ENOTDIR when it is something else.
     pub fn open(root: &str, path: &str) -> Result<Option<Self>> {
         let whole = [root, path].concat();
-        let opened = if root.is_empty() { fs::open(&*named(path), FOLDER, Mode::empty()) } else { below(root, path) };
-        match opened {
+        match open(root, path, FOLDER) {
             Ok(descriptor) => Ok(Some(Self { descriptor, path: whole })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(refused(errno, "open the folder").to(whole)),
         }
+    }
+
+    /// What `path` below `root` leads to, links at its end included; `None` if that is nothing.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn find(root: &str, path: &str) -> Result<Option<Facts>> {
+        let found = open(root, path, OFlags::PATH | OFlags::CLOEXEC).and_then(fs::fstat);
+        match found {
+            Ok(found) => Ok(Some(facts(&found))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(refused(errno, "look at").to([root, path].concat())),
+        }
+    }
+
+    /// The names in it, sorted.
+    ///
+    /// # Errors
+    /// As [`file::list`].
+    pub fn list(&self) -> Result<Vec<String>> {
+        let opened = fs::openat(&self.descriptor, c".", FOLDER, Mode::empty());
+        file::list_open(opened.map_err(|errno| self.failed(errno, "list", "."))?, &self.path)
     }
 
     /// The path of `name` in it, for errors and for the operator.
@@ -365,6 +386,11 @@ impl Folder {
     }
 }
 
+/// Opens what is at `path` below `root`.
+fn open(root: &str, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    if root.is_empty() { fs::open(&*named(path), flags, Mode::empty()) } else { resolve::open(root, path, flags) }
+}
+
 /// A name as the kernel wants it. One with a NUL byte inside is of nothing that is there.
 fn named(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
@@ -374,18 +400,6 @@ fn named(name: &str) -> CString {
 #[derive(Debug)]
 pub struct Lock {
     _file: OwnedFd,
-}
-
-/// Opens a folder of another system, whose links mean that system.
-fn below(root: &str, path: &str) -> rustix::io::Result<OwnedFd> {
-    let top = fs::openat(CWD, &*named(root), FOLDER, Mode::empty())?;
-    match fs::openat2(&top, &*named(path), FOLDER, Mode::empty(), ResolveFlags::IN_ROOT) {
-        // Before Linux 5.6, or forbidden by a container: then without links.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            fs::openat(&top, &*named(path.trim_start_matches('/')), FOLDER | OFlags::NOFOLLOW, Mode::empty())
-        }
-        outcome => outcome,
-    }
 }
 
 fn facts(found: &Stat) -> Facts {

@@ -38,6 +38,7 @@ pub mod record;
 #[cfg(feature = "full")]
 pub mod replacement;
 pub mod resize;
+mod resolve;
 pub mod socket;
 pub mod source;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
