@@ -119,7 +119,7 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     let group = account::admin_group(root.path()).unwrap();
     assert_eq!(group, "sudo");
     let make = || {
-        account::permit(root.path(), group).unwrap();
+        assert_eq!(account::permit(root.path(), "ann"), []);
         let wanted = Wanted { name: "ann", groups: &[group], gecos: "Ann", ..Wanted::default() };
         account::create(root.path(), &wanted).unwrap()
     };
@@ -130,8 +130,9 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     assert_eq!(root.read("etc/group"), "root:x:0:\ndaemon:x:1:\nsudo:x:27:ann\nann:x:1000:\n");
     assert_eq!(root.read("etc/gshadow"), "root:*::\ndaemon:*::\nsudo:*::ann\nann:!::\n");
     assert_eq!(root.facts("etc/shadow").0, 0o640, "as it was");
-    root.expect("etc/sudoers.d/sudo", 0o440, Owner::ROOT);
-    assert_eq!(root.read("etc/sudoers.d/sudo"), "%sudo ALL=(ALL) NOPASSWD: ALL\n");
+    assert_eq!(root.names("etc/sudoers.d"), ["90-wisp-ann"]);
+    root.expect("etc/sudoers.d/90-wisp-ann", 0o440, Owner::ROOT);
+    assert_eq!(root.read("etc/sudoers.d/90-wisp-ann"), "ann ALL=(ALL) NOPASSWD:ALL\n");
     root.expect("home", 0o755, Owner::ROOT);
     root.expect("home/ann", 0o755, owner);
     root.expect("home/ann/.config/tool", 0o755, owner);
@@ -196,27 +197,125 @@ fn accounts_that_useradd_makes_meanwhile_are_not_lost() {
 }
 
 #[test]
-fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
+fn doas_gets_a_rule_for_the_user_and_the_group_is_made_where_there_is_none() {
     let root = Root::alpine("doas");
     assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
-    account::permit(root.path(), "wheel").unwrap();
-    root.expect("etc/doas.d/wheel.conf", 0o400, Owner::ROOT);
-    assert_eq!(root.read("etc/doas.d/wheel.conf"), "permit nopass :wheel\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(root.names("etc/doas.d"), ["90-wisp-ann.conf"]);
+    root.expect("etc/doas.d/90-wisp-ann.conf", 0o400, Owner::ROOT);
+    assert_eq!(root.read("etc/doas.d/90-wisp-ann.conf"), "permit nopass ann as root\n");
+    // What is read last wins, and Alpine's own file is read after numbers.
+    root.write("etc/doas.d/doas.conf", "permit persist :wheel\n");
+    assert_eq!(account::permit(root.path(), "bob"), []);
+    assert_eq!(root.names("etc/doas.d"), ["90-wisp-ann.conf", "doas.conf", "zz-wisp-bob.conf"]);
 
     fs::remove_dir_all(root.join("etc/doas.d")).unwrap();
-    account::permit(root.path(), "wheel").unwrap();
+    assert_eq!(account::permit(root.path(), "ann"), []);
     assert!(!root.join("etc/doas.conf").exists(), "there is no doas");
     root.write("etc/doas.conf", "permit persist :wheel");
     root.mode("etc/doas.conf", 0o600);
-    account::permit(root.path(), "wheel").unwrap();
-    account::permit(root.path(), "wheel").unwrap();
-    assert_eq!(root.read("etc/doas.conf"), "permit persist :wheel\npermit nopass :wheel\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(root.read("etc/doas.conf"), "permit persist :wheel\npermit nopass ann as root\n");
     assert_eq!(root.facts("etc/doas.conf").0, 0o600, "as it was");
 
     root.write("etc/group", "root:x:0:\n");
     assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
     account::create(root.path(), &Wanted { name: "ann", groups: &["wheel"], ..Wanted::default() }).unwrap();
     assert_eq!(root.read("etc/group"), "root:x:0:\nann:x:1000:\nwheel:x:101:ann\n");
+}
+
+/// Names that sudoers or doas.conf would take for something else, or sudo would pass over as a file.
+const ODD_NAMES: [&str; 7] = ["ann", "a.b", "ALL", "Defaults", "ADMINS", "User_Alias", "permit"];
+
+#[test]
+fn doas_understands_the_rule_and_permits_one_user_alone() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root can ask doas as somebody else");
+    for name in ODD_NAMES.into_iter().chain(["nobody"]) {
+        let root = Root::alpine("doas-rules");
+        fs::remove_dir_all(root.join("etc/doas.d")).unwrap();
+        root.write("etc/doas.conf", "permit persist :wheel\n");
+        assert_eq!(account::permit(root.path(), name), []);
+        let config = root.join("etc/doas.conf");
+        let mut doas = Command::new("setpriv");
+        doas.args(["--reuid=nobody", "--clear-groups", "doas", "-C"]).arg(config).arg("id");
+        let output = doas.output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(said.trim(), if name == "nobody" { "permit nopass" } else { "deny" }, "{name}");
+    }
+}
+
+/// What sudo says that `user` may do, with the rules of `root` in place of this machine's own, in a mount namespace.
+fn sudo_allows(root: &Root, user: &str) -> String {
+    let script = format!(
+        "mount --make-rprivate / && mount -t tmpfs none /mnt && cp -r {0}/etc/sudoers {0}/etc/sudoers.d /mnt/ && \
+         chown -R 0:0 /mnt && chmod 440 /mnt/sudoers /mnt/sudoers.d/* && mount --bind /mnt/sudoers /etc/sudoers && \
+         mount --bind /mnt/sudoers.d /etc/sudoers.d && sed '$a {1}:x:4321:4321::/:/bin/sh' /etc/passwd >/mnt/p && \
+         mount --bind /mnt/p /etc/passwd && visudo -c >/dev/null && sudo -n -l -U {1}; sudo -n -l -U nobody",
+        root.path(),
+        user
+    );
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).env("LC_ALL", "C").output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn sudo_makes_one_user_root_without_a_password_and_no_group() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root has mount namespaces of its own");
+    for name in ODD_NAMES {
+        let root = Root::debian("sudo");
+        root.write("etc/sudoers", "User_Alias ADMINS = nobody\n%sudo ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n");
+        root.write("etc/sudoers.d/README", "# nothing\nDefaults lecture=never\n");
+        assert_eq!(account::permit(root.path(), name), []);
+        let file = format!("etc/sudoers.d/90-wisp-{}", name.replace('.', "+"));
+        assert!(root.has(&file), "{:?}", root.names("etc/sudoers.d"));
+        judge("visudo", &["-cf", root.join(&file).to_str().unwrap()]);
+        let said = sudo_allows(&root, name);
+        assert!(said.contains(&format!("User {name} may run")) && said.contains("(ALL) NOPASSWD: ALL"), "{said}");
+        assert!(said.contains("User nobody is not allowed"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn the_rule_for_the_user_is_behind_those_of_the_image() {
+    let root = Root::debian("sudo-order");
+    root.write("etc/sudoers", "@includedir /etc/sudoers.d\n");
+    root.write("etc/sudoers.d/local", "ALL ALL=(ALL) PASSWD: ALL\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(root.names("etc/sudoers.d"), ["local", "zz-wisp-ann"]);
+    let said = sudo_allows(&root, "ann");
+    let ann = said.split("User nobody").next().unwrap();
+    assert!(ann.trim_end().ends_with("(ALL) NOPASSWD: ALL"), "{said}");
+    // What sudo passes over is in nobody's way.
+    let root = Root::debian("sudo-passed-over");
+    root.write("etc/sudoers.d/z.local", "ALL ALL=(ALL) ALL\n");
+    root.write("etc/sudoers.d/z~", "ALL ALL=(ALL) ALL\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert!(root.has("etc/sudoers.d/90-wisp-ann"));
+}
+
+#[test]
+fn what_keeps_a_rule_from_working_is_said() {
+    let warned = |sudoers: &str, files: &[(&str, &str)]| {
+        let root = Root::debian("sudo-warned");
+        root.write("etc/sudoers", sudoers);
+        files.iter().for_each(|(name, text)| root.write(name, text));
+        let warnings = account::permit(root.path(), "ann");
+        warnings.iter().map(|error| error.why.clone().into_owned()).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(warned("#includedir /etc/sudoers.d\n# end\n", &[]), none);
+    assert_eq!(warned("root ALL=(ALL) ALL\n", &[]), ["it does not include /etc/sudoers.d"]);
+    assert_eq!(
+        warned("@includedir /etc/sudoers.d\n%sudo ALL=(ALL) ALL\n", &[]),
+        ["rules behind its @includedir take precedence"]
+    );
+    assert_eq!(
+        warned("", &[("etc/sudoers.d/zzz", "ALL ALL=(ALL) ALL\n")]),
+        ["its rules are read after any that could be added"]
+    );
+    let group = warned("", &[("etc/sudoers.d/sudo", "%sudo ALL=(ALL) NOPASSWD: ALL\n")]);
+    assert!(group.len() == 1 && group[0].starts_with("it makes every member of the group root"), "{group:?}");
 }
 
 #[test]
