@@ -22,9 +22,9 @@ pub(super) fn field(line: &[u8], number: usize) -> &[u8] {
     line.split(|byte| *byte == b':').nth(number).unwrap_or_default()
 }
 
-/// A field that is a number.
+/// A field that is a number of a user or a group; the highest one means nobody's to chown(2).
 pub(super) fn number(line: &[u8], place: usize) -> Option<u32> {
-    core::str::from_utf8(field(line, place)).ok()?.parse().ok()
+    core::str::from_utf8(field(line, place)).ok()?.parse().ok().filter(|number| *number != u32::MAX)
 }
 
 /// Whether some line of `table` has `wanted` in the field at `place`.
@@ -93,6 +93,7 @@ mod tests {
         assert_eq!(find(GROUP, "wheel"), Some(&b"wheel:x:10:root"[..]));
         assert_eq!(find(GROUP, "whee"), None);
         assert_eq!((number(b"a:x:7:", 2), number(b"a:x:-7:", 2), number(b"a:x", 2)), (Some(7), None, None));
+        assert_eq!((number(b"a:x:4294967294:", 2), number(b"a:x:4294967295:", 2)), (Some(4_294_967_294), None));
         assert!(has_number(GROUP, 2, 100) && !has_number(GROUP, 2, 1));
     }
 
