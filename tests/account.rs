@@ -9,8 +9,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wisp::account::host::{self, Identity};
 use wisp::account::key::Key;
-use wisp::account::{self, Account, Wanted, host};
+use wisp::account::{self, Account, Wanted};
 use wisp::error::Kind;
 use wisp::sys::folder::Owner;
 
@@ -430,6 +431,14 @@ fn what_is_another_users_is_not_handed_over() {
     }
 }
 
+const OWN_KEYS: [&str; 5] =
+    ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "ssh_host_instance", "sshd_config"];
+
+/// What becomes of the host keys below `root` in an instance that nothing tells from others.
+fn renew(root: &Root) -> host::Renewed {
+    host::renew(root.path(), &Identity { is_recorded: true, ..Identity::default() }).unwrap()
+}
+
 /// A root with sshd, and the keys of an image in it.
 fn with_sshd(name: &str, config: &str) -> Root {
     let root = Root::new(name);
@@ -445,9 +454,8 @@ fn with_sshd(name: &str, config: &str) -> Root {
 #[test]
 fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
     let root = with_sshd("host", "");
-    let renewed = host::renew(root.path()).unwrap().unwrap();
-    let line = renewed.public.unwrap();
-    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "sshd_config"]);
+    let line = renew(&root).public.pop().unwrap();
+    assert_eq!(root.names("etc/ssh"), OWN_KEYS);
     let path = format!("{}/etc/ssh/ssh_host_ed25519_key", root.path());
     root.expect("etc/ssh/ssh_host_ed25519_key", 0o600, Owner::ROOT);
     root.expect("etc/ssh/ssh_host_ed25519_key.pub", 0o644, Owner::ROOT);
@@ -462,9 +470,61 @@ fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
     assert_eq!((before.len(), before.lines().count()), (after.len(), after.lines().count()));
     assert_eq!(judge("ssh-keygen", &["-y", "-P", "", "-f", &path]).trim(), line);
 
-    let second = host::renew(root.path()).unwrap().unwrap();
-    assert_ne!(second.public, Some(line), "another one for another instance");
-    assert_eq!(host::renew(Root::new("no-sshd").path()).unwrap(), None);
+    assert_ne!(renew(&root).public, [line], "another one for another instance");
+    assert_eq!(host::renew(Root::new("no-sshd").path(), &Identity::default()), None);
+}
+
+/// Runs phases of the shipped program, each in a boot of its own or with those before it, where `prepare` has set the scene.
+fn phases(root: &Root, prepare: &str, phases: &[&str]) -> Vec<String> {
+    let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
+    let runs: String = phases.iter().map(|phase| format!("{program} {phase} --root . 2>&1; echo END\n")).collect();
+    let script = format!("cd {} && mount --make-rprivate / && {prepare}\n{runs}", root.path());
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).env_remove("CLOUD").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut parts: Vec<String> = said.split("END\n").map(String::from).collect();
+    assert_eq!(parts.pop().as_deref(), Some(""), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    parts
+}
+
+#[test]
+fn where_nothing_can_be_recorded_the_keys_of_the_machine_stay_what_they_are() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root can mount a disk that is full");
+    let root = with_sshd("full", "");
+    root.write("etc/wisp.conf", "INIT_ACTIONS_MAIN=set_host_keys\n");
+    root.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+    fs::create_dir_all(root.join("var/lib/cloud")).unwrap();
+    let full = "mount -t tmpfs -o size=4k none var/lib/cloud && head -c 4096 /dev/zero >var/lib/cloud/rest";
+    let key = || root.read("etc/ssh/ssh_host_ed25519_key.pub");
+    let said = phases(&root, full, &["main"]);
+    let first = key();
+    assert!(said[0].contains("no space left on device") && first.starts_with("ssh-ed25519 "), "{said:?}");
+    // sshd has begun to show it by now; and so in the next boot.
+    phases(&root, full, &["final"]);
+    assert_eq!(key(), first);
+    fs::remove_dir_all(root.join("run")).unwrap();
+    phases(&root, full, &["main", "final"]);
+    assert_eq!(key(), first);
+    // With a record it is done once, and again for another instance.
+    phases(&root, "true", &["main", "final"]);
+    assert_ne!(key(), first, "nothing tells this machine from a copy of its disk");
+    let second = key();
+    phases(&root, "true", &["main", "final"]);
+    assert_eq!(key(), second);
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_the_keys_of_the_image() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root can mount a disk that is full");
+    let root = with_sshd("full-etc", "");
+    root.write("etc/wisp.conf", "INIT_ACTIONS_MAIN=set_host_keys\n");
+    let full = "cp -r etc/ssh old && mount -t tmpfs -o size=64k none etc/ssh && cp old/* etc/ssh/ && \
+                ! head -c 65536 /dev/zero >etc/ssh/rest";
+    let said = phases(&root, &format!("{full}\ntrap 'cp -r etc/ssh after' EXIT"), &["main"]);
+    assert!(said[0].contains("no space left on device"), "{said:?}");
+    for name in ["rsa", "ecdsa", "ed25519"] {
+        assert_eq!(root.read(&format!("after/ssh_host_{name}_key")), "the image's\n", "{said:?}");
+        assert_eq!(root.read(&format!("after/ssh_host_{name}_key.pub")), "the image's\n");
+    }
 }
 
 #[test]
@@ -474,7 +534,7 @@ fn keys_of_another_system_stay() {
     root.write("outside/rsa", "theirs");
     let outside = root.join("outside");
     symlink(&outside, root.join("keys")).unwrap();
-    host::renew(root.path()).unwrap();
+    renew(&root);
     assert_eq!(root.read("outside/rsa"), "theirs");
 }
 
@@ -482,10 +542,10 @@ fn keys_of_another_system_stay() {
 fn what_is_cut_off_is_done_again_from_the_beginning() {
     let root = with_sshd("cut", "");
     fs::remove_file(root.join("etc/ssh/ssh_host_ed25519_key.pub")).unwrap();
-    root.write("etc/ssh/.ssh_host_ed25519_key.wisp", "half");
-    root.mode("etc/ssh/.ssh_host_ed25519_key.wisp", 0o644);
-    host::renew(root.path()).unwrap().unwrap();
-    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "sshd_config"]);
+    root.write("etc/ssh/.wisp-new/ssh_host_ed25519_key", "half");
+    root.mode("etc/ssh/.wisp-new/ssh_host_ed25519_key", 0o644);
+    renew(&root);
+    assert_eq!(root.names("etc/ssh"), OWN_KEYS);
     root.expect("etc/ssh/ssh_host_ed25519_key", 0o600, Owner::ROOT);
 }
 
@@ -494,13 +554,14 @@ fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
     let all = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\nHostKey /srv/keys/my_rsa\n";
     let root = with_sshd("told-host", all);
     root.write("srv/keys/my_rsa", "the image's\n");
-    let renewed = host::renew(root.path()).unwrap().unwrap();
+    let renewed = renew(&root);
     assert_eq!(root.names("srv/keys"), ["my_ed25519", "my_ed25519.pub"]);
     assert_eq!(renewed.missing, ["/etc/ssh/ssh_host_rsa_key", "/srv/keys/my_rsa"], "no program of this root is run");
-    assert_eq!(root.names("etc/ssh"), ["moduli", "sshd_config"]);
+    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_instance", "sshd_config"]);
 
     let root = with_sshd("told-rsa", "HostKey /etc/ssh/ssh_host_rsa_key\n");
-    assert_eq!(host::renew(root.path()).unwrap_err().kind, Kind::Refused);
+    let renewed = renew(&root);
+    assert_eq!((renewed.failures[0].kind, renewed.public.len()), (Kind::Refused, 0));
     assert_eq!(root.read("etc/ssh/ssh_host_rsa_key"), "the image's\n", "else sshd would not start");
 }
 
@@ -508,7 +569,7 @@ fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
 fn sshd_shows_the_key_of_the_machine_and_lets_in_whose_key_was_installed() {
     let root = Root::new("login");
     fs::create_dir_all(root.join("etc/ssh")).unwrap();
-    let machine = host::renew(root.path()).unwrap().unwrap().public.unwrap();
+    let machine = renew(&root).public.pop().unwrap();
     let user = judge("id", &["-un"]).trim().to_owned();
     let id = |flag| judge("id", &[flag]).trim().parse().unwrap();
     let me = Account { name: user.clone(), owner: Owner { uid: id("-u"), gid: id("-g") }, home: "/home/me".into() };

@@ -1,6 +1,10 @@
 //! The default user, who may log in, and by which keys the machine is known.
 
 use super::context::Context;
+#[cfg(feature = "full")]
+use super::instance;
+#[cfg(feature = "full")]
+use crate::account::host::Identity;
 use crate::account::key::Key;
 use crate::account::{self, Account, Wanted};
 use crate::error::{Error, Result};
@@ -70,15 +74,24 @@ pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
 /// Keys that no other machine has. The journal sees to it that this happens once for an instance.
 #[cfg(feature = "full")]
 pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
-    let Some(renewed) = account::host::renew(context.root())? else {
-        context.say("there is no sshd");
+    let machine = instance::machine(context);
+    let identity = Identity {
+        machine: &machine,
+        instance: context.journal.instance.as_deref().filter(|instance| *instance != instance::NOBODY),
+        is_recorded: context.journal.is_begun(),
+    };
+    let Some(renewed) = account::host::renew(context.root(), &identity) else {
+        context.say("no SSH server is installed");
         return Ok(());
     };
     for path in &renewed.missing {
-        context.warn(&["sshd is told to show a key that nobody made: ", path].concat());
+        context.warn(&["a host key is configured that cannot be made: ", path].concat());
     }
-    context.say(&["the machine's key is ", renewed.public.as_deref().unwrap_or("of another type")].concat());
-    Ok(())
+    renewed.public.iter().for_each(|line| context.say(&["the machine's key is ", line].concat()));
+    let mut failures = renewed.failures.into_iter();
+    let first = failures.next();
+    failures.for_each(|error| context.warn(&format!("{error}")));
+    first.map_or(Ok(()), Err)
 }
 
 /// The initramfs has no agent.

@@ -335,6 +335,27 @@ impl Folder {
         }
     }
 
+    /// Moves the file `name`, if it is there, to the folder `other` of the same filesystem, in place of one of that name.
+    ///
+    /// # Errors
+    /// `Os`: EISDIR, EXDEV.
+    pub fn move_to(&self, name: &str, other: &Self) -> Result<()> {
+        match fs::renameat(&self.descriptor, &*named(name), &other.descriptor, &*named(name)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(other.failed(errno, "replace", name)),
+        }
+    }
+
+    /// Waits until the file `name`, which another program wrote, is on the medium.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn flush_file(&self, name: &str) -> Result<()> {
+        const DOING: &str = "flush";
+        let file = self.open_in(name, OFlags::RDONLY, DOING)?.ok_or(Errno::NOENT);
+        file.and_then(fs::fsync).map_err(|errno| self.failed(errno, DOING, name))
+    }
+
     /// Removes the file or link `name`, if it is there.
     ///
     /// # Errors

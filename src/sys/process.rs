@@ -152,6 +152,17 @@ impl Child {
         }
     }
 
+    /// Waits for the end of the child until `deadline`; `None` if it still runs.
+    pub(super) fn wait_until(&self, deadline: Deadline) -> Option<core::result::Result<u8, i32>> {
+        if let Ok(descriptor) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) {
+            wait_readable(&descriptor, deadline);
+        }
+        match reap(self.pid, deadline) {
+            News::Ended(outcome) => Some(outcome),
+            _ => None,
+        }
+    }
+
     /// Kills the child and reaps it if it dies at once.
     pub fn kill(&mut self) {
         end(self.pid, Deadline::after(clock::now(), KILL_GRACE));
