@@ -10,12 +10,14 @@ mod record;
 
 use super::home::folder;
 use super::sshd::{self, Config};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::clock;
 use crate::sys::folder::{Folder, Owner, Thing};
+use crate::sys::process::{self, News};
 use crate::sys::program::Program;
 use crate::sys::{file, stdio};
 use crate::units::Deadline;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -24,6 +26,7 @@ use record::Record;
 use rustix::fd::AsFd as _;
 
 const DOING: &str = "renew the host keys";
+const MAKE: &str = "make the host key";
 
 /// What is behind the name of a private half in that of the public one.
 const PUBLIC: &str = ".pub";
@@ -148,6 +151,16 @@ struct Batch {
     record: Option<(usize, &'static str)>,
     /// Those of the image that go: a place and a name.
     old: Vec<(usize, String)>,
+}
+
+impl Drop for Batch {
+    /// What has not taken its place is of no use.
+    fn drop(&mut self) {
+        for place in &self.places {
+            place.new.list().unwrap_or_default().iter().for_each(|name| drop(place.new.remove(name)));
+            drop(place.folder.remove_folder(NEW));
+        }
+    }
 }
 
 impl Batch {
@@ -311,8 +324,7 @@ impl Server {
                 let arguments = [self.arguments, &["-t", kind, "-f", &file]].concat();
                 let program = Program { path: generator, arguments: &arguments, environment: &[] };
                 let deadline = Deadline::after(clock::now(), PATIENCE);
-                let ended = program.run_until(stdio::error().as_fd(), deadline);
-                ended.and_then(|ended| ended.success(DOING)).map_err(|error| error.to(path))?;
+                run(&program, deadline).map_err(|error| error.to(path))?;
                 place.new.flush_file(name)?;
                 if !self.is_dropbear {
                     place.new.flush_file(&[name, PUBLIC].concat())?;
@@ -333,6 +345,29 @@ impl Server {
             folder.write(&[name, PUBLIC].concat(), public.as_bytes(), 0o644, Owner::ROOT)?;
         }
         Ok(line)
+    }
+}
+
+/// Runs what makes a key, in a child process that is ended at the deadline.
+fn run(program: &Program<'_>, deadline: Deadline) -> Result<()> {
+    let mut child = process::spawn(|teller| {
+        let ended = program.run(stdio::error().as_fd(), &mut || ()).and_then(|ended| ended.success("run"));
+        ended.err().map_or(0, |error| {
+            teller.tell(&format!("{error}"));
+            1
+        })
+    })?;
+    let mut why = String::from("the program that makes it crashed");
+    loop {
+        match child.listen(deadline) {
+            News::Line(line) => why = line,
+            News::Ended(Ok(0)) => return Ok(()),
+            News::Ended(_) => return Err(Error::new(Kind::Ended, MAKE, why)),
+            News::Silence => {
+                child.end();
+                return Err(Error::new(Kind::TimedOut, MAKE, "it took too long and was ended"));
+            }
+        }
     }
 }
 

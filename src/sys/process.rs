@@ -152,20 +152,18 @@ impl Child {
         }
     }
 
-    /// Waits for the end of the child until `deadline`; `None` if it still runs.
-    pub(super) fn wait_until(&self, deadline: Deadline) -> Option<core::result::Result<u8, i32>> {
-        if let Ok(descriptor) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) {
-            wait_readable(&descriptor, deadline);
-        }
-        match reap(self.pid, deadline) {
-            News::Ended(outcome) => Some(outcome),
-            _ => None,
-        }
-    }
-
     /// Kills the child and reaps it if it dies at once.
     pub fn kill(&mut self) {
         end(self.pid, Deadline::after(clock::now(), KILL_GRACE));
+    }
+
+    /// Asks the child to end, and kills it if it does not do so at once.
+    pub fn end(&mut self) {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process(self.pid, Signal::TERM);
+        if self.listen(Deadline::after(clock::now(), KILL_GRACE)) == News::Silence {
+            self.kill();
+        }
     }
 
     /// A whole line (or one of the greatest length) that has arrived, without its newline.

@@ -7,7 +7,6 @@
 
 use super::{environment, process, refused};
 use crate::error::{Error, Kind, Result};
-use crate::units::Deadline;
 use alloc::borrow::ToOwned as _;
 use alloc::ffi::CString;
 use alloc::format;
@@ -40,8 +39,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Variables that a program finds where wisp has none of that name: a service manager gives no `HOME`, a kernel no `PATH`.
 const USUAL: [(&str, &str); 2] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")];
-
-const DOING: &str = "run";
 
 /// What shells answer for a program that a signal ended: this and its number.
 const SIGNALLED: u8 = 128;
@@ -97,34 +94,7 @@ impl Program<'_> {
     /// # Errors
     /// `Os` when it cannot be started: absent, or its interpreter is; not executable. `Usage`: a NUL byte inside.
     pub fn run(&self, output: BorrowedFd<'_>, look: &mut dyn FnMut()) -> Result<Ended> {
-        let (child, errno) = self.start(output)?;
-        let outcome = child.wait(LOOK_EVERY, look);
-        match (errno, outcome) {
-            (Some(errno), _) => Err(Error::os(errno, DOING).to(self.path)),
-            (None, Ok(code)) => Ok(Ended::Code(code)),
-            (None, Err(number)) => Ok(Ended::Signal(number)),
-        }
-    }
-
-    /// The same for a program that has until `deadline`, and is killed then.
-    ///
-    /// # Errors
-    /// Those of [`Program::run`]; `TimedOut`.
-    pub fn run_until(&self, output: BorrowedFd<'_>, deadline: Deadline) -> Result<Ended> {
-        let (mut child, errno) = self.start(output)?;
-        match (errno, child.wait_until(deadline)) {
-            (Some(errno), _) => Err(Error::os(errno, DOING).to(self.path)),
-            (None, Some(Ok(code))) => Ok(Ended::Code(code)),
-            (None, Some(Err(number))) => Ok(Ended::Signal(number)),
-            (None, None) => {
-                child.kill();
-                Err(Error::new(Kind::TimedOut, DOING, "it takes too long and was killed").to(self.path))
-            }
-        }
-    }
-
-    /// A child that becomes the program, or the reason why it did not.
-    fn start(&self, output: BorrowedFd<'_>) -> Result<(process::Child, Option<i32>)> {
+        const DOING: &str = "run";
         let call = self.call().ok_or_else(|| Error::usage(DOING, "there is a NUL byte inside").to(self.path))?;
         let mut child = process::spawn(|teller| {
             teller.tell(&format!("{}", call.make(output).raw_os_error()));
@@ -132,7 +102,12 @@ impl Program<'_> {
         })?;
         // A program that begins closes the pipe and says nothing.
         let errno = child.last_word().and_then(|word| word.parse().ok());
-        Ok((child, errno))
+        let outcome = child.wait(LOOK_EVERY, look);
+        match (errno, outcome) {
+            (Some(errno), _) => Err(Error::os(errno, DOING).to(self.path)),
+            (None, Ok(code)) => Ok(Ended::Code(code)),
+            (None, Err(number)) => Ok(Ended::Signal(number)),
+        }
     }
 
     /// All that is needed of memory, before there is another process.
@@ -366,21 +341,6 @@ mod tests {
         for path in [path, fifo] {
             std::fs::remove_file(path).unwrap();
         }
-    }
-
-    #[test]
-    fn a_program_that_takes_too_long_is_killed() {
-        let sink = sink("/dev/null");
-        let soon = |span| Deadline::after(super::super::clock::now(), span);
-        let sleep = Program { path: "sleep", arguments: &["3600"], environment: &[] };
-        let begin = super::super::clock::now();
-        let error = sleep.run_until(sink.as_fd(), soon(Duration::from_millis(50))).unwrap_err();
-        assert_eq!((error.kind, &*error.to), (Kind::TimedOut, "sleep"));
-        assert!(super::super::clock::now() - begin < Duration::from_secs(30));
-        let quick = Program { path: "sh", arguments: &["-c", "exit 3"], environment: &[] };
-        assert_eq!(quick.run_until(sink.as_fd(), soon(Duration::from_secs(60))).unwrap(), Ended::Code(3));
-        let absent = Program { path: "wisp-nobody-has-this", arguments: &[], environment: &[] };
-        assert_eq!(absent.run_until(sink.as_fd(), soon(Duration::from_secs(60))).unwrap_err().kind, Kind::Os(2));
     }
 
     #[test]
