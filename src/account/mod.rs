@@ -13,6 +13,7 @@ mod home;
 pub mod host;
 pub mod key;
 mod lock;
+mod login;
 mod rules;
 mod sshd;
 mod table;
@@ -20,6 +21,7 @@ mod table;
 pub use authorized::install_keys;
 pub use create::{Wanted, create};
 pub use home::make_home;
+pub use login::{obstacles, replace_missing_shell, unlock};
 pub use rules::{admin_group, permit};
 
 use crate::error::{Error, Result};

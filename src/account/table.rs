@@ -45,6 +45,13 @@ pub(super) fn put(table: &mut Vec<u8>, name: &str, line: &str) {
     *table = insert(table, at..at, &[if is_begun { "\n" } else { "" }, line, "\n"]);
 }
 
+/// Sets a field, counted from 0, of the line of `name`, if it has that many.
+pub(super) fn set(table: &mut Vec<u8>, name: &str, number: usize, value: &str) {
+    let Some(line) = find(table, name) else { return };
+    let Some(old) = line.split(|byte| *byte == b':').nth(number) else { return };
+    *table = insert(table, place(table, old), &["", value]);
+}
+
 /// What is in `range` becomes these.
 fn insert(table: &[u8], range: Range<usize>, parts: &[&str]) -> Vec<u8> {
     let new = parts.concat();
@@ -106,6 +113,17 @@ mod tests {
         assert_eq!(changed(b"a:x\n\xff\n+\n", |table| put(table, "b", "b:x")), "a:x\n\u{fffd}\nb:x\n+\n");
         assert_eq!(changed(b"a:x\n+@net::\n-bad\n+", |table| put(table, "b", "b")), "a:x\nb\n+@net::\n-bad\n+");
         assert_eq!(changed(b"a:old:1\nb", |table| put(table, "a", "a:new")), "a:new\nb");
+    }
+
+    #[test]
+    fn a_field_is_set_and_everything_else_stays() {
+        let table = b"a:x:1\nann:!:2::\r\nb:!:3";
+        assert_eq!(changed(table, |table| set(table, "ann", 1, "*")), "a:x:1\nann:*:2::\r\nb:!:3");
+        assert_eq!(changed(table, |table| set(table, "b", 2, "40")), "a:x:1\nann:!:2::\r\nb:!:40");
+        assert_eq!(changed(table, |table| set(table, "ann", 4, "z")), "a:x:1\nann:!:2::z\r\nb:!:3");
+        for (name, place) in [("a", 3), ("c", 0), ("b", 9)] {
+            assert_eq!(changed(table, |table| set(table, name, place, "x")), String::from_utf8_lossy(table));
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::context::Context;
 #[cfg(feature = "full")]
 use super::instance;
+use super::login;
 #[cfg(feature = "full")]
 use crate::account::host::Identity;
 use crate::account::key::Key;
@@ -157,6 +158,7 @@ fn install(context: &Context<'_>, account: &Account, lines: &[&str], has_options
     if !keys.is_empty() {
         let added = account::install_keys(context.root(), account, &keys)?;
         context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
+        login::admit(context, account)?;
     }
     Ok(())
 }
