@@ -9,7 +9,6 @@ use super::table::{self, field, lines};
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, lock, read, sshd};
 use crate::error::Result;
 use crate::sys::clock;
-use crate::sys::file;
 use crate::sys::folder::{Folder, Thing};
 use alloc::format;
 use alloc::string::String;
@@ -187,8 +186,9 @@ impl Options {
             }
             self.files = self.files.saturating_add(1);
             // A link is root's here; sshd follows it as well.
-            let text = file::read(&folder.path(name), DEFAULTS_LIMIT).unwrap_or_default();
-            self.parse(root, &String::from_utf8_lossy(&text));
+            if let Ok(Some((text, _))) = Folder::read_at(root, &[above, "/", name].concat(), DEFAULTS_LIMIT) {
+                self.parse(root, &String::from_utf8_lossy(&text));
+            }
         }
     }
 

@@ -17,6 +17,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
+const READ: &str = "read";
+
 /// What a file that is made may be before it is done.
 const OPEN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
@@ -224,24 +226,22 @@ impl Folder {
     /// # Errors
     /// `Os`: ELOOP for a symbolic link; `Refused` for more than `limit` bytes, and for what is no regular file.
     pub fn read(&self, name: &str, limit: usize) -> Result<Option<(Vec<u8>, Facts)>> {
-        const DOING: &str = "read";
         // Opening a pipe must not wait for somebody who writes.
-        let Some(file) = self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, DOING)? else { return Ok(None) };
-        let found = fs::fstat(&file).map_err(|errno| self.failed(errno, DOING, name))?;
-        let facts = facts(&found);
-        let size = usize::try_from(found.st_size).ok().filter(|size| *size <= limit && facts.thing == Thing::File);
-        let Some(size) = size else {
-            return Err(Error::refused(DOING, "it is no file, or too large").to(self.path(name)));
-        };
-        let mut content = Vec::with_capacity(size.saturating_add(1));
-        // What is added meanwhile is not waited for.
-        while !content.spare_capacity_mut().is_empty() {
-            let count = retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content)));
-            if count.map_err(|errno| self.failed(errno, DOING, name))? == 0 {
-                break;
-            }
+        let Some(file) = self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, READ)? else { return Ok(None) };
+        read_open(&file, limit, &self.path(name)).map(Some)
+    }
+
+    /// The same for the file that `path` below `root` leads to, links at its end included.
+    ///
+    /// # Errors
+    /// As [`Folder::read`].
+    pub fn read_at(root: &str, path: &str, limit: usize) -> Result<Option<(Vec<u8>, Facts)>> {
+        let whole = [root, path].concat();
+        match open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC) {
+            Ok(file) => read_open(&file, limit, &whole).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(refused(errno, READ).to(whole)),
         }
-        Ok(Some((content, facts)))
     }
 
     /// Where the symbolic link `name` points to.
@@ -405,6 +405,25 @@ impl Folder {
     fn failed(&self, errno: Errno, doing: &'static str, name: &str) -> Error {
         refused(errno, doing).to(self.path(name))
     }
+}
+
+/// The content of a regular file, which errors call `path`.
+fn read_open(file: &OwnedFd, limit: usize, path: &str) -> Result<(Vec<u8>, Facts)> {
+    let found = fs::fstat(file).map_err(|errno| refused(errno, READ).to(path))?;
+    let facts = facts(&found);
+    let size = usize::try_from(found.st_size).ok().filter(|size| *size <= limit && facts.thing == Thing::File);
+    let Some(size) = size else {
+        return Err(Error::refused(READ, "it is no file, or too large").to(path));
+    };
+    let mut content = Vec::with_capacity(size.saturating_add(1));
+    // What is added meanwhile is not waited for.
+    while !content.spare_capacity_mut().is_empty() {
+        let count = retry_on_intr(|| rustix::io::read(file, rustix::buffer::spare_capacity(&mut content)));
+        if count.map_err(|errno| refused(errno, READ).to(path))? == 0 {
+            break;
+        }
+    }
+    Ok((content, facts))
 }
 
 /// Opens what is at `path` below `root`.

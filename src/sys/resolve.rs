@@ -59,9 +59,13 @@ fn walk(top: &OwnedFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd
                 push(&mut ahead, target.as_bytes())?;
             }
             FileType::Directory => above.push(found),
+            _ if ahead.is_empty() && flags.contains(OFlags::PATH) && !flags.contains(OFlags::DIRECTORY) => {
+                return Ok(found);
+            }
             _ if ahead.is_empty() && !flags.contains(OFlags::DIRECTORY) => {
-                // Only what can be opened without an effect of its own; nothing else is asked for.
-                return if flags.contains(OFlags::PATH) { Ok(found) } else { Err(Errno::NOTDIR) };
+                // Should a link have taken its place, that one is not followed.
+                let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                return fs::openat(here(top, &above), &*name, flags, Mode::empty());
             }
             _ => return Err(Errno::NOTDIR),
         }

@@ -116,7 +116,7 @@ fn the_walk_finds_what_the_kernel_finds() {
     let root = root("oracle");
     let name = CString::new(root.to_str().unwrap()).unwrap();
     let top = fs::openat(CWD, &*name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
-    for flags in [DIRECTORY, OFlags::PATH] {
+    for flags in [DIRECTORY, OFlags::PATH, OFlags::RDONLY] {
         for path in PATHS {
             let whole = CString::new(*path).unwrap();
             let kernel = fs::openat2(&top, &*whole, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT);
