@@ -1,82 +1,275 @@
-//! Whether somebody can log in as an account.
+//! What keeps a user who has keys from logging in over SSH, besides the keys: sshd refuses an account that is locked or
+//! expired, whose shell is not there, or that its configuration leaves out.
+//!
+//! Two of these are repaired: a lock without a password behind it, which protects nothing, and a shell that the user-data
+//! named and that is not there. A password that is locked (`!HASH`, passwd -l) stays so: to unlock it would let somebody in
+//! by it. The rest is reported.
 
-use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, read, table};
+use super::table::{self, field, lines};
+use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, lock, read, sshd};
 use crate::error::Result;
-use crate::sys::folder::walk::Walk;
+use crate::sys::clock;
+use crate::sys::folder::{Folder, Thing};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
 
-/// The first number of users if login.defs does not say another (`UID_MIN`, login.defs(5)).
-const UID_MIN: u32 = 1000;
+/// Passwords that lock an account and hide no other: of useradd and adduser, of Red Hat's, and of passwd -l where there was
+/// none.
+const LOCKS: [&[u8]; 3] = [b"!", b"!!", b"!*"];
 
-/// `nobody`, where 16 bits end: a system account by another number than the others.
-const NOBODY: u32 = 65534;
+/// No password, and no lock (shadow(5)).
+const NO_PASSWORD: &str = "*";
 
-/// Shells that let nobody in.
-const NO_SHELLS: [&[u8]; 6] = [b"nologin", b"false", b"true", b"sync", b"shutdown", b"halt"];
+/// Every system has it.
+const SHELL: &str = "/bin/sh";
 
-/// Why nobody logs in as `account`; `None` if somebody may. A system account (login.defs(5), `UID_MIN`) is for logging in
-/// if it has a shell and a home of its own.
+/// Shells that only say that they are none.
+const NO_SHELLS: [&str; 3] = ["nologin", "false", "true"];
+
+/// Where fields are in passwd(5) and shadow(5).
+const PASSWORD: usize = 1;
+const SHELL_FIELD: usize = 6;
+const CHANGED: usize = 2;
+const MAXIMUM: usize = 4;
+const EXPIRES: usize = 7;
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
+/// Files that sshd's configuration includes; more are a mistake.
+const INCLUDES_LIMIT: usize = 256;
+
+/// Takes the lock from an account that has no password anyhow, so that sshd without PAM lets its keys in; whether there was
+/// one.
+///
+/// # Errors
+/// `Os`; `TimedOut` when another program keeps the files locked.
+pub fn unlock(root: &str, name: &str) -> Result<bool> {
+    for table in ["shadow", "passwd"] {
+        if set_field(root, table, name, PASSWORD, NO_PASSWORD, |old| LOCKS.contains(&old))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Gives an account whose shell is `wanted`, which is not there, `/bin/sh`; whether that was so.
+///
+/// # Errors
+/// As [`unlock`].
+pub fn replace_missing_shell(root: &str, name: &str, wanted: &str) -> Result<bool> {
+    if is_program(root, wanted)? || !is_program(root, SHELL)? {
+        return Ok(false);
+    }
+    set_field(root, "passwd", name, SHELL_FIELD, SHELL, |old| old == wanted.as_bytes())
+}
+
+/// Sets a field of the line of `name`, if it is one that `is_meant`; whether it was.
+fn set_field(
+    root: &str,
+    name: &str,
+    entry: &str,
+    place: usize,
+    value: &str,
+    is_meant: impl Fn(&[u8]) -> bool,
+) -> Result<bool> {
+    let is_so = |text: &[u8]| table::find(text, entry).is_some_and(|line| is_meant(field(line, place)));
+    if !is_so(&read(root, name, TABLE_LIMIT)?) {
+        return Ok(false);
+    }
+    let Some(etc) = Folder::open(root, "/etc")? else { return Ok(false) };
+    let _guard = lock::take(&etc)?;
+    let Some((mut text, facts)) = etc.read(name, TABLE_LIMIT)?.filter(|(text, _)| is_so(text)) else {
+        return Ok(false);
+    };
+    table::set(&mut text, entry, place, value);
+    etc.write(name, &text, facts.mode, facts.owner)?;
+    Ok(true)
+}
+
+/// Whether sshd takes what is at `path` for a shell.
+fn is_program(root: &str, path: &str) -> Result<bool> {
+    Ok(Folder::find(root, path)?.is_some_and(|found| found.thing == Thing::File && found.mode & 0o111 != 0))
+}
+
+/// Why sshd will not let `account` in although it has keys, each reason as what is said behind its name; none if it will, as
+/// far as is known. `now` is in seconds since 1970.
 ///
 /// # Errors
 /// `Os`.
-pub fn no_login_reason(root: &str, account: &Account) -> Result<Option<&'static str>> {
+pub fn obstacles(root: &str, account: &Account, now: Duration) -> Result<Vec<String>> {
+    let mut reasons = Vec::new();
+    let config = Options::read(root);
+    let shadow = read(root, "shadow", TABLE_LIMIT)?;
     let passwd = read(root, "passwd", TABLE_LIMIT)?;
-    let shell = table::find(&passwd, &account.name).map_or(&[][..], |line| table::field(line, 6));
-    let name = shell.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    let has_shell = !NO_SHELLS.contains(&name);
-    let home = Walk::to_folder(root, &account.home).ok().filter(|walk| walk.rest.is_empty());
-    let home = home.as_ref().and_then(Walk::last).map(|step| step.facts.owner.uid);
-    let is_system =
-        account.owner.uid < uid_min(&read(root, "login.defs", DEFAULTS_LIMIT)?) || account.owner.uid == NOBODY;
-    Ok(match (is_system, has_shell, home) {
-        (true, false, _) => Some("it is a system account without a login shell"),
-        (true, true, home) if home != Some(account.owner.possible().uid) => {
-            Some("it is a system account without a home of its own")
-        }
-        (false, false, None) => Some("it has neither a login shell nor a home"),
-        _ => None,
-    })
+    let line = |text| table::find(text, &account.name).unwrap_or_default();
+    let (secret, known) = (line(&shadow), line(&passwd));
+    let is_locked = [secret, known].iter().any(|line| field(line, PASSWORD).starts_with(b"!"));
+    if is_locked && !config.is_on("UsePAM", false) {
+        reasons.push("is locked (passwd -l), and sshd without PAM refuses locked accounts".into());
+    }
+    let day = (now >= clock::EARLIEST).then(|| now.as_secs().checked_div(DAY)).flatten();
+    reasons.extend(expiry(secret, day, config.is_on("UsePAM", false)).map(String::from));
+    let shell = core::str::from_utf8(field(known, SHELL_FIELD)).unwrap_or_default().trim_end();
+    let shell = if shell.is_empty() { SHELL } else { shell };
+    if !is_program(root, shell)? {
+        reasons.push(format!("has the shell {shell}, which is not there or not executable"));
+    } else if NO_SHELLS.contains(&shell.rsplit('/').next().unwrap_or_default()) {
+        reasons.push(format!("has the shell {shell}, which ends each session at once"));
+    }
+    let is_root = account.owner.uid == 0;
+    if !is_root && Folder::find(root, "/etc/nologin")?.is_some() {
+        reasons.push("is kept out by /etc/nologin, as all users but root are".into());
+    }
+    if is_root && matches!(config.first("PermitRootLogin"), Some("no" | "forced-commands-only")) {
+        reasons.push("is kept out by PermitRootLogin in sshd_config".into());
+    }
+    if !config.is_on("PubkeyAuthentication", true) {
+        reasons.push("is kept out by PubkeyAuthentication in sshd_config".into());
+    }
+    let group = read(root, "group", TABLE_LIMIT)?;
+    reasons.extend(
+        config
+            .list_against(&account.name, &groups(&group, account))
+            .map(|option| format!("is kept out by {option} in sshd_config")),
+    );
+    Ok(reasons)
 }
 
-fn uid_min(defaults: &[u8]) -> u32 {
-    let text = core::str::from_utf8(defaults).unwrap_or_default();
-    let mut values = text.lines().filter_map(|line| line.trim().strip_prefix("UID_MIN"));
-    values.find_map(|value| value.trim().parse().ok()).unwrap_or(UID_MIN)
+/// What the days in a line of shadow say. Without PAM sshd looks only at the last day of the account.
+fn expiry(line: &[u8], day: Option<u64>, has_pam: bool) -> Option<&'static str> {
+    let days = |place| core::str::from_utf8(field(line, place)).ok().and_then(|days| days.parse::<u64>().ok());
+    let is_past = |last: u64| day.is_some_and(|day| day > last);
+    if days(EXPIRES).is_some_and(is_past) {
+        return Some("has expired (chage -E)");
+    }
+    let changed = days(CHANGED).filter(|_| has_pam)?;
+    if changed == 0 {
+        return Some("must change its password before anything else, and has none");
+    }
+    let last = days(MAXIMUM).and_then(|maximum| changed.checked_add(maximum))?;
+    is_past(last).then_some("must change its password, which is too old, before anything else")
+}
+
+/// The names of the groups that `account` is in.
+fn groups<'a>(group: &'a [u8], account: &Account) -> Vec<&'a str> {
+    let is_in = |line: &&[u8]| {
+        table::number(line, 2) == Some(account.owner.gid)
+            || field(line, 3).split(|byte| *byte == b',').any(|member| member.trim_ascii() == account.name.as_bytes())
+    };
+    lines(group).filter(is_in).filter_map(|line| core::str::from_utf8(field(line, 0)).ok()).collect()
+}
+
+/// The options of sshd_config(5) in order, without those under `Match`.
+#[derive(Default)]
+struct Options {
+    lines: Vec<(String, Vec<String>)>,
+    files: usize,
+}
+
+impl Options {
+    fn read(root: &str) -> Self {
+        let mut options = Self::default();
+        options.include(root, "sshd_config");
+        options
+    }
+
+    fn include(&mut self, root: &str, pattern: &str) {
+        let path = if pattern.starts_with('/') { pattern.into() } else { [sshd::FOLDER, "/", pattern].concat() };
+        let Some((above, pattern)) = path.rsplit_once('/') else { return };
+        let Ok(Some(folder)) = Folder::open(root, above) else { return };
+        for name in folder.list().unwrap_or_default().iter().filter(|name| !name.starts_with('.')) {
+            if !is_match(name, pattern) || self.files >= INCLUDES_LIMIT {
+                continue;
+            }
+            self.files = self.files.saturating_add(1);
+            // A link is root's here; sshd follows it as well.
+            if let Ok(Some((text, _))) = Folder::read_at(root, &[above, "/", name].concat(), DEFAULTS_LIMIT) {
+                self.parse(root, &String::from_utf8_lossy(&text));
+            }
+        }
+    }
+
+    fn parse(&mut self, root: &str, text: &str) {
+        for line in text.lines().map(|line| line.split('#').next().unwrap_or_default()) {
+            let is_end = |letter: char| letter.is_ascii_whitespace() || letter == '=' || letter == '"';
+            let mut words = line.split(is_end).filter(|word| !word.is_empty()).map(String::from);
+            let Some(name) = words.next() else { continue };
+            if name.eq_ignore_ascii_case("Match") {
+                return;
+            }
+            if name.eq_ignore_ascii_case("Include") {
+                words.for_each(|pattern| self.include(root, &pattern));
+            } else {
+                self.lines.push((name, words.collect()));
+            }
+        }
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.lines.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        named.flat_map(|(_, values)| values.iter().map(String::as_str))
+    }
+
+    /// The value that counts.
+    fn first(&self, name: &str) -> Option<&str> {
+        self.lines.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?.1.first().map(String::as_str)
+    }
+
+    fn is_on(&self, name: &str, usual: bool) -> bool {
+        self.first(name).map_or(usual, |value| value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true"))
+    }
+
+    /// The list that keeps out a user with these groups, wherever he comes from.
+    fn list_against(&self, user: &str, groups: &[&str]) -> Option<&'static str> {
+        // `USER@HOST` may keep somebody out, and may let somebody in.
+        let is_user = |pattern: &str, whole: bool| match pattern.split_once('@') {
+            Some((user_pattern, _)) => !whole && is_match(user, user_pattern),
+            None => is_match(user, pattern),
+        };
+        let is_group = |pattern: &str| groups.iter().any(|group| is_match(group, pattern));
+        let is_missing = |name: &'static str, mut fits: &mut dyn FnMut(&str) -> bool| {
+            self.all(name).next().is_some() && !self.all(name).any(&mut fits)
+        };
+        if self.all("DenyUsers").any(|pattern| is_user(pattern, true)) {
+            return Some("DenyUsers");
+        }
+        if is_missing("AllowUsers", &mut |pattern| is_user(pattern, false)) {
+            return Some("AllowUsers");
+        }
+        if self.all("DenyGroups").any(is_group) {
+            return Some("DenyGroups");
+        }
+        is_missing("AllowGroups", &mut |pattern| is_group(pattern)).then_some("AllowGroups")
+    }
+}
+
+/// Whether `pattern` fits, with `*` for any letters and `?` for one.
+fn is_match(text: &str, pattern: &str) -> bool {
+    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
+    // Where to go on when a letter does not fit: behind the last `*`, one letter further than before.
+    let (mut at, mut next, mut again) = (0_usize, 0_usize, None);
+    while at < text.len() {
+        match pattern.get(next) {
+            Some(b'*') => {
+                again = Some((next, at));
+                next = next.saturating_add(1);
+            }
+            Some(letter) if *letter == b'?' || text.get(at) == Some(letter) => {
+                (at, next) = (at.saturating_add(1), next.saturating_add(1));
+            }
+            _ => {
+                let Some((star, from)) = again else { return false };
+                let from = from.saturating_add(1);
+                again = Some((star, from));
+                (at, next) = (from, star.saturating_add(1));
+            }
+        }
+    }
+    pattern.get(next..).is_some_and(|rest| rest.iter().all(|letter| *letter == b'*'))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use alloc::format;
-
-    #[test]
-    fn system_accounts_are_for_logging_in_if_they_have_a_shell_and_a_home() {
-        let root = std::env::temp_dir().join(format!("wisp-login-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&root);
-        for folder in ["etc", "bin", "home/core", "home/ann"] {
-            std::fs::create_dir_all(root.join(folder)).unwrap();
-        }
-        let own = crate::sys::folder::Owner { uid: 500, gid: 500 }.possible();
-        std::os::unix::fs::chown(root.join("home/core"), Some(own.uid), Some(own.gid)).unwrap();
-        let path = root.to_str().unwrap();
-        for (line, may_log_in) in [
-            ("core:x:500:500::/home/core:/bin/bash", true),
-            ("core:x:500:500::/home/core:", true),
-            ("core:x:500:500::/home/core:/sbin/nologin", false),
-            ("sync:x:4:65534:sync:/bin:/bin/sync", false),
-            ("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin", false),
-            ("www-data:x:33:33:www-data:/var/www:/usr/sbin/nologin", false),
-            ("nobody:x:65534:65534:nobody:/nonexistent:/bin/sh", false),
-            ("ann:x:1000:1000::/home/ann:/usr/sbin/nologin", true),
-            ("ann:x:1000:1000::/nonexistent:/usr/sbin/nologin", false),
-            ("ann:x:1000:1000::/home/none:/bin/sh", true),
-        ] {
-            std::fs::write(root.join("etc/passwd"), format!("{line}\n")).unwrap();
-            let account = Account::parse(line.as_bytes()).unwrap();
-            assert_eq!(no_login_reason(path, &account).unwrap().is_none(), may_log_in, "{line}");
-        }
-        std::fs::write(root.join("etc/login.defs"), "# UID_MIN 1\nUID_MIN\t\t  400\n").unwrap();
-        let core = Account::parse(b"core:x:500:500::/home/core:/sbin/nologin").unwrap();
-        assert_eq!(no_login_reason(path, &core).unwrap(), None);
-        std::fs::remove_dir_all(root).unwrap();
-    }
-}
+mod tests;

@@ -1,6 +1,11 @@
 //! The default user, who may log in, and by which keys the machine is known.
 
 use super::context::Context;
+#[cfg(feature = "full")]
+use super::instance;
+use super::login;
+#[cfg(feature = "full")]
+use crate::account::host::Identity;
 use crate::account::key::Key;
 use crate::account::{self, Account, Wanted};
 use crate::error::{Error, Kind, Result};
@@ -105,15 +110,24 @@ impl Tally {
 /// Keys that no other machine has. The journal sees to it that this happens once for an instance.
 #[cfg(feature = "full")]
 pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
-    let Some(renewed) = account::host::renew(context.root())? else {
-        context.say("there is no sshd");
+    let machine = instance::machine(context);
+    let identity = Identity {
+        machine: &machine,
+        instance: context.journal.instance.as_deref().filter(|instance| *instance != instance::NOBODY),
+        is_recorded: context.journal.is_begun(),
+    };
+    let Some(renewed) = account::host::renew(context.root(), &identity) else {
+        context.say("no SSH server is installed");
         return Ok(());
     };
     for path in &renewed.missing {
-        context.warn(&["sshd is told to show a key that nobody made: ", path].concat());
+        context.warn(&["a host key is configured that cannot be made: ", path].concat());
     }
-    context.say(&["the machine's key is ", renewed.public.as_deref().unwrap_or("of another type")].concat());
-    Ok(())
+    renewed.public.iter().for_each(|line| context.say(&["the machine's key is ", line].concat()));
+    let mut failures = renewed.failures.into_iter();
+    let first = failures.next();
+    failures.for_each(|error| context.warn(&format!("{error}")));
+    first.map_or(Ok(()), Err)
 }
 
 /// The initramfs has no agent.
@@ -127,8 +141,8 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     let root = context.root();
     let group = account::admin_group(root)?;
     // First, since whoever finds the account finds everything of it. Rules that cannot be changed keep nobody out.
-    if let Err(error) = account::permit(root, group) {
-        context.warn(&format!("{error}; whether its members become root is for the rules that are there"));
+    for error in account::permit(root, name) {
+        context.warn(&format!("{error}"));
     }
     let described = context.userdata.account().filter(|described| described.name == name);
     let mut groups = Vec::from([group]);
@@ -210,6 +224,7 @@ fn install<'a>(
     let added = account::install_keys(context.root(), account, &keys)?;
     tally.installed = tally.installed.saturating_add(keys.len());
     context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
+    login::admit(context, account)?;
     if let Some(warning) = account::keys_warning(context.root(), account)? {
         context.warn(&warning);
     }
@@ -342,9 +357,8 @@ mod tests {
     #[test]
     fn rules_that_cannot_be_changed_keep_nobody_out() {
         let file = after("rules", |context| {
-            let folder = format!("{}/etc/sudoers.d", context.root());
-            std::fs::create_dir(&folder).unwrap();
-            std::os::unix::fs::symlink("/nowhere", format!("{folder}/wheel")).unwrap();
+            std::fs::write(format!("{}/etc/sudoers.d", context.root()), "no folder").unwrap();
+            std::fs::create_dir_all(format!("{}/etc/doas.d/90-wisp-ann.conf", context.root())).unwrap();
             install_all(context, &[key(Some("ann"), "hers")], &[]).unwrap();
         });
         assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));

@@ -25,6 +25,7 @@ mod hostname;
 mod hotplugs;
 pub mod instance;
 pub mod journal;
+mod login;
 mod network;
 mod program;
 mod report;

@@ -24,6 +24,8 @@ const CHUNK: usize = 4096;
 /// disks, stay far below.
 const NAMES_LIMIT: usize = 1 << 16;
 
+const LIST: &str = "list";
+
 /// The whole file at `path`, which may be one of those whose size the kernel does not know beforehand.
 ///
 /// # Errors
@@ -101,9 +103,13 @@ pub fn is_executable(path: &str) -> bool {
 /// # Errors
 /// `Os` from the kernel, `Refused` when there are more than 65536 names.
 pub fn list(path: &str) -> Result<Vec<String>> {
-    const DOING: &str = "list";
-    let failed = |errno| os(errno, DOING, path);
-    let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
+    let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(|errno| os(errno, LIST, path))?;
+    list_open(directory, path)
+}
+
+/// The same for an open directory, which errors call `path`.
+pub(super) fn list_open(directory: OwnedFd, path: &str) -> Result<Vec<String>> {
+    let failed = |errno| os(errno, LIST, path);
     let mut names = BTreeSet::new();
     for entry in fs::Dir::new(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -112,7 +118,7 @@ pub fn list(path: &str) -> Result<Vec<String>> {
             continue;
         }
         if names.len() >= NAMES_LIMIT {
-            return Err(Error::refused(DOING, format!("it holds more than {NAMES_LIMIT} names")).to(path));
+            return Err(Error::refused(LIST, format!("it holds more than {NAMES_LIMIT} names")).to(path));
         }
         names.insert(name.to_string());
     }

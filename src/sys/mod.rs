@@ -38,6 +38,7 @@ pub mod record;
 #[cfg(feature = "full")]
 pub mod replacement;
 pub mod resize;
+mod resolve;
 mod signal;
 pub mod socket;
 pub mod source;

@@ -157,6 +157,15 @@ impl Child {
         end(self.pid, Deadline::after(clock::now(), KILL_GRACE));
     }
 
+    /// Asks the child to end, and kills it if it does not do so at once.
+    pub fn end(&mut self) {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process(self.pid, Signal::TERM);
+        if self.listen(Deadline::after(clock::now(), KILL_GRACE)) == News::Silence {
+            self.kill();
+        }
+    }
+
     /// A whole line (or one of the greatest length) that has arrived, without its newline.
     fn take_line(&mut self) -> Option<String> {
         let end = self.pending.iter().position(|byte| *byte == b'\n');

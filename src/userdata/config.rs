@@ -28,6 +28,9 @@ const KEYS: [&str; 11] = [
     "autoinstall",
 ];
 
+/// Letters of a key that is printed; the longest of cloud-init has 24.
+const KEY_LIMIT: usize = 40;
+
 /// What an `#alpine-config` says.
 #[derive(Clone, Debug)]
 pub struct Config(Document);
@@ -83,9 +86,17 @@ impl Config {
         }
     }
 
-    /// Its keys that nothing heeds. They are the user's words as all of it, and no secret is a key.
-    pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        self.0.map().iter().map(|(key, _)| key.as_str()).filter(|key| !KEYS.contains(key))
+    /// Its keys that are not known, by name where that is one: a value that is indented as a key (`db_password=x:`) becomes
+    /// a key, so what has anything but letters, `_` and `-` in it is called by its number, from 1.
+    pub fn unknown(&self) -> impl Iterator<Item = String> {
+        let is_inner = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
+        let is_name = move |key: &str| key.len() <= KEY_LIMIT && key.bytes().all(is_inner);
+        let keys = self.0.map().iter().enumerate().filter(|(_, (key, _))| !KEYS.contains(&key.as_str()));
+        keys.map(
+            move |(index, (key, _))| {
+                if is_name(key) { key.clone() } else { format!("key number {}", index.saturating_add(1)) }
+            },
+        )
     }
 
     /// The name of the account; `None` where it says nothing of one.

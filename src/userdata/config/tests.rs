@@ -128,3 +128,12 @@ fn packages_are_words() {
     assert_eq!(config("packages: [a, [b, 1]]").packages().unwrap_err().to.as_str(), "packages[1]");
     assert_eq!(config("packages: a").packages().unwrap_err().to.as_str(), "packages");
 }
+
+#[test]
+fn an_unknown_key_is_called_by_its_name_unless_it_may_be_a_value() {
+    let text = "user: a\nusers: []\nssh_pwauth: no\ndb_password=hunter2:\nHunter2: x\n? 'a b'\n: y\npackages: []\n";
+    let long = "x".repeat(41);
+    let config = Config::parse([text, &long, ": z\n"].concat().as_bytes()).unwrap();
+    let names: Vec<String> = config.unknown().collect();
+    assert_eq!(names, ["users", "ssh_pwauth", "key number 4", "key number 5", "key number 6", "key number 8"]);
+}
