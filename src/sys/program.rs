@@ -2,9 +2,20 @@
 //!
 //! A program gets wisp's environment, `/dev/null` to read from, and one descriptor for all that it says. That is a file and
 //! never a pipe: what it leaves running in the background may hold it open for ever, and nobody waits for its end.
+//!
+//! Each program runs in a session and process group of its own, so that `kill 0` in a script does not reach wisp:
+//!
+//! ```text
+//! wisp ─ session leader, a copy of wisp that only waits ─ program ─ its children
+//!        └──────────────── one process group ──────────────────────┘
+//! ```
+//!
+//! The program is not the session leader: a leader that opens a terminal makes it the controlling terminal, and the kernel
+//! hangs that terminal up when the leader ends. Termination signals that wisp receives meanwhile go to the group.
 
 #![expect(unsafe_code, reason = "the dispositions of signals are the C library's")]
 
+use super::process::Teller;
 use super::{environment, process, refused};
 use crate::error::{Error, Kind, Result};
 use alloc::borrow::ToOwned as _;
@@ -13,25 +24,42 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::c_int;
+use core::sync::atomic::{AtomicI32, Ordering};
 use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions};
 
 unsafe extern "C" {
     fn signal(number: c_int, disposition: usize) -> usize;
     fn sigprocmask(how: c_int, new: *const SignalSet, old: *mut SignalSet) -> c_int;
+    fn kill(process: c_int, number: c_int) -> c_int;
 }
 
 /// `sigset_t` of musl and glibc: 128 bytes, a bit each.
 #[repr(C, align(8))]
 struct SignalSet([u8; 128]);
 
+const NO_SIGNALS: SignalSet = SignalSet([0; 128]);
+const ALL_SIGNALS: SignalSet = SignalSet([u8::MAX; 128]);
+
 const SIG_DFL: usize = 0;
+const SIG_IGN: usize = 1;
+const SIG_ERR: usize = usize::MAX;
 const SIG_SETMASK: c_int = 2;
 
 /// The signals of POSIX; those behind them are the C library's own and real-time ones, which nobody sets for another.
 const SIGNALS: core::ops::RangeInclusive<c_int> = 1..=31;
+
+/// By these a service manager or a terminal ends a service: SIGHUP, SIGINT, SIGQUIT, SIGTERM.
+const TERMINATION: [c_int; 4] = [1, 2, 3, 15];
+
+/// The process group that termination signals are passed on to; 0: none. Only one program runs at a time.
+static GROUP: AtomicI32 = AtomicI32::new(0);
+
+/// The termination signal that was received; 0: none.
+static RECEIVED: AtomicI32 = AtomicI32::new(0);
 
 /// How often somebody looks at what a program says meanwhile: often enough for a person at the console.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -89,19 +117,23 @@ impl Ended {
 
 impl Program<'_> {
     /// Runs it to its end, however long that takes, with all that it says going to `output`; `look` is called now and then
-    /// meanwhile.
+    /// meanwhile. Termination signals are passed on to it and its children, and no other program is started after one.
     ///
     /// # Errors
-    /// `Os` when it cannot be started: absent, or its interpreter is; not executable. `Usage`: a NUL byte inside.
+    /// `Os` when it cannot be started: absent, or its interpreter is; not executable. `Usage`: a NUL byte inside. `Refused`
+    /// after a termination signal.
     pub fn run(&self, output: BorrowedFd<'_>, look: &mut dyn FnMut()) -> Result<Ended> {
         const DOING: &str = "run";
         let call = self.call().ok_or_else(|| Error::usage(DOING, "there is a NUL byte inside").to(self.path))?;
-        let mut child = process::spawn(|teller| {
-            teller.tell(&format!("{}", call.make(output).raw_os_error()));
-            0
-        })?;
+        let number = RECEIVED.load(Ordering::SeqCst);
+        if number != 0 {
+            return Err(Error::refused(DOING, format!("not started: signal {number} was received")).to(self.path));
+        }
+        let _relay = Relay::install();
+        let mut child = process::spawn(|teller| call.make(output, teller))?;
         // A program that begins closes the pipe and says nothing.
         let errno = child.last_word().and_then(|word| word.parse().ok());
+        Relay::set_group(child.number());
         let outcome = child.wait(LOOK_EVERY, look);
         match (errno, outcome) {
             (Some(errno), _) => Err(Error::os(errno, DOING).to(self.path)),
@@ -153,8 +185,29 @@ struct Call {
 }
 
 impl Call {
-    /// Makes it in a child process; comes back only with the reason why it did not work.
-    fn make(&self, output: BorrowedFd<'_>) -> Errno {
+    /// In a child process: makes a session and starts the program in it; returns how the program ended, as an exit code. A
+    /// program that a signal ends has this process ended by the same signal. Why one cannot be started is sent to `teller`.
+    fn make(&self, output: BorrowedFd<'_>, teller: &Teller) -> u8 {
+        // A process that was just made leads no group, so this cannot fail.
+        let _ = rustix::process::setsid();
+        // What is sent to the group is for the program and its children; this process reports how the program ends.
+        set_mask(&ALL_SIGNALS);
+        let failed = |errno: Errno| {
+            teller.tell(&format!("{}", errno.raw_os_error()));
+            0
+        };
+        match process::split() {
+            Ok(None) => failed(self.replace(output)),
+            Ok(Some(program)) => {
+                teller.close();
+                mirror(program)
+            }
+            Err(errno) => failed(errno),
+        }
+    }
+
+    /// Becomes the program; comes back only with the reason why that did not work.
+    fn replace(&self, output: BorrowedFd<'_>) -> Errno {
         default_signals();
         let wired = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(rustix::stdio::dup2_stdin)
@@ -176,15 +229,105 @@ impl Call {
     }
 }
 
+/// Waits for the end of `program`, a child of this process, and ends the same way.
+fn mirror(program: Pid) -> u8 {
+    let status = loop {
+        match rustix::process::waitpid(Some(program), WaitOptions::empty()) {
+            Ok(Some((_, status))) => break status,
+            Ok(None) | Err(Errno::INTR) => {}
+            // Nothing else waits for it.
+            Err(_) => return u8::MAX,
+        }
+    };
+    let Some(number) = status.terminating_signal() else {
+        return status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
+    };
+    // One core file of the same crash is enough.
+    let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    for other in SIGNALS {
+        // What was sent to the group and is still blocked must not end this process another way: ignoring discards it.
+        // SAFETY: both dispositions are no functions of ours; KILL and STOP, which have no other, are refused.
+        unsafe { signal(other, if other == number { SIG_DFL } else { SIG_IGN }) };
+    }
+    set_mask(&NO_SIGNALS);
+    // SAFETY: kill takes any numbers; 0 would be the group, and this is the process's own number.
+    unsafe { kill(process::own_number(), number) };
+    Ended::Signal(number).status()
+}
+
+/// While this lives, termination signals that wisp receives go to the group of the program that runs.
+struct Relay {
+    /// The dispositions before, which are set again.
+    before: [usize; TERMINATION.len()],
+}
+
+impl Relay {
+    fn install() -> Self {
+        GROUP.store(0, Ordering::SeqCst);
+        let before = TERMINATION.map(|number| {
+            // SAFETY: the function lives as long as the program and calls only what a signal handler may call.
+            let before = unsafe { signal(number, pass_on as extern "C" fn(c_int) as usize) };
+            if before == SIG_IGN {
+                // What is ignored stays ignored, as nohup has it.
+                // SAFETY: SIG_IGN is a disposition and no function.
+                unsafe { signal(number, SIG_IGN) };
+            }
+            before
+        });
+        Self { before }
+    }
+
+    /// Signals go to the group that the process `leader` leads, also one that was received before the group was known.
+    fn set_group(leader: i32) {
+        GROUP.store(leader, Ordering::SeqCst);
+        let number = RECEIVED.load(Ordering::SeqCst);
+        if number != 0 {
+            send(number);
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        GROUP.store(0, Ordering::SeqCst);
+        for (number, before) in TERMINATION.into_iter().zip(self.before) {
+            if before != SIG_ERR {
+                // SAFETY: the disposition is the one that was set before.
+                unsafe { signal(number, before) };
+            }
+        }
+    }
+}
+
+/// The handler of [`TERMINATION`].
+extern "C" fn pass_on(number: c_int) {
+    RECEIVED.store(number, Ordering::SeqCst);
+    send(number);
+}
+
+/// Sends a signal to the group, if there is one.
+fn send(number: c_int) {
+    let group = GROUP.load(Ordering::SeqCst);
+    // Of 1 the negative would be every process.
+    if group > 1 {
+        // SAFETY: kill takes any numbers and may be called by a signal handler.
+        unsafe { kill(group.wrapping_neg(), number) };
+    }
+}
+
 /// Service managers start their services with some signals ignored, SIGPIPE first of all, and a program inherits that.
 fn default_signals() {
     for number in SIGNALS {
         // SAFETY: the default disposition is no function of ours; KILL and STOP, which have no other, are refused.
         unsafe { signal(number, SIG_DFL) };
     }
-    let none = SignalSet([0; 128]);
+    set_mask(&NO_SIGNALS);
+}
+
+/// Blocks the signals of `set` and no others.
+fn set_mask(set: &SignalSet) {
     // SAFETY: the set is as large as the C library's, outlives the call, and a null takes no answer.
-    unsafe { sigprocmask(SIG_SETMASK, &raw const none, core::ptr::null_mut()) };
+    unsafe { sigprocmask(SIG_SETMASK, set, core::ptr::null_mut()) };
 }
 
 /// A file that programs write into, and that is shown to the console as it grows.
@@ -319,6 +462,19 @@ mod tests {
         let begin = super::super::clock::now();
         assert_eq!(shell("sleep 60 & echo begun", &[]), (Ended::Code(0), "begun\n".into()));
         assert!(super::super::clock::now() - begin < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_program_has_a_session_and_a_group_of_its_own() {
+        assert_eq!(shell("trap 'exit 5' TERM; kill 0; exit 6", &[]).0, Ended::Code(5), "wisp is not in the group");
+        assert_eq!(shell("kill 0", &[]).0, Ended::Signal(15));
+        assert_eq!(shell("kill -KILL 0", &[]).0, Ended::Signal(9));
+        let (_, said) = shell("cut -d' ' -f5,6 /proc/$$/stat; echo $$", &[]);
+        let numbers: Vec<i32> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        let [group, session, own] = numbers[..] else { panic!("{said}") };
+        assert!(group == session && session != own, "a terminal that it opens does not become its own: {said}");
+        let of_test = rustix::process::getsid(None).unwrap().as_raw_pid();
+        assert_ne!(session, of_test);
     }
 
     #[test]
