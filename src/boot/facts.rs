@@ -75,6 +75,7 @@ struct PhaseJson<'a> {
     cloud: Option<&'a str>,
     evidence: Vec<String>,
     actions: &'a [ActionJson],
+    degraded: &'a [String],
 }
 
 impl Facts {
@@ -111,6 +112,7 @@ impl Facts {
             cloud: verdict.map(|verdict| verdict.cloud.name),
             evidence: verdict.map_or_else(Vec::new, |verdict| verdict.signs.iter().map(ToString::to_string).collect()),
             actions: &self.actions,
+            degraded: &context.degraded,
         };
         facts.write(context.root(), context.log);
     }
@@ -149,6 +151,7 @@ pub fn write_failure(root: &str, phase: Phase, error: &Error, log: &Log) {
         cloud: None,
         evidence: Vec::new(),
         actions: &facts.actions,
+        degraded: &[],
     };
     json.write(root, log);
 }
