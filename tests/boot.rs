@@ -645,6 +645,47 @@ fn user_data_that_cannot_be_read_keeps_nothing_else_from_being_done() {
 }
 
 #[test]
+fn a_dry_run_says_what_would_be_done_and_changes_nothing() {
+    let machine = Machine::bare("dry");
+    machine.seed("i-1", "#alpine-config\nuser: bob\nruncmd: [secret-word]\n");
+    machine.write("etc/wisp.conf", "SKIP_INIT_ACTIONS=set_hostname\n");
+    let dry = |phase: &str| {
+        let before = machine.picture();
+        let outcome = machine.wisp(&[phase, "--dry-run"]);
+        assert_eq!((outcome.code, machine.picture()), (Some(0), before), "{outcome:?}");
+        assert!(!machine.has("run") || phase == "final", "{phase}");
+        assert!(!outcome.out.contains("secret-word") && !outcome.err.contains("secret-word"), "{outcome:?}");
+        outcome.out
+    };
+    for (phase, line) in [
+        ("boot", "++ enable_sshd: have the SSH server start at boot"),
+        ("early", "++ save_userdata: fetch the user-data"),
+        ("main", "main: what would be done in nocloud/i-1"),
+        ("main", "++ userdata_user: read the name of the user"),
+        ("main", "-- set_hostname: skipped, since SKIP_INIT_ACTIONS names it"),
+        ("final", "++ userdata_runcmd: run the commands of runcmd"),
+    ] {
+        let out = dry(phase);
+        assert!(out.contains(line), "{out}");
+    }
+    for phase in &PHASES[..3] {
+        machine.wisp(&[phase]);
+    }
+    let out = machine.wisp(&["main", "--dry-run"]).out;
+    assert!(out.contains("-- set_ssh_keys: done before") && !out.contains("++ set_host_keys"), "{out}");
+    machine.wisp(&["final"]);
+    assert!(dry("final").contains("the bootstrap of nocloud/i-1 is complete, so nothing would be done"));
+
+    let machine = Machine::bare("dry-far");
+    machine.write("proc/cmdline", "ds=nocloud;s=http://127.0.0.1:9/\n");
+    let out = machine.wisp(&["main", "--dry-run"]).out;
+    assert!(out.contains("a dry run asks no service") && out.contains("++ set_ssh_keys: "), "{out}");
+    let machine = Machine::bare("dry-bare");
+    let out = machine.wisp(&["main", "--dry-run"]).out;
+    assert!(out.contains("-- set_ssh_keys: skipped, since no cloud was found: "), "{out}");
+}
+
+#[test]
 fn bootstrap_complete_makes_the_folder_of_the_state() {
     let machine = Machine::bare("no-state");
     let outcome = machine.wisp(&["bootstrap", "complete"]);

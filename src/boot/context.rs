@@ -178,6 +178,8 @@ impl<'a> Context<'a> {
         let said = self.userdata.user().or(self.settings().user.as_deref()).map(String::from);
         let may_say = self.access.is_some_and(|access| !access.verdict.cloud.admin.0.is_empty());
         let told = if said.is_none() && may_say { self.ask(Reader::admin)? } else { None };
-        Ok(said.or(told).unwrap_or_else(|| DEFAULT_USER.into()))
+        let name = said.or(told).unwrap_or_else(|| DEFAULT_USER.into());
+        self.userdata.set_default_user(&name);
+        Ok(name)
     }
 }

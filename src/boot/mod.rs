@@ -19,6 +19,7 @@ mod account;
 pub mod actions;
 mod config;
 pub mod context;
+pub mod dry_run;
 mod end;
 mod expand;
 pub mod facts;
@@ -68,6 +69,12 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// instance this is. Whoever is there answers in milliseconds.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 
+/// Whether the owner has switched it off.
+#[must_use]
+pub fn is_disabled(root: &str) -> bool {
+    SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}")))
+}
+
 /// Whether the bootstrap was completed, for whichever instance, where `folder` has the agent's state.
 #[must_use]
 pub fn is_complete(folder: &str) -> bool {
@@ -115,7 +122,7 @@ pub fn incomplete(root: &str, folder: &str) -> Result<()> {
 /// What keeps the phase from beginning: a record that cannot be read, another phase that runs.
 pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let log = Log::phase(phase.name(), root.is_empty());
-    if SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}"))) {
+    if is_disabled(root) {
         log.info("wisp is disabled");
         return Ok(true);
     }
@@ -182,6 +189,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     let has_lost_seed = context.has_lost_seed();
     let is_complete = end::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
+    debug(&context, &standing);
     let is_new = matches!(standing, Standing::New(_));
     let is_over = is_complete && !is_new;
     if let (Standing::New(name), Some(before)) = (&standing, &context.journal.instance) {
@@ -229,6 +237,18 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         }
     }
     Ok(run.end())
+}
+
+/// What a phase decides by, for who looks for a fault.
+fn debug(context: &Context<'_>, standing: &Standing) {
+    match context.access.map(|access| &access.verdict) {
+        Some(verdict) => {
+            let signs: Vec<String> = verdict.signs.iter().map(|sign| format!("{sign}")).collect();
+            context.log.debug(&format!("      the cloud is {}: {}", verdict.cloud.name, signs.join("; ")));
+        }
+        None => context.log.debug(&format!("      {}", context.missing.as_deref().unwrap_or("the cloud is not known"))),
+    }
+    context.log.debug(&format!("      this disk is {standing:?}; the record has {:?}", context.journal.instance));
 }
 
 /// Brings the record in line with what the disk is to this boot.

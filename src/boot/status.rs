@@ -1,13 +1,13 @@
 //! How far the first boot is, from the facts of this boot and the record of the instance. Never stuck at `running`: a
 //! phase whose process is gone has ended, whatever its file says.
 
+use super::end;
 use super::facts::FOLDER;
-use super::{SWITCHES, end};
 use crate::error::{Kind, Result};
 use crate::metadata::Machine;
 use crate::service;
 use crate::settings::Phase;
-use crate::sys::{file, tree};
+use crate::sys::file;
 use crate::text::document::Document;
 use alloc::format;
 use alloc::string::String;
@@ -93,7 +93,7 @@ impl Status {
     }
 
     fn judge(&self, root: &str) -> State {
-        if SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}"))) {
+        if super::is_disabled(root) {
             return State::Disabled;
         }
         let Some(last) = self.phases.last() else { return State::NotStarted };

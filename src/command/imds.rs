@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
-use crate::sys::stdio;
+use crate::sys::{environment, stdio};
 
 use alloc::format;
 use alloc::string::String;
@@ -45,7 +45,7 @@ Before all items:
   --network         configure the network for it where it is not, and undo that
   --json            print id, hostname, region, zone, keys and interfaces
   --save            write the user-data, unpacked, to /var/lib/cloud/user-data
-  --root DIR        look at the files below DIR, and at no disk
+  --root DIR        look at the files below DIR, and at no disk; also $ROOT
 
 Usage: imds ITEM... is the same by another name.
 ",
@@ -88,7 +88,10 @@ struct State<'a> {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let (mut network, mut json, mut save, mut root, mut items) = (false, false, false, "", arguments);
+    // The environment's word, as Tiny Cloud has it; the option wins.
+    let environment = environment::variable(c"ROOT").unwrap_or_default();
+    let (mut network, mut json, mut save, mut items) = (false, false, false, arguments);
+    let mut root = environment.trim_end_matches('/');
     // Only in front: what looks like an option behind an item is a key.
     loop {
         items = match items {

@@ -287,6 +287,12 @@ pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Whether this process may do what only the superuser may.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// The number of this process.
 #[must_use]
 pub fn own_number() -> i32 {

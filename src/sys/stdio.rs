@@ -48,6 +48,12 @@ pub fn is_terminal(output: BorrowedFd<'_>) -> bool {
     rustix::termios::isatty(output)
 }
 
+/// The device and the inode of what is behind it.
+#[must_use]
+pub fn identity(output: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    rustix::fs::fstat(output).ok().map(|facts| (facts.st_dev, facts.st_ino))
+}
+
 /// Writes all of `bytes`; a reader that went away ends it early, and nobody is left to be told.
 pub fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) {
     let mut rest = bytes;

@@ -55,6 +55,8 @@ pub struct Userdata {
     pub bytes: Vec<u8>,
     /// What an `#alpine-config` says, or why it is none.
     config: Option<Result<Config>>,
+    /// Who is meant by a user without a name.
+    default_user: String,
 }
 
 impl Userdata {
@@ -71,7 +73,12 @@ impl Userdata {
             _ => Form::Unknown,
         };
         let config = (form == Form::AlpineConfig).then(|| Config::parse(&bytes));
-        Self { form, bytes, config }
+        Self { form, bytes, config, default_user: String::new() }
+    }
+
+    /// Who is meant by a user without a name.
+    pub fn set_default_user(&mut self, name: &str) {
+        self.default_user = name.into();
     }
 
     /// Its bytes from the first one that counts.
@@ -126,7 +133,7 @@ impl Userdata {
     /// That account as it is described, if it can be understood.
     #[must_use]
     pub fn account(&self) -> Option<Account<'_>> {
-        self.sound_config()?.account().ok().flatten()
+        self.sound_config()?.account(&self.default_user).ok().flatten()
     }
 
     /// The keys that it gives that account, each as it is written.
@@ -136,7 +143,8 @@ impl Userdata {
     }
 }
 
-fn body(bytes: &[u8]) -> &[u8] {
+/// The bytes from the first one that counts: behind a byte order mark and blanks.
+pub(super) fn body(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start()
 }
 
