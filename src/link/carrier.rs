@@ -5,7 +5,7 @@ use super::made::{Change, Made};
 use super::{Interface, candidates, list};
 use crate::error::Result;
 use crate::packet::rtnetlink;
-use crate::sys::{clock, file, node};
+use crate::sys::{clock, file, node, tree};
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
@@ -35,7 +35,11 @@ const XEN_NETWORK: &str = "vif-";
 pub fn find_connected(wait: Duration, is_patient: bool) -> Result<Option<String>> {
     let mut kernel = Kernel::open()?;
     let mut watch = Watch::open()?;
-    let patience = if is_patient && may_have_card("") { UNTIL_FIRST } else { Duration::ZERO };
+    let patience = match hardware("").filter(|_| is_patient) {
+        Some(Hardware::Driverless) => UNTIL_FIRST,
+        Some(Hardware::Driven) => wait,
+        None => Duration::ZERO,
+    };
     let until = Deadline::after(clock::now(), patience);
     let mut all = list(&mut kernel)?;
     while candidates(&all, None).is_empty() && watch.wait(until)? {
@@ -70,14 +74,23 @@ pub fn connected(all: &[Interface]) -> Option<&Interface> {
     candidates(all, None).into_iter().min_by_key(|it| (!it.has_carrier, it.index))
 }
 
-/// Whether this machine may have a network card that the kernel does not show yet. Where none of the buses that virtual
-/// machines and servers have shows any device, that is not known.
-fn may_have_card(root: &str) -> bool {
+/// What a machine has that may become an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Hardware {
+    /// Its driver has it already, and is about to show the interface, or has shown it to another network namespace.
+    Driven,
+    /// Its driver has yet to be loaded.
+    Driverless,
+}
+
+/// Whether this machine has a network card. Where none of the buses that virtual machines and servers have shows any device,
+/// that is not known, and there may be one.
+fn hardware(root: &str) -> Option<Hardware> {
     let devices = |bus: &str| file::list(&format!("{root}/sys/bus/{bus}/devices")).unwrap_or_default();
     let says = |bus: &str, device: &str, what: &str| {
         node::attribute(&format!("{root}/sys/bus/{bus}/devices/{device}/{what}")).unwrap_or_default()
     };
-    let mut is_known = false;
+    let (mut is_known, mut found) = (false, None);
     for bus in ["pci", "virtio", "vmbus", "xen"] {
         for device in devices(bus).iter().take(DEVICES_LIMIT) {
             is_known = true;
@@ -88,11 +101,12 @@ fn may_have_card(root: &str) -> bool {
                 _ => device.starts_with(XEN_NETWORK),
             };
             if is_card {
-                return true;
+                let is_driven = tree::is_there(&format!("{root}/sys/bus/{bus}/devices/{device}/driver"));
+                found = found.max(Some(if is_driven { Hardware::Driven } else { Hardware::Driverless }));
             }
         }
     }
-    !is_known
+    if is_known { found } else { Some(Hardware::Driverless) }
 }
 
 #[cfg(test)]
@@ -102,16 +116,22 @@ mod tests {
 
     #[test]
     fn only_a_machine_that_may_have_a_card_is_waited_for() {
+        use Hardware::{Driven, Driverless};
         let root = std::env::temp_dir().join(format!("wisp-carrier-{}", std::process::id()));
+        let disk = ("pci/devices/0000:00:01.0/class", "0x010000");
+        let card = ("pci/devices/0000:00:02.0/class", "0x020000");
+        let virtio = ("virtio/devices/virtio0/device", "0x0001");
         for (devices, wanted) in [
-            (&[][..], true),
-            (&[("pci/devices/0000:00:01.0/class", "0x010000")][..], false),
-            (&[("pci/devices/0000:00:01.0/class", "0x010000"), ("pci/devices/0000:00:02.0/class", "0x020000")], true),
-            (&[("virtio/devices/virtio0/device", "0x0002")], false),
-            (&[("virtio/devices/virtio0/device", "0x0001")], true),
-            (&[("vmbus/devices/x/class_id", "{f8615163-df3e-46c5-913f-f2d2f965ed0e}")], true),
-            (&[("xen/devices/vbd-768/nodename", "")], false),
-            (&[("xen/devices/vif-0/nodename", "")], true),
+            (&[][..], Some(Driverless)),
+            (&[disk], None),
+            (&[disk, card], Some(Driverless)),
+            (&[disk, card, ("pci/devices/0000:00:02.0/driver/x", "")], Some(Driven)),
+            (&[card, ("pci/devices/0000:00:02.0/driver/x", ""), virtio], Some(Driverless)),
+            (&[virtio, ("virtio/devices/virtio0/driver/x", "")], Some(Driven)),
+            (&[("virtio/devices/virtio0/device", "0x0002")], None),
+            (&[("vmbus/devices/x/class_id", "{f8615163-df3e-46c5-913f-f2d2f965ed0e}")], Some(Driverless)),
+            (&[("xen/devices/vbd-768/nodename", "")], None),
+            (&[("xen/devices/vif-0/nodename", "")], Some(Driverless)),
         ] {
             let _ = fs::remove_dir_all(&root);
             for (path, text) in devices {
@@ -119,7 +139,7 @@ mod tests {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, format!("{text}\n")).unwrap();
             }
-            assert_eq!(may_have_card(root.to_str().unwrap()), wanted, "{devices:?}");
+            assert_eq!(hardware(root.to_str().unwrap()), wanted, "{devices:?}");
         }
         let _ = fs::remove_dir_all(root);
     }
