@@ -139,6 +139,18 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// What the phase decides by, for who looks for a fault.
+    pub fn debug(&self) {
+        let line = match self.access.map(|access| &access.verdict) {
+            Some(verdict) => {
+                let signs: Vec<String> = verdict.signs.iter().map(|sign| format!("{sign}")).collect();
+                format!("the cloud is {}: {}", verdict.cloud.name, signs.join("; "))
+            }
+            None => self.missing.clone().unwrap_or_else(|| "the cloud is not known".into()),
+        };
+        self.log.debug(&format!("      {line}; the record has {:?}", self.journal.instance));
+    }
+
     /// What `look` reads of the metadata. Whoever does not answer before the deadline of the first question is not asked
     /// the next one.
     ///

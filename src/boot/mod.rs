@@ -189,7 +189,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     let has_lost_seed = context.has_lost_seed();
     let is_complete = end::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
-    debug(&context, &standing);
+    context.debug();
     let is_new = matches!(standing, Standing::New(_));
     let is_over = is_complete && !is_new;
     if let (Standing::New(name), Some(before)) = (&standing, &context.journal.instance) {
@@ -237,18 +237,6 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         }
     }
     Ok(run.end())
-}
-
-/// What a phase decides by, for who looks for a fault.
-fn debug(context: &Context<'_>, standing: &Standing) {
-    match context.access.map(|access| &access.verdict) {
-        Some(verdict) => {
-            let signs: Vec<String> = verdict.signs.iter().map(|sign| format!("{sign}")).collect();
-            context.log.debug(&format!("      the cloud is {}: {}", verdict.cloud.name, signs.join("; ")));
-        }
-        None => context.log.debug(&format!("      {}", context.missing.as_deref().unwrap_or("the cloud is not known"))),
-    }
-    context.log.debug(&format!("      this disk is {standing:?}; the record has {:?}", context.journal.instance));
 }
 
 /// Brings the record in line with what the disk is to this boot.
