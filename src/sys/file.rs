@@ -145,12 +145,13 @@ pub fn write_for_this_boot(path: &str, content: &[u8], mode: u32) -> Result<()> 
 
 /// How long a file is to be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
+pub(super) enum Until {
     Removed,
     Reboot,
 }
 
-fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> Result<()> {
+/// Replaces the file at `path`, likewise; with the owner that `owner` shows.
+pub(super) fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> Result<()> {
     const DOING: &str = "write";
     let failed = |errno| os(errno, DOING, path);
     match fs::lstat(path) {

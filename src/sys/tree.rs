@@ -69,6 +69,8 @@ pub fn remove_file(path: &str) -> Result<bool> {
     match rustix::fs::unlink(path) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        // Of a read-only filesystem the kernel says so first, whether the file exists or not.
+        Err(_) if matches!(rustix::fs::lstat(path), Err(Errno::NOENT | Errno::NOTDIR)) => Ok(false),
         Err(errno) => Err(refused(errno, "remove").to(path)),
     }
 }

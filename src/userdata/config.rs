@@ -99,30 +99,35 @@ impl Config {
         )
     }
 
-    /// The name of the account; `None` where it says nothing of one.
+    /// The name of the account; `None` where it has none, and the default user is meant.
     ///
     /// # Errors
-    /// `Usage`: a mapping without `name`, a name that cannot be one, anything else that is no text.
+    /// `Usage`: a name that cannot be one, anything else that is no text.
     pub fn user(&self) -> Result<Option<&str>> {
         let failed = |why| Error::usage(DOING, why).to("user");
         let name = match self.0.at(&["user"]) {
             None | Some(Document::Null) => return Ok(None),
             Some(Document::Scalar(name)) => name,
             Some(Document::List(_)) => return Err(failed("it is neither a name nor a mapping")),
-            Some(user) => {
-                text(user, "name").map_err(|error| error.to("user"))?.ok_or_else(|| failed("it has no name"))?
-            }
+            Some(user) => match text(user, "name").map_err(|error| error.to("user"))? {
+                Some(name) => name,
+                None => return Ok(None),
+            },
         };
         if settings::is_user_name(name) { Ok(Some(name)) } else { Err(failed("it is not a name for a user")) }
     }
 
-    /// The account, likewise.
+    /// The account, likewise; one that is described without a name has the name `default`.
     ///
     /// # Errors
     /// Those of [`Config::user`]; `Usage` when something else of it is no text.
-    pub fn account(&self) -> Result<Option<Account<'_>>> {
-        let Some(name) = self.user()? else { return Ok(None) };
+    pub fn account<'a>(&'a self, default: &'a str) -> Result<Option<Account<'a>>> {
         let said = self.0.at(&["user"]).unwrap_or(&Document::Null);
+        let name = match self.user()? {
+            Some(name) => name,
+            None if said.map().is_empty() => return Ok(None),
+            None => default,
+        };
         let text = |key| text(said, key).map_err(|error| error.to("user"));
         let groups = match said.at(&["groups"]) {
             Some(Document::List(groups)) => groups.iter().filter_map(Document::text).collect(),
