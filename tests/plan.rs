@@ -120,6 +120,7 @@ impl Machine {
             mount_options: self.mount_options.clone(),
             mounted_read_only: self.mounted_read_only,
             holder: self.holders[1].clone(),
+            claim: None,
         }
     }
 
@@ -248,6 +249,17 @@ fn only_the_partition_is_refused(plan: &Plan, kind: ErrorKind, to: &str, why: &s
     assert_eq!((error.kind, error.to.as_str()), (kind, to), "{error}");
     assert!(error.why.contains(why), "{error}");
     assert_eq!(names(plan), ["filesystem"]);
+}
+
+/// Nothing is touched, for `why`.
+#[track_caller]
+fn everything_is_refused(plan: &Plan, to: &str, why: &str) {
+    for half in [&plan.partition, &plan.filesystem] {
+        let error = refusal(half);
+        assert_eq!((error.kind, error.to.as_str()), (ErrorKind::Refused, to), "{error}");
+        assert!(error.why.contains(why), "{error}");
+    }
+    assert!(plan.is_empty());
 }
 
 #[test]
@@ -555,6 +567,14 @@ fn a_mounted_filesystem_knows_its_size_better_than_its_superblock() {
 #[test]
 fn a_filesystem_of_several_devices_grows_on_this_one() {
     assert_eq!(goal(&Machine::new().holding(btrfs(400_000)).plan()).devid, 3);
+    let spread = Details::Btrfs(Btrfs { devid: 3, device_bytes: 1 << 30, devices: 2, seed: false });
+    for blocks in [400_000, LARGE_BLOCKS] {
+        let plan = Machine::full().holding(sized(Kind::Btrfs, blocks, spread)).plan();
+        assert_eq!(
+            plan.notes,
+            ["the filesystem has 1 other devices, which keep their size; `wisp grow DEVICE` grows each"]
+        );
+    }
 }
 
 #[test]
@@ -611,12 +631,15 @@ fn a_disk_that_belongs_to_something_as_a_whole_keeps_its_table() {
                 continue;
             }
             machine.disk.patch(at * 512, &bytes);
-            only_the_partition_is_refused(&machine.plan(), ErrorKind::Refused, "/dev/vda", name);
+            everything_is_refused(&machine.plan(), "/dev/vda", name);
+            // Also where only the filesystem would grow: the other half of a mirror would not.
+            let plan = Machine { content: Some(ext4(1000)), ..machine }.plan_in(Mode::Repair);
+            everything_is_refused(&plan, "/dev/vda", name);
         }
     }
     for holders in [[Some("md127".into()), None]] {
         let machine = Machine { holders, ..Machine::new().holding(ext4(400_000)) };
-        only_the_partition_is_refused(&machine.plan(), ErrorKind::Refused, "/dev/vda", "md127 uses the whole disk");
+        everything_is_refused(&machine.plan(), "/dev/vda", "md127 uses the whole disk");
     }
 }
 
@@ -626,6 +649,31 @@ fn a_partition_that_something_else_uses_is_left() {
     let plan = machine.plan();
     assert!(plan.is_empty());
     assert!(refusal(&plan.filesystem).why.contains("dm-0 uses it"), "{plan:?}");
+}
+
+#[test]
+fn a_whole_disk_filesystem_below_a_raid_of_the_firmware_is_left() {
+    let machine = Machine::whole_disk();
+    let facts = Facts { claim: Some("isw_raid_member"), ..machine.facts() };
+    let plan = machine.judge(&facts, Mode::On);
+    assert!(plan.is_empty());
+    assert!(refusal(&plan.filesystem).why.contains("isw_raid_member"), "{plan:?}");
+}
+
+/// F4: the table of a disk that is used as a whole is not damaged, and nobody is told to repair it.
+#[test]
+fn a_disk_whose_table_other_content_overwrote_is_not_called_damaged() {
+    let swap = [(1024, [&1u32.to_le_bytes()[..], &9u32.to_le_bytes()].concat()), (4086, b"SWAPSPACE2".to_vec())];
+    let raid = [(4096, md_1_0(8)), (4608, vec![1])];
+    for (name, pieces) in [("swap", swap), ("linux_raid_member", raid)] {
+        let mut machine = Machine::new().holding(ext4(400_000));
+        for (at, bytes) in pieces {
+            machine.disk.patch(at, &bytes);
+        }
+        for mode in [Mode::On, Mode::Repair] {
+            everything_is_refused(&machine.plan_in(mode), "/dev/vda", name);
+        }
+    }
 }
 
 /// Metadata in the last partition are that partition's, wherever the disk ends.
@@ -717,4 +765,67 @@ fn space_that_an_ext4_will_never_use_is_a_note() {
     let plan = Machine::new().holding(Superblock { extent, ..content }).plan();
     assert!(plan.notes.iter().any(|note| note.contains("no further")), "{:?}", plan.notes);
     assert!(Machine::new().plan().notes.iter().all(|note| !note.contains("no further")));
+}
+
+/// F5 and the power: at every cut, also in the middle of the erasing, the partition as the kernel sees it then is the ext4
+/// that it was, and the next run ends where an undisturbed one does.
+#[test]
+fn a_power_cut_while_a_stale_signature_is_erased_leaves_the_root_recognised() {
+    let end = START + LARGE;
+    let labels = end - (LARGE % (256 << 10)) - (512 << 10);
+    let mut machine = Machine::new();
+    // The magic and the features of ext4, where the partition's superblock is.
+    for (at, bytes) in [
+        (0x38, &[0x53, 0xEF, 1, 0][..]),
+        (0x4, &[0, 0, 8, 0]),
+        (0x18, &[2, 0, 0, 0]),
+        (0x20, &[0, 0x80, 0, 0]),
+        (0x24, &[0, 0x80, 0, 0]),
+        (0x28, &[0, 0x20, 0, 0]),
+        (0x60, &[0x42, 0, 0, 0]),
+    ] {
+        machine.disk.patch(START + 1024 + at, bytes);
+    }
+    machine.disk.patch(end - (8 << 10), &md_1_0((LARGE - (8 << 10)) / 512));
+    for block in 0..4 {
+        machine.disk.patch(labels + (128 << 10) + block * 1024, &0x00ba_b10c_u64.to_le_bytes());
+    }
+    let plan = machine.plan();
+    assert_eq!(names(&plan)[..3], ["a stale signature", "a stale signature", "the backup GPT"]);
+    let mut finished = Machine { disk: machine.disk.clone(), ..Machine::new() };
+    finished.carry_out(&plan);
+
+    let check = |disk: &MemoryDisk| {
+        let table = table::read(disk, disk.geometry()).unwrap().unwrap();
+        if !table.repair_needed() {
+            let span = table.partition(2).unwrap().span().bytes(SectorSize::B512);
+            let window = wisp::bytes::Window { whole: disk, start: START, size: span.0 };
+            assert_eq!(filesystem::recognise(&window, span).unwrap().unwrap().kind, Kind::Ext4);
+            assert!(span.0 == SMALL || filesystem::find_signatures(&window, span).unwrap().is_empty());
+        }
+        let mut next = Machine { disk: disk.clone(), ..Machine::new() };
+        let rest = next.plan();
+        next.carry_out(&rest);
+        assert!(next.disk == finished.disk, "the next run ends where an undisturbed one does");
+    };
+    let mut disk = machine.disk.clone();
+    for step in plan.steps() {
+        let (Step::Erase(write) | Step::WriteTable(write)) = step else { continue };
+        let sectors: Vec<_> = (write.at.0..)
+            .step_by(512)
+            .zip(write.bytes.chunks(512))
+            .filter(|(at, bytes)| disk.sector(at / 512) != *bytes)
+            .collect();
+        for (at, bytes) in &sectors {
+            // Only this one, and all up to it.
+            let mut torn = disk.clone();
+            torn.write(*at, bytes);
+            check(&torn);
+        }
+        for (at, bytes) in sectors {
+            disk.write(at, bytes);
+            check(&disk);
+        }
+    }
+    assert!(disk == finished.disk);
 }

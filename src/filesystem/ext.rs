@@ -249,6 +249,10 @@ mod tests {
         ] {
             assert_eq!(ext.trim(asked, 8192), kept, "{asked}");
         }
+        let clusters = Ext { last_group: LastGroup { first_data_block: 0, cluster: 16, ..last_group }, ..ext };
+        for (asked, kept) in [(8192 * 10, 8192 * 10), (8192 * 10 + 783, 8192 * 10 + 768), (8192 * 10 + 15, 8192 * 10)] {
+            assert_eq!(clusters.trim(asked, 8192), kept, "{asked}");
+        }
     }
 
     #[test]

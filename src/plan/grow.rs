@@ -42,6 +42,8 @@ pub struct Facts {
     pub mounted_read_only: bool,
     /// The kernel's name of a device that uses this one as a whole: `dm-0`.
     pub holder: Option<String>,
+    /// The RAID of the firmware that a whole disk without partitions belongs to, as `blkid` calls it.
+    pub claim: Option<&'static str>,
 }
 
 /// A partition as the kernel sees it, and the table it stands in.
@@ -192,7 +194,20 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
     let growing = facts.content.as_ref().zip(goal(&filesystem));
     notes.extend(growing.and_then(|(content, goal)| crowded(content, goal)));
     notes.extend(facts.content.as_ref().and_then(|content| unreachable_space(content, room)));
+    notes.extend(facts.content.as_ref().and_then(other_devices));
     let plan = Plan { partition, filesystem, notes };
+    // A disk that belongs to something as a whole is not for the taking, and nobody is to be told to repair its table.
+    if !plan.is_empty() || matches!(plan.partition, Half::Refused(_)) {
+        if let Some(name) = facts.claim {
+            return refuse(format!("it is a {name} as a whole"));
+        }
+        if let (Some(slice), Some(disk)) = (&facts.slice, disk)
+            && let Ok(Some(table)) = &slice.table
+            && let Err(error) = refuse_claimed_disk(slice, table, disk)
+        {
+            return Plan::untouched(error);
+        }
+    }
     match unreplayed(facts) {
         Some(why) if !plan.is_empty() => refuse(why),
         _ => plan,
@@ -215,6 +230,19 @@ fn unreplayed(facts: &Facts) -> Option<String> {
 
 /// Why a filesystem is left alone whose journal is still dirty after the mount that replays it.
 pub const UNREPLAYED: &str = "its journal holds changes that its mount did not replay";
+
+/// The other devices of a btrfs have to be named one by one.
+fn other_devices(content: &Superblock) -> Option<String> {
+    match content.details {
+        Details::Btrfs(btrfs) if btrfs.devices > 1 => {
+            let others = btrfs.devices.saturating_sub(1);
+            Some(format!(
+                "the filesystem has {others} other devices, which keep their size; `wisp grow DEVICE` grows each"
+            ))
+        }
+        _ => None,
+    }
+}
 
 /// An ext filesystem ends where its inodes would need more than 32 bits, which mkfs decided when it chose their density.
 fn unreachable_space(content: &Superblock, room: ByteCount) -> Option<String> {
@@ -286,12 +314,7 @@ fn partition_half(
         Ok(None) => return Err(refused("the kernel sees a partition, and wisp finds no GPT and no MBR on the disk")),
         Err(error) => return Err(error.clone().to(&*slice.disk)),
     };
-    let growth = table.grow(disk, slice.number, rule).map_err(|error| error.to(&*facts.device));
-    // First what the disk is: no advice about the table of one that belongs to something else.
-    if growth.as_ref().map_or(true, |growth| !growth.writes.is_empty() || facts.size < length_of(slice, growth.after)) {
-        refuse_claimed_disk(slice, table, disk)?;
-    }
-    let growth = growth?;
+    let growth = table.grow(disk, slice.number, rule).map_err(|error| error.to(&*facts.device))?;
     notes.extend(growth.notes);
     let bytes = |lba: Lba| slice.geometry.sector.offset_of(lba).0;
     let on_disk = length_of(slice, growth.before);

@@ -97,9 +97,13 @@ impl Subject {
     /// `Os` from the devices; `Corrupt` from the superblock. A table that cannot be read is a fact, not an error.
     pub fn facts(&self, sysfs: Sysfs<'_>, disk: Option<&Device>, options: &str) -> Result<Facts> {
         let node = self.block.node();
-        let content = {
-            let device = Device::open(&node, Access::Read)?;
-            filesystem::recognise_owner(&device, self.block.size).map_err(|error| error.to(&*node))?
+        let (content, claim) = {
+            let (device, size) = (Device::open(&node, Access::Read)?, self.block.size);
+            let claim = match self.block.slice {
+                None => filesystem::find_firmware_raid(&device, size, device.sector_size()?)?,
+                Some(_) => None,
+            };
+            (filesystem::recognise_owner(&device, size).map_err(|error| error.to(&*node))?, claim)
         };
         let slice = match (&self.block.slice, disk) {
             (Some(slice), Some(disk)) => Some(slice_facts(sysfs, slice, disk)?),
@@ -120,6 +124,7 @@ impl Subject {
             mount_options: mount.map_or(options, |mount| mount.options.as_str()).into(),
             mounted_read_only: mount.is_some_and(Mount::filesystem_is_read_only),
             holder: sysfs.holders_of(&self.block.name).into_iter().next(),
+            claim,
         })
     }
 }
