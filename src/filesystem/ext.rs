@@ -73,6 +73,8 @@ struct LastGroup {
     tables: u64,
     /// Blocks of superblock copy, group descriptors and the room reserved for more of them.
     super_copy: u64,
+    /// Blocks in a cluster, the unit in which `bigalloc` allocates; else 1.
+    cluster: u64,
     /// Superblock copies only in groups 0, 1 and the powers of 3, 5 and 7.
     sparse_super: bool,
 }
@@ -120,9 +122,10 @@ impl Ext {
         }
     }
 
-    /// `blocks`, less a last group that the kernel would not keep; `granule` blocks make a group.
+    /// `blocks`, less a last cluster that is not whole and a last group that the kernel would not keep; `granule` blocks make a group.
     pub(super) fn trim(self, blocks: u64, granule: u64) -> u64 {
         let last = self.last_group;
+        let blocks = blocks.saturating_sub(blocks.checked_rem(last.cluster).unwrap_or(0));
         let counted = blocks.saturating_sub(last.first_data_block);
         let (Some(group), Some(rest)) = (counted.checked_div(granule), counted.checked_rem(granule)) else {
             return blocks;
@@ -148,6 +151,7 @@ impl LastGroup {
         let groups = extent.blocks.div_ceil(extent.granule.max(1));
         Ok(Self {
             first_data_block: u64::from(fields.u32_le(0x14)?),
+            cluster: if ro_compat & RO_COMPAT_BIGALLOC == 0 { 1 } else { cluster },
             tables: in_blocks(s_inodes_per_group.saturating_mul(s_inode_size))
                 .saturating_add(2)
                 .saturating_add(cluster),
@@ -273,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_last_group_that_would_hold_only_its_own_tables_is_not_asked_for() {
-        let last_group = LastGroup { first_data_block: 1, tables: 250, super_copy: 300, sparse_super: true };
+        let last_group =
+            LastGroup { first_data_block: 1, tables: 250, super_copy: 300, cluster: 1, sparse_super: true };
         let ext = Ext {
             has_errors: false,
             needs_recovery: false,
@@ -297,11 +302,15 @@ mod tests {
         ] {
             assert_eq!(ext.trim(asked, 8192), kept, "{asked}");
         }
+        let clusters = Ext { last_group: LastGroup { first_data_block: 0, cluster: 16, ..last_group }, ..ext };
+        for (asked, kept) in [(8192 * 10, 8192 * 10), (8192 * 10 + 783, 8192 * 10 + 768), (8192 * 10 + 15, 8192 * 10)] {
+            assert_eq!(clusters.trim(asked, 8192), kept, "{asked}");
+        }
     }
 
     #[test]
     fn superblock_copies_lie_in_powers_of_three_five_and_seven() {
-        let last_group = LastGroup { first_data_block: 0, tables: 0, super_copy: 0, sparse_super: true };
+        let last_group = LastGroup { first_data_block: 0, tables: 0, super_copy: 0, cluster: 1, sparse_super: true };
         let with: Vec<u64> = (0..130).filter(|group| last_group.has_super(*group)).collect();
         assert_eq!(with, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]);
         assert!(LastGroup { sparse_super: false, ..last_group }.has_super(6));

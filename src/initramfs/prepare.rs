@@ -40,6 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// that is left over from another one should not hold up each boot.
 const RESUME_WAIT: Duration = Duration::from_secs(5);
 
+/// A table that keeps the root from being seen is completed only after this long: disks come within some seconds, and one
+/// that comes may have the root, whole.
+pub const TABLE_WAIT: Duration = Duration::from_secs(5);
+
 /// What the child needs to know.
 #[derive(Debug)]
 pub struct Task<'a> {
@@ -236,12 +240,14 @@ impl Watch<'_> {
             }
             let now = clock::now();
             let resume = &task.settings.resume;
-            // Who was suspended knows the disks as they are, and may lie on one that is still to come.
-            let is_time = *resume == Resume::Nowhere || now.saturating_sub(self.begun) >= RESUME_WAIT;
-            if is_time && !resume::comes_first(resume) {
-                restore_tables(task.settings.mode, &mut tried, log);
+            let is_late = self.deadline.has_passed(now);
+            // The root may be whole and on a disk that is still to come, and so may be a suspended system, which knows the
+            // disks as they are.
+            let is_time = is_late || now.saturating_sub(self.begun) >= TABLE_WAIT;
+            if is_time && !resume::comes_first(resume) && restore_table(task.settings.mode, wanted, &mut tried, log) {
+                continue;
             }
-            if self.deadline.has_passed(now) {
+            if is_late {
                 tell_failures(&mut self.drivers, log);
                 let error = not_found(task.deed.subject(), wanted, log);
                 return Err(match unmountable {
@@ -310,22 +316,21 @@ fn tell_failures(drivers: &mut Loader<'_>, log: &Log) {
     }
 }
 
-/// Brings back partitions that the kernel cannot see because power went while their table was being written. Each
-/// disk is tried once.
-fn restore_tables(mode: Mode, tried: &mut Vec<String>, log: &Log) {
+/// Brings back the partitions of the disk that holds `root`, which the kernel cannot see because power went while its table
+/// was being written; whether it did. Each disk is tried once, and no other disk is touched.
+fn restore_table(mode: Mode, root: &Name, tried: &mut Vec<String>, log: &Log) -> bool {
     if mode == Mode::Off {
-        return;
+        return false;
     }
-    for disk in search::broken_disks(SYSFS) {
-        if tried.contains(&disk.name) {
-            continue;
-        }
-        tried.push(disk.name.clone());
-        match grow::restore_table(&disk, mode) {
-            Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
-            Err(error) => log.error(&format!("{error}; the boot goes on")),
-        }
+    let Some(disk) = search::find_broken_disk(SYSFS, root).filter(|disk| !tried.contains(&disk.name)) else {
+        return false;
+    };
+    tried.push(disk.name.clone());
+    match grow::restore_table(&disk, mode) {
+        Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
+        Err(error) => log.error(&format!("{error}; the boot goes on")),
     }
+    true
 }
 
 #[cfg(test)]

@@ -9,8 +9,10 @@
 use super::block::{Block, Sysfs};
 use super::growth;
 use super::serial;
+use crate::bytes::{ReadAt, Window};
 use crate::error::Result;
-use crate::filesystem::{Kind, Superblock};
+use crate::filesystem::{self, Kind, Superblock};
+use crate::plan::grow::claim_of_disk;
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
 use crate::table::{self, Geometry, Named, Names, Table};
@@ -225,13 +227,57 @@ fn describe(block: &Block, all: &[Block]) -> String {
     words
 }
 
-/// Disks of which the kernel sees no partition because their primary GPT needs to be written again
-/// ([`Table::repair_needed`]).
+/// The disk that holds `root`, of which the kernel sees no partition because its primary GPT needs to be written again
+/// ([`Table::repair_needed`]): the one whose sound backup has the very partition that `root` names. None when several
+/// could be it, and none that holds anything else than partitions: another disk than the root's is never touched.
 #[must_use]
-pub fn broken_disks(sysfs: Sysfs<'_>) -> Vec<Block> {
+pub fn find_broken_disk(sysfs: Sysfs<'_>, root: &Name) -> Option<Block> {
     let all = sysfs.all();
     let has_slice = |disk: &Block| all.iter().any(|block| block.slice.as_ref().is_some_and(|it| it.disk == disk.name));
-    let mut broken: Vec<Block> = all.iter().filter(|disk| disk.size.0 > 0 && !has_slice(disk)).cloned().collect();
-    broken.retain(|disk| disk.slice.is_none() && matches!(table_of(disk), Ok(Some(table)) if table.repair_needed()));
-    broken
+    let is_whole = |disk: &Block| disk.size.0 > 0 && disk.slice.is_none() && !has_slice(disk);
+    let mut found = all.iter().filter(|disk| is_whole(disk) && is_broken_home(sysfs, disk, root).unwrap_or(false));
+    let disk = found.next()?.clone();
+    found.next().is_none().then_some(disk)
+}
+
+/// Whether the table of `disk` is damaged, its backup has the partition that `root` names, and nothing else is on it.
+fn is_broken_home(sysfs: Sysfs<'_>, disk: &Block, root: &Name) -> Result<bool> {
+    let device = Device::open(&disk.node(), Access::Read)?;
+    let sector = device.sector_size()?;
+    let geometry = Geometry { sector, sectors: sector.sectors_in(disk.size) };
+    let Some(table) = table::read(&device, geometry)?.filter(Table::repair_needed) else { return Ok(false) };
+    let is_home =
+        table.partitions().iter().any(|partition| is_meant(disk, &table, partition, root, (&device, geometry)));
+    Ok(is_home && sysfs.holders_of(&disk.name).is_empty() && claim_of_disk(&device, geometry, &table)?.is_none())
+}
+
+/// Whether `root` means this `partition` of `disk`, which the kernel does not see.
+fn is_meant(
+    disk: &Block,
+    table: &Table,
+    partition: &Partition,
+    root: &Name,
+    (device, geometry): (&dyn ReadAt, Geometry),
+) -> bool {
+    let content = || {
+        let start = geometry.sector.offset_of(partition.first).0;
+        let size = partition.span().bytes(geometry.sector);
+        filesystem::recognise(&Window { whole: device, start, size: size.0 }, size).ok().flatten()
+    };
+    let number = partition.number;
+    match root {
+        Name::Path(path) => {
+            let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+            *path == format!("{}{between}{number}", disk.node())
+        }
+        Name::Number(major, minor) => (*major, Some(*minor)) == (disk.number.0, disk.number.1.checked_add(number)),
+        Name::PartUuid(uuid, offset) => table.partitions().iter().any(|named| {
+            named.uuid.eq_ignore_ascii_case(uuid)
+                && i64::from(number) == i64::from(named.number).saturating_add(i64::from(*offset))
+        }),
+        Name::PartLabel(label) => partition.name.as_ref() == Some(label),
+        Name::Uuid(uuid) => content().and_then(|it| it.uuid).is_some_and(|it| it.eq_ignore_ascii_case(uuid)),
+        Name::Label(label) => content().and_then(|it| it.label).as_ref() == Some(label),
+        Name::Serial(_) | Name::Wwn(_) => false,
+    }
 }
