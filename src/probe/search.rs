@@ -15,7 +15,7 @@ use crate::filesystem::{self, Kind, Superblock};
 use crate::plan::grow::claim_of_disk;
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
-use crate::table::{self, Geometry, Named, Names, Table};
+use crate::table::{self, Geometry, Named, Names, Partition, Table};
 use crate::text::device::{self, Name};
 use alloc::format;
 use alloc::string::String;
