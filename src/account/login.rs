@@ -5,8 +5,9 @@
 //! named and that is not there. A password that is locked (`!HASH`, passwd -l) stays so: to unlock it would let somebody in
 //! by it. The rest is reported.
 
+use super::sshd::{Config, is_match};
 use super::table::{self, field, lines};
-use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, lock, read, sshd};
+use super::{Account, TABLE_LIMIT, lock, read};
 use crate::error::Result;
 use crate::sys::clock;
 use crate::sys::folder::{Folder, Thing};
@@ -37,9 +38,6 @@ const EXPIRES: usize = 7;
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
-
-/// Files that sshd's configuration includes; more are a mistake.
-const INCLUDES_LIMIT: usize = 256;
 
 /// Takes the lock from an account that has no password anyhow, so that sshd without PAM lets its keys in; whether there was
 /// one.
@@ -101,7 +99,7 @@ fn is_program(root: &str, path: &str) -> Result<bool> {
 /// `Os`.
 pub fn obstacles(root: &str, account: &Account, now: Duration) -> Result<Vec<String>> {
     let mut reasons = Vec::new();
-    let config = Options::read(root);
+    let config = Config::read(root);
     let shadow = read(root, "shadow", TABLE_LIMIT)?;
     let passwd = read(root, "passwd", TABLE_LIMIT)?;
     let line = |text| table::find(text, &account.name).unwrap_or_default();
@@ -131,8 +129,7 @@ pub fn obstacles(root: &str, account: &Account, now: Duration) -> Result<Vec<Str
     }
     let group = read(root, "group", TABLE_LIMIT)?;
     reasons.extend(
-        config
-            .list_against(&account.name, &groups(&group, account))
+        list_against(&config, &account.name, &groups(&group, account))
             .map(|option| format!("is kept out by {option} in sshd_config")),
     );
     Ok(reasons)
@@ -162,113 +159,27 @@ fn groups<'a>(group: &'a [u8], account: &Account) -> Vec<&'a str> {
     lines(group).filter(is_in).filter_map(|line| core::str::from_utf8(field(line, 0)).ok()).collect()
 }
 
-/// The options of sshd_config(5) in order, without those under `Match`.
-#[derive(Default)]
-struct Options {
-    lines: Vec<(String, Vec<String>)>,
-    files: usize,
-}
-
-impl Options {
-    fn read(root: &str) -> Self {
-        let mut options = Self::default();
-        options.include(root, "sshd_config");
-        options
+/// The list that keeps out a user with these groups, wherever he comes from.
+fn list_against(config: &Config, user: &str, groups: &[&str]) -> Option<&'static str> {
+    // `USER@HOST` may keep somebody out, and may let somebody in.
+    let is_user = |pattern: &str, whole: bool| match pattern.split_once('@') {
+        Some((user_pattern, _)) => !whole && is_match(user, user_pattern),
+        None => is_match(user, pattern),
+    };
+    let is_group = |pattern: &str| groups.iter().any(|group| is_match(group, pattern));
+    let is_missing = |name: &'static str, mut fits: &mut dyn FnMut(&str) -> bool| {
+        config.all(name).next().is_some() && !config.all(name).any(&mut fits)
+    };
+    if config.all("DenyUsers").any(|pattern| is_user(pattern, true)) {
+        return Some("DenyUsers");
     }
-
-    fn include(&mut self, root: &str, pattern: &str) {
-        let path = if pattern.starts_with('/') { pattern.into() } else { [sshd::FOLDER, "/", pattern].concat() };
-        let Some((above, pattern)) = path.rsplit_once('/') else { return };
-        let Ok(Some(folder)) = Folder::open(root, above) else { return };
-        for name in folder.list().unwrap_or_default().iter().filter(|name| !name.starts_with('.')) {
-            if !is_match(name, pattern) || self.files >= INCLUDES_LIMIT {
-                continue;
-            }
-            self.files = self.files.saturating_add(1);
-            // A link is root's here; sshd follows it as well.
-            if let Ok(Some((text, _))) = Folder::read_at(root, &[above, "/", name].concat(), DEFAULTS_LIMIT) {
-                self.parse(root, &String::from_utf8_lossy(&text));
-            }
-        }
+    if is_missing("AllowUsers", &mut |pattern| is_user(pattern, false)) {
+        return Some("AllowUsers");
     }
-
-    fn parse(&mut self, root: &str, text: &str) {
-        for line in text.lines().map(|line| line.split('#').next().unwrap_or_default()) {
-            let is_end = |letter: char| letter.is_ascii_whitespace() || letter == '=' || letter == '"';
-            let mut words = line.split(is_end).filter(|word| !word.is_empty()).map(String::from);
-            let Some(name) = words.next() else { continue };
-            if name.eq_ignore_ascii_case("Match") {
-                return;
-            }
-            if name.eq_ignore_ascii_case("Include") {
-                words.for_each(|pattern| self.include(root, &pattern));
-            } else {
-                self.lines.push((name, words.collect()));
-            }
-        }
+    if config.all("DenyGroups").any(is_group) {
+        return Some("DenyGroups");
     }
-
-    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        let named = self.lines.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
-        named.flat_map(|(_, values)| values.iter().map(String::as_str))
-    }
-
-    /// The value that counts.
-    fn first(&self, name: &str) -> Option<&str> {
-        self.lines.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?.1.first().map(String::as_str)
-    }
-
-    fn is_on(&self, name: &str, usual: bool) -> bool {
-        self.first(name).map_or(usual, |value| value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true"))
-    }
-
-    /// The list that keeps out a user with these groups, wherever he comes from.
-    fn list_against(&self, user: &str, groups: &[&str]) -> Option<&'static str> {
-        // `USER@HOST` may keep somebody out, and may let somebody in.
-        let is_user = |pattern: &str, whole: bool| match pattern.split_once('@') {
-            Some((user_pattern, _)) => !whole && is_match(user, user_pattern),
-            None => is_match(user, pattern),
-        };
-        let is_group = |pattern: &str| groups.iter().any(|group| is_match(group, pattern));
-        let is_missing = |name: &'static str, mut fits: &mut dyn FnMut(&str) -> bool| {
-            self.all(name).next().is_some() && !self.all(name).any(&mut fits)
-        };
-        if self.all("DenyUsers").any(|pattern| is_user(pattern, true)) {
-            return Some("DenyUsers");
-        }
-        if is_missing("AllowUsers", &mut |pattern| is_user(pattern, false)) {
-            return Some("AllowUsers");
-        }
-        if self.all("DenyGroups").any(is_group) {
-            return Some("DenyGroups");
-        }
-        is_missing("AllowGroups", &mut |pattern| is_group(pattern)).then_some("AllowGroups")
-    }
-}
-
-/// Whether `pattern` fits, with `*` for any letters and `?` for one.
-fn is_match(text: &str, pattern: &str) -> bool {
-    let (text, pattern) = (text.as_bytes(), pattern.as_bytes());
-    // Where to go on when a letter does not fit: behind the last `*`, one letter further than before.
-    let (mut at, mut next, mut again) = (0_usize, 0_usize, None);
-    while at < text.len() {
-        match pattern.get(next) {
-            Some(b'*') => {
-                again = Some((next, at));
-                next = next.saturating_add(1);
-            }
-            Some(letter) if *letter == b'?' || text.get(at) == Some(letter) => {
-                (at, next) = (at.saturating_add(1), next.saturating_add(1));
-            }
-            _ => {
-                let Some((star, from)) = again else { return false };
-                let from = from.saturating_add(1);
-                again = Some((star, from));
-                (at, next) = (from, star.saturating_add(1));
-            }
-        }
-    }
-    pattern.get(next..).is_some_and(|rest| rest.iter().all(|letter| *letter == b'*'))
+    is_missing("AllowGroups", &mut |pattern| is_group(pattern)).then_some("AllowGroups")
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Config {
     /// Each value of `HostKey`, in order; empty: those that sshd has built in.
     pub host_keys: Vec<String>,
     strict_modes: Option<bool>,
+    /// Every other option outside of a `Match`, in order, with its words.
+    others: Vec<(String, Vec<String>)>,
     files: usize,
 }
 
@@ -111,6 +113,22 @@ impl Config {
         self.strict_modes.unwrap_or(true)
     }
 
+    /// Every word of the options of this name that stand outside of a `Match`: those of lists add up.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.others.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        named.flat_map(|(_, words)| words.iter().map(String::as_str))
+    }
+
+    /// The value of an option that has one: the first counts.
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        self.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?.1.first().map(String::as_str)
+    }
+
+    /// Whether an option that is yes or no is on; without it, `usual`.
+    pub(super) fn is_on(&self, name: &str, usual: bool) -> bool {
+        self.first(name).map_or(usual, |value| value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true"))
+    }
+
     /// Reads the files that `pattern` fits, in the order of their names.
     fn include(&mut self, root: &str, pattern: &str, depth: usize, scope: &[String]) {
         let Some(depth) = depth.checked_sub(1) else { return };
@@ -150,6 +168,8 @@ impl Config {
                     words(rest).first().map(|word| !["no", "false"].iter().any(|no| word.eq_ignore_ascii_case(no)));
             } else if is("AuthorizedKeysFile") {
                 self.keys_files.push(KeysFile { scope: scope.clone(), patterns: words(rest) });
+            } else if scope.is_empty() && !name.is_empty() && !name.starts_with('#') {
+                self.others.push((name.into(), words(rest)));
             }
         }
     }
@@ -280,7 +300,7 @@ fn is_member(account: &Account, group: &[u8], list: &str) -> bool {
 }
 
 /// Whether `pattern` fits the whole of `text`: `*`, `?`, and `[` with what follows it up to `]` (glob(7)).
-fn is_match(text: &str, pattern: &str) -> bool {
+pub(super) fn is_match(text: &str, pattern: &str) -> bool {
     let (mut text, mut pattern) = (text, pattern);
     // Where the last `*` was, and what it stands for up to there.
     let mut retry: Option<(&str, &str)> = None;
