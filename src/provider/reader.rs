@@ -50,7 +50,7 @@ pub struct Reader<'a> {
     pub(super) identity: Identity,
     pub(super) local: Local,
     documents: Vec<(String, Option<Document>)>,
-    /// What was in the place of public keys and is none.
+    /// Lines that are not keys, where keys are expected.
     pub(super) rejected: Vec<super::keys::Rejected>,
     /// Whether the source has shown that it speaks of this machine, or need not.
     is_trusted: bool,
