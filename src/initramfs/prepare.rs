@@ -130,7 +130,12 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
     let root = Root { kind: kind.map_or("", Kind::mount_type).into(), node, options: extra };
     teller.tell(&root.line());
     let what = task.deed.subject().trim_start_matches("the ");
-    log.info(&format!("{what} {wanted} is {} ({}), {} modules loaded", root.node, found.block.size, watch.drivers.count()));
+    log.info(&format!(
+        "{what} {wanted} is {} ({}), {} modules loaded",
+        root.node,
+        found.block.size,
+        watch.drivers.count()
+    ));
     if task.deed == Deed::WakeAndGrow {
         grow_root(task, &found, &root.all_options(&task.settings.mount_options), woken, log);
     }

@@ -66,18 +66,18 @@ fn candidates(sysfs: Sysfs<'_>, name: &Name) -> Vec<Block> {
         Name::Uuid(uuid) => {
             matching(sysfs, |found| found.uuid.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(uuid)))
         }
-        Name::Label(label) => literal_or_decoded(label, &|label| {
-            matching(sysfs, |found| found.label.as_deref() == Some(label))
-        }),
+        Name::Label(label) => {
+            literal_or_decoded(label, &|label| matching(sysfs, |found| found.label.as_deref() == Some(label)))
+        }
         Name::PartUuid(uuid, 0) => partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid)),
         Name::PartUuid(uuid, offset) => {
             let bases = partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid));
             let meant = |block: &Block| bases.iter().any(|base| is_further(block, base, *offset));
             sysfs.all().into_iter().filter(meant).collect()
         }
-        Name::PartLabel(label) => literal_or_decoded(label, &|label| {
-            partitions(sysfs, |named| named.name.as_deref() == Some(label))
-        }),
+        Name::PartLabel(label) => {
+            literal_or_decoded(label, &|label| partitions(sysfs, |named| named.name.as_deref() == Some(label)))
+        }
         Name::Serial(serial) => disks(sysfs, |disk| serial::of(sysfs, disk).as_ref() == Some(serial)),
         Name::Wwn(digits) => disks(sysfs, |disk| serial::wwn_of(sysfs, disk).as_ref() == Some(digits)),
     }

@@ -149,7 +149,8 @@ mod tests {
         symlink("/usr/wisp-sbin", root.join("sbin")).unwrap();
         symlink("/usr/wisp-sbin/init", root.join("start")).unwrap();
         symlink("/nowhere", root.join("dangling")).unwrap();
-        let found = ["/sbin/init", "/start", "/dangling", "/etc/init"].map(|path| is_there_in(root.to_str().unwrap(), path));
+        let found =
+            ["/sbin/init", "/start", "/dangling", "/etc/init"].map(|path| is_there_in(root.to_str().unwrap(), path));
         std::fs::remove_dir_all(&root).unwrap();
         assert_eq!(found, [true, true, false, false]);
     }

@@ -91,7 +91,9 @@ pub fn decode(text: &str) -> Option<String> {
     let mut rest = text.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {
         let escaped = match rest {
-            [b'\\', b'x', high, low, after @ ..] => digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4 | low, after)),
+            [b'\\', b'x', high, low, after @ ..] => {
+                digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4 | low, after))
+            }
             _ => None,
         };
         let (byte, behind) = escaped.unwrap_or((byte, behind));

@@ -42,7 +42,8 @@ pub(super) fn add(recipe: &Recipe, archive: &mut Archive<'_>) -> Result<(usize, 
     let index = texts.index();
     let (names, paths) = choose(&index, recipe)?;
     let is_missing = |name: &&String| {
-        !names.contains(&Name(name)) && index.resolve(name).iter().any(|load| !names.contains(&Name::of_path(load.path)))
+        !names.contains(&Name(name))
+            && index.resolve(name).iter().any(|load| !names.contains(&Name::of_path(load.path)))
     };
     let missing = recipe.expected.iter().filter(is_missing).cloned().collect();
     let target = format!("lib/modules/{}", recipe.kernel);
@@ -138,7 +139,8 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>,
 
 /// All names that were asked for, and what those request of the kernel when they mount a filesystem.
 fn wanted(recipe: &Recipe) -> Vec<&str> {
-    let mut names: Vec<&str> = recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str)).collect();
+    let mut names: Vec<&str> =
+        recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str)).collect();
     let requested: Vec<&str> = names.iter().flat_map(|name| requested_by(name)).copied().collect();
     names.extend(requested);
     names
