@@ -188,7 +188,7 @@ fn a_service_manager_that_ends_the_last_phase_ends_the_script() {
     has(&said, &["script was ended by signal 15", "final=1", "gone", "143"]);
 }
 
-/// No terminal signal, no waiting, and nobody is waited for who was left behind.
+/// The script is waited for, and not what it leaves in the background.
 #[test]
 fn what_a_script_leaves_running_goes_on() {
     let live = Live::new("left");
@@ -237,7 +237,7 @@ fn only_root_runs_a_phase() {
     let live = Live::new("user");
     let inside = "setpriv --reuid 1000 --regid 1000 --clear-groups /wisp main; echo main=$?";
     let Some(said) = live.run("tmpfs", "", inside) else { return };
-    assert_eq!(said, "wisp: run the phase main: only root can\nmain=6\n");
+    assert_eq!(said, "wisp: run the phase main: only root can do that\nmain=6\n");
 }
 
 #[test]
