@@ -178,7 +178,7 @@ fn a_service_manager_that_ends_the_last_phase_ends_the_script() {
         until grep -q ready /var/log/user-data.log 2>/dev/null; do sleep 0.1; done
         kill -TERM $wisp; wait $wisp; echo final=$?
         until [ -e /tmp/stopped ]; do sleep 0.1; done
-        kill -0 $(cat /tmp/child) 2>/dev/null && echo left || echo gone
+        until grep -qs '^State:.Z' /proc/$(cat /tmp/child)/status || [ ! -e /proc/$(cat /tmp/child) ]; do sleep 0.1; done; echo gone
         cat /var/log/user-data.exit";
     let Some(mut command) = live.command("tmpfs", "", inside) else { return };
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
