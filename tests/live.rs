@@ -148,6 +148,30 @@ fn a_state_that_cannot_be_written_does_not_keep_people_out() {
 }
 
 #[test]
+fn a_state_without_room_does_not_keep_people_out() {
+    let live = Live::new("full");
+    let outside = r#"mkdir "$place/state"; cp -a "$root/var/lib/cloud/." "$place/state/"
+        mount -t tmpfs -o size=64k tmpfs "$root/var/lib/cloud"; cp -a "$place/state/." "$root/var/lib/cloud/"
+        cat /dev/zero >"$root/var/lib/cloud/filler" 2>/dev/null || :"#;
+    let inside = format!(
+        "{BOOT}cat /home/ann/.ssh/authorized_keys /etc/hostname; rm /var/lib/cloud/filler
+        rm -r /run/wisp; {BOOT}/wisp status"
+    );
+    let Some(said) = live.run("tmpfs", outside, &inside) else { return };
+    has(
+        &said,
+        &[
+            "++ create_default_user: done",
+            "++ set_ssh_keys: done",
+            "++ set_hostname: done",
+            "main=1",
+            "ssh-ed25519 AAAA",
+        ],
+    );
+    has(&said, &["no space left on device", "++ run_userdata: done", "final=0", "status: done\n"]);
+}
+
+#[test]
 fn what_the_script_exited_with_is_what_status_says() {
     let live = Live::new("exit");
     live.seed("#!/bin/sh\nexit 7\n");
