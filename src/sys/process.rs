@@ -12,7 +12,7 @@ use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
@@ -55,13 +55,6 @@ pub enum News {
 }
 
 impl Teller {
-    /// Closes this end in a process that goes on without it; the process must end by [`leave`], which drops nothing.
-    pub(super) fn close(&self) {
-        // SAFETY: the descriptor is this process's own copy, nothing uses it after this, and `spawn` ends the process
-        // without dropping it a second time.
-        unsafe { rustix::io::close(self.0.as_raw_fd()) };
-    }
-
     /// Sends one line to the parent. A parent that is gone or does not listen is no reason to stop working.
     pub fn tell(&self, line: &str) {
         let mut message = Vec::from(line.as_bytes());

@@ -35,6 +35,7 @@ unsafe extern "C" {
     fn signal(number: c_int, disposition: usize) -> usize;
     fn sigprocmask(how: c_int, new: *const SignalSet, old: *mut SignalSet) -> c_int;
     fn kill(process: c_int, number: c_int) -> c_int;
+    fn close(number: c_int) -> c_int;
 }
 
 /// `sigset_t` of musl and glibc: 128 bytes, a bit each.
@@ -60,6 +61,9 @@ static GROUP: AtomicI32 = AtomicI32::new(0);
 
 /// The termination signal that was received; 0: none.
 static RECEIVED: AtomicI32 = AtomicI32::new(0);
+
+/// The descriptors that wisp may have open beside the first three: the usual limit of a process.
+const INHERITED: core::ops::Range<c_int> = 3..1024;
 
 /// How often somebody looks at what a program says meanwhile: often enough for a person at the console.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -199,7 +203,7 @@ impl Call {
         match process::split() {
             Ok(None) => failed(self.replace(output)),
             Ok(Some(program)) => {
-                teller.close();
+                close_inherited();
                 mirror(program)
             }
             Err(errno) => failed(errno),
@@ -226,6 +230,14 @@ impl Call {
             }
         }
         reason
+    }
+}
+
+/// Closes all that this copy of wisp does not need: the pipe, whose end the parent waits for, and locks, which end with wisp.
+fn close_inherited() {
+    for number in INHERITED {
+        // SAFETY: the process only waits from here on, uses none of them, and ends without dropping what owns them.
+        unsafe { close(number) };
     }
 }
 
@@ -473,6 +485,9 @@ mod tests {
         let numbers: Vec<i32> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
         let [group, session, own] = numbers[..] else { panic!("{said}") };
         assert!(group == session && session != own, "a terminal that it opens does not become its own: {said}");
+        let count =
+            "for try in $(seq 500); do [ $(ls /proc/$PPID/fd | wc -l) = 3 ] && echo three && break; sleep 0.01; done";
+        assert_eq!(shell(count, &[]).1, "three\n", "what waits for it holds no lock");
         let of_test = rustix::process::getsid(None).unwrap().as_raw_pid();
         assert_ne!(session, of_test);
     }
