@@ -26,8 +26,8 @@ The marker is Tiny Cloud's: .bootstrap-complete in /var/lib/cloud.
                 user-data goes. Run it before an image is made of this disk.
                 Users, their keys and passwords, /etc/machine-id and logs stay.
                 Host keys stay too, for this machine; another instance replaces
-                them in its first boot. `wisp image pack --check` names what an
-                image should not have
+                them in its first boot. The check of `wisp image pack` names
+                what an image should not have
   --root DIR    of the system below DIR
 
 Another instance is a first boot in any case, without this.

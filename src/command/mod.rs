@@ -29,6 +29,8 @@ mod mkinitfs;
 #[cfg(feature = "full")]
 mod phase;
 #[cfg(feature = "full")]
+mod root;
+#[cfg(feature = "full")]
 mod status;
 mod suggest;
 #[cfg(feature = "full")]
