@@ -123,7 +123,8 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
             let format = streamed.format;
-            let size = streamed.size.or_else(|| if layers.is_empty() { raw_size(stored) } else { None });
+            let is_plain = layers.is_empty() && format == container::Format::Raw;
+            let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
             let body = Box::new(streamed);
             Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, body }
         }
