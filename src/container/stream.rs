@@ -105,6 +105,10 @@ impl Source for Unfooted<'_> {
         self.length = self.length.saturating_add(count as u64);
         Ok(count)
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
+    }
 }
 
 #[cfg(test)]

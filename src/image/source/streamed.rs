@@ -44,6 +44,10 @@ impl<'a> Streamed<'a> {
 
     /// Compares the digest, of which what follows the image is a part too.
     fn finish(&mut self) -> Result<()> {
+        // A disk is more than a file: a damaged header of a second member would lose all behind it.
+        if self.content.warning().is_some() {
+            return Err(Error::corrupt(DOING, "something that is not compressed follows its compressed data"));
+        }
         let Ok(mut wire) = self.wire.try_borrow_mut() else { return Ok(()) };
         if wire.digest.is_some() {
             let mut rest = vec![0; STEP];
