@@ -104,7 +104,7 @@ fn what_cannot_be_unpacked_is_said() {
     for (arguments, code, because) in [
         (&[file.path()][..], 4, beginning),
         (&[], 4, "unpack standard input: it is empty"),
-        (&["/nowhere/at/all"], 1, "open /nowhere/at/all: "),
+        (&["/nowhere/at/all"], 3, "open /nowhere/at/all: "),
         (&["/"], 1, "read /: "),
         (&["a", "b"], 2, "one FILE is enough"),
         (&["--twice"], 2, "--twice"),
