@@ -105,14 +105,18 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
     if stored == Some(ByteCount(0)) {
         return Err(empty());
     }
-    let is_mapped = origin.is_mapped()?;
+    let member = origin.find_member()?;
+    let is_mapped = member.is_some() || origin.is_mapped()?;
     let checksum = match expected.checksum {
-        Some(checksum) if is_mapped && !origin.is_in_order()? => {
+        Some(checksum) if member.is_some() || is_mapped && !origin.is_in_order()? => {
             origin.check(checksum)?;
             None
         }
         other => other,
     };
+    if let Some(member) = member {
+        origin.narrow(member);
+    }
     let image = match (is_mapped, &*origin) {
         (true, Origin::Seekable(source)) => {
             let map = Map::open(&**source, ByteCount(source.size()))?;
@@ -123,7 +127,8 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
             let format = streamed.format;
-            let size = streamed.size.or_else(|| if layers.is_empty() { raw_size(stored) } else { None });
+            let is_plain = layers.is_empty() && format == container::Format::Raw;
+            let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
             let body = Box::new(streamed);
             Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, body }
         }
