@@ -268,7 +268,7 @@ fn bytes_that_are_read_again_are_no_progress() {
     let (outcome, told) = finished.recv_timeout(Duration::from_secs(30)).expect("the download does not give up");
     let error = outcome.unwrap_err();
     assert_eq!(error.kind, Kind::Corrupt);
-    assert!(error.why.contains("given up after 293 KiB, at try "), "{error}");
+    assert!(error.why.contains("given up after 292.96 KiB, at try "), "{error}");
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(store.heard().len() > 2);
 }
