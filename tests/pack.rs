@@ -246,7 +246,7 @@ fn what_fails_leaves_what_was_there() {
         ("--for aws disk.raw link", 6),
         ("--for aws disk.raw dir", 6),
         ("--for aws disk.raw /dev/null", 6),
-        ("--for aws disk.raw no/such", 1),
+        ("--for aws disk.raw no/such", 3),
         ("--for aws disk.raw disk.raw", 6),
         ("--for aws disk.raw same", 6),
         ("--for oci - out <gz", 6),

@@ -341,7 +341,7 @@ fn files_are_written_below_the_root() {
         ("{path: etc/empty}", "etc/empty: it is there and no regular file"),
         ("{path: etc/f, owner: nobody-here}", "etc/passwd: there is no nobody-here"),
         ("{path: etc/f, owner: 'ann:none'}", "etc/group: there is no none"),
-        ("{path: etc/passwd/f}", "etc/passwd)"),
+        ("{path: etc/passwd/f}", "etc/passwd"),
         ("{path: loop}", "it is a link without end"),
         ("{path: shared/out}", "shared/out: it is a link that others than root can change"),
         ("{path: shared/up/log}", "shared/up: it is a link that others than root can change"),

@@ -58,9 +58,9 @@ pub struct Download<'a> {
 
 /// What has been going on since it broke off, or since it was begun.
 struct Trouble {
+    /// When it broke off. Only a byte beyond the furthest place ends that: bytes that are read again to get back there
+    /// are no progress, or a server without ranges that breaks off at the same byte is asked forever.
     since: Duration,
-    /// When the last byte came, or at first the same.
-    silent: Duration,
     tries: u32,
     pauses: Pauses,
     told: bool,
@@ -182,9 +182,6 @@ impl<'a> Download<'a> {
         let moved = u64::try_from(count).unwrap_or(u64::MAX);
         if self.skip > 0 {
             self.skip = self.skip.saturating_sub(moved);
-            if let Some(trouble) = &mut self.trouble {
-                trouble.silent = clock::now();
-            }
             return Ok(Some(0));
         }
         if let Some(trouble) = self.trouble.take() {
@@ -295,13 +292,13 @@ impl<'a> Download<'a> {
             return Err(named(&self.place, &Error::refused("", why)));
         }
         let now = clock::now();
-        let begun = || Trouble { since: now, silent: now, tries: 0, pauses: Pauses::new(&self.policy), told: false };
+        let begun = || Trouble { since: now, tries: 0, pauses: Pauses::new(&self.policy), told: false };
         let mut trouble = self.trouble.take().unwrap_or_else(begun);
         trouble.tries = trouble.tries.saturating_add(1);
         let pause = trouble.pauses.next(random::number()).max(wait.unwrap_or_default());
         // Until the first reply it is the server that may be missing; after it, the network that may be interrupted.
         let limit = if self.identity.is_some() { self.policy.later } else { self.policy.total };
-        let end = Deadline::after(trouble.silent, limit);
+        let end = Deadline::after(trouble.since, limit);
         let after = if self.at > 0 { format!(" after {}", ByteCount(self.at)) } else { String::new() };
         if end.remaining(now).is_some_and(|left| left <= pause) {
             let (tries, spent) = (trouble.tries, now.saturating_sub(trouble.since).as_secs());

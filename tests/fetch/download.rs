@@ -269,6 +269,23 @@ fn silence_and_failure_end_when_nothing_came_for_so_long() {
 }
 
 #[test]
+fn bytes_that_are_read_again_are_no_progress() {
+    // Without ranges each try begins at 0, and each ends at the same byte.
+    let bytes = noise(600_000);
+    let policy = Policy { total: Duration::from_millis(400), ..PATIENT };
+    let store = Store::new(move |_, _| Turn { ranges: false, ..Turn::whole(&bytes) }.ending(End::Close(300_000)));
+    let (done, finished) = std::sync::mpsc::channel();
+    let url = store.url("/x");
+    std::thread::spawn(move || done.send(fetch(&url, policy)));
+    let (outcome, told) = finished.recv_timeout(Duration::from_secs(30)).expect("the download does not give up");
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind, Kind::Corrupt);
+    assert!(error.why.contains("given up after 292.96 KiB, at try "), "{error}");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(store.heard().len() > 2);
+}
+
+#[test]
 fn byte_after_byte_is_not_enough() {
     let bytes = noise(60_000);
     let store = Store::new(move |_, _| Turn::whole(&bytes).ending(End::Close(1)));

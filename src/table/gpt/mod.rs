@@ -128,7 +128,7 @@ impl Gpt {
 
     /// Plans to put the backup at the end of the disk, after the same.
     pub(super) fn relocate(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<(Vec<Write>, Vec<String>)> {
-        grow::relocate(self, disk, restore::plan(self, disk, rule)?)
+        grow::relocate(self, restore::plan(self, disk, rule)?)
     }
 
     /// Plans the growth of partition `number`, after the same.
