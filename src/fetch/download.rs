@@ -254,7 +254,7 @@ impl<'a> Download<'a> {
             let wait = verdict::retry_after(headers.find("retry-after"));
             return Err(Fault { error: named(url, &error), again: true, wait });
         }
-        let coding = headers.find("content-encoding").filter(|coding| !is_taken_as_stored(coding));
+        let coding = headers.find("content-encoding").filter(|coding| !verdict::is_taken_as_stored(coding));
         if let (200 | 206, Some(coding)) = (status, coding) {
             let why = format!("the server sends it with Content-Encoding {}, which was not requested", coding.trim());
             return Err(last(&Error::unsupported("", why)));
@@ -366,18 +366,4 @@ fn redirect(url: &Url, location: Option<&str>) -> Result<Url> {
         return Err(Error::refused("", format!("it redirects from https to http, {next}")));
     }
     Ok(next)
-}
-
-/// Whether the bytes of a reply with this `Content-Encoding` are taken as they come. Only identity was asked for; servers
-/// that say otherwise nearly always describe the file (Apache's `AddEncoding`, objects uploaded with this header), and curl
-/// and wget store such a file as it is. Whatever reads it knows these formats by their first bytes; deflate and br have
-/// none to know them by.
-fn is_taken_as_stored(coding: &str) -> bool {
-    const FORMATS: [&str; 5] = ["identity", "gzip", "zstd", "xz", "bzip2"];
-    let coding = coding.trim();
-    let name = coding
-        .get(..2)
-        .filter(|start| start.eq_ignore_ascii_case("x-"))
-        .map_or(coding, |_| coding.get(2..).unwrap_or_default());
-    coding.is_empty() || FORMATS.iter().any(|format| name.eq_ignore_ascii_case(format))
 }
