@@ -15,6 +15,7 @@ use core::time::Duration;
 use super::flow::Flow;
 use super::identity::Identity;
 use super::pace::Pace;
+use super::redirect::redirect;
 use super::verdict::{self, Pauses, Verdict};
 use super::wire::Wire;
 use super::{Policy, Remote, Url, web};
@@ -355,15 +356,4 @@ impl Fault {
 /// The reason of `error`, as one of a request for `url`.
 fn named(url: &Url, error: &Error) -> Error {
     Error::new(error.kind, Method::Get.name(), error.why.clone()).to(format!("{url}"))
-}
-
-/// Where `url` was moved.
-fn redirect(url: &Url, location: Option<&str>) -> Result<Url> {
-    let Some(location) = location else { return Err(Error::corrupt("", "it redirects, and says not where")) };
-    let next = url.join(location.trim());
-    let next = next.map_err(|error| Error::new(error.kind, "", format!("it redirects to no URL: {}", error.why)))?;
-    if url.is_secure && !next.is_secure {
-        return Err(Error::refused("", format!("it redirects from https to http, {next}")));
-    }
-    Ok(next)
 }

@@ -13,6 +13,7 @@ mod download;
 mod flow;
 mod identity;
 mod pace;
+mod redirect;
 mod remote;
 pub mod resolve;
 mod session;
