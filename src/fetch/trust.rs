@@ -69,7 +69,7 @@ const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
 /// The rules of a handshake.
 ///
 /// # Errors
-/// `Refused` when the clock cannot judge certificates, `Usage` when the file of authorities cannot be used.
+/// `TimedOut` while the clock is not set, `Usage` when the file of authorities cannot be used.
 pub(super) fn config() -> Result<Arc<ClientConfig>> {
     clock_is_set(clock::wall())?;
     let provider = CryptoProvider {
@@ -91,7 +91,8 @@ fn clock_is_set(now: Duration) -> Result<()> {
         let now = now.as_secs();
         let why =
             format!("the clock of this machine is not set ({now} s after 1970), so certificates cannot be judged");
-        return Err(Error::refused(DOING, why));
+        // Not yet: NTP may set it at any moment, so it is tried until the deadline.
+        return Err(Error::new(Kind::TimedOut, DOING, why));
     }
     Ok(())
 }

@@ -100,7 +100,8 @@ impl Reader<'_> {
         let Some(text) = self.userdata()?.filter(|text| CONFIGS.iter().any(|start| text.starts_with(start))) else {
             return Ok(());
         };
-        let root = Document::parse_yaml(&text).map_err(|error| error.to("user-data"))?;
+        // Of a cloud-config that cannot be read, the meta-data's keys remain.
+        let (root, _) = Document::parse_lenient(&text);
         root.at(&[field]).into_iter().for_each(|list| gather(list, "", keys));
         Ok(())
     }

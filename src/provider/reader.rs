@@ -158,6 +158,12 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, item: &Item) -> Result<Option<Vec<u8>>> {
         let Item(places, shape) = item;
         let found = self.first(places)?;
+        // User-data is the user's own: it may be a page of HTML.
+        let is_value = !core::ptr::eq(*places, self.cloud.userdata.0);
+        if is_value && found.as_deref().is_some_and(is_markup) {
+            let target = places.first().map_or("", |place| place.0);
+            return Err(Error::corrupt("read metadata at", "the answer is a page of HTML or XML").to(bare(target)));
+        }
         Ok(found.map(|bytes| shape.apply(bytes)))
     }
 
@@ -179,6 +185,19 @@ impl<'a> Reader<'a> {
             return Err(Error::refused(DOING, "it is too long").to(bare(target)));
         }
         Ok(Some(text).filter(|text| !text.is_empty()).map(String::from))
+    }
+
+    /// The instance ID. What is not of the form of one is not an answer: a proxy's page of HTML is not another instance.
+    ///
+    /// # Errors
+    /// As [`Self::line`]; `Corrupt` for a text that is not an instance ID.
+    pub fn instance_id(&mut self) -> Result<Option<String>> {
+        let id = self.line(&self.cloud.id)?;
+        if id.as_deref().is_some_and(|id| !is_instance_id(id)) {
+            let target = self.cloud.id.0.first().map_or("", |place| place.0);
+            return Err(Error::corrupt("read the instance ID at", "the answer is not an instance ID").to(bare(target)));
+        }
+        Ok(id)
     }
 
     /// The machine's name as its owner gave it.
@@ -270,6 +289,16 @@ impl Shape {
             }
         }
     }
+}
+
+/// Whether `text` has the form of an instance ID: one word of letters, digits and `._:/-`. Each cloud's own is narrower.
+fn is_instance_id(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte))
+}
+
+/// Whether a value begins as HTML and XML do. No name, zone or account begins so.
+fn is_markup(value: &[u8]) -> bool {
+    value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value).trim_ascii_start().starts_with(b"<")
 }
 
 /// A target without its query, as it may be shown.

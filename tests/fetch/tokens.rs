@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use wisp::error::Kind;
 use wisp::fetch::{Counts, Policy, Session, Token};
 
-const TOKEN: Token<'_> = Token { target: "/latest/api/token", ask: ("X-Ttl", "300"), send: "X-Token" };
+const TOKEN: Token<'_> = Token { target: "/latest/api/token", ask: ("X-Ttl", "300"), send: "X-Token", optional: false };
 
 #[test]
 fn a_token_is_asked_for_once_and_sent_along() {
