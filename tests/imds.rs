@@ -194,10 +194,8 @@ fn a_seed_on_a_server_needs_no_file_but_meta_data() {
                     "/user-data" => (200, "#!/bin/sh\n"),
                     _ => (status, ""),
                 };
-                let reply = format!(
-                    "HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                    body.len()
-                );
+                let reply =
+                    format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
                 let _ = stream.write_all(reply.as_bytes());
             }
         });
@@ -205,7 +203,11 @@ fn a_seed_on_a_server_needs_no_file_but_meta_data() {
         fs::write(machine.0.join("proc/cmdline"), format!("ds=nocloud;s=http://{address}/\n")).unwrap();
         let started = std::time::Instant::now();
         let (code, out, err) = machine.imds(&["meta-data/instance-id", "+s", "@userdata"]);
-        assert_eq!((code, out.as_str(), err.as_str()), (0, "i-1 #!/bin/sh\n", ""), "{status}: vendor-data is not asked");
+        assert_eq!(
+            (code, out.as_str(), err.as_str()),
+            (0, "i-1 #!/bin/sh\n", ""),
+            "{status}: vendor-data is not asked"
+        );
         let (_, out, err) = machine.imds(&["-e", "vendor-data", "network-config", "@userdata"]);
         assert_eq!(out, "#!/bin/sh\n", "{status}: {err}");
         assert!(started.elapsed() < std::time::Duration::from_secs(15), "{status}");

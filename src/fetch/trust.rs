@@ -26,7 +26,7 @@ use webpki::ring as signature;
 
 use super::tls::DOING;
 use crate::codec::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::clock::{self, EARLIEST};
 use crate::sys::{environment, file, random};
 
@@ -196,12 +196,11 @@ pub(super) fn told(error: &rustls::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn a_clock_that_is_not_set_judges_nothing() {
         let error = clock_is_set(Duration::from_secs(1234)).unwrap_err();
-        assert_eq!(error.kind, Kind::Refused);
+        assert_eq!(error.kind, Kind::TimedOut);
         assert!(error.why.contains("1234 s after 1970"), "{error}");
         clock_is_set(EARLIEST).unwrap();
     }

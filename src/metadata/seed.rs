@@ -297,9 +297,7 @@ impl Origins<'_> {
     fn read(&mut self, origin: &Origin, name: &str) -> Result<Option<Vec<u8>>> {
         match origin {
             Origin::Folder(path) => read_file(&format!("{path}/{name}")),
-            Origin::Volume(volume, device) => {
-                volume.read(name, RAW_LIMIT).map_err(|error| error.to(device.as_str()))
-            }
+            Origin::Volume(volume, device) => volume.read(name, RAW_LIMIT).map_err(|error| error.to(device.as_str())),
             Origin::Named(named) => self.named(named, name),
         }
     }

@@ -87,7 +87,8 @@ pub fn settings(root: &str, cmdline: &Cmdline) -> Agent {
 /// A source that only cloud-init knows, on the kernel command line, is left out: the machine may still show its cloud.
 fn ignore_unknown_source(agent: &mut Agent) {
     let settings::Cloud::Named { name, said } = &agent.cloud else { return };
-    let is_cloud_inits = SOURCE_WORDS.iter().any(|word| said.strip_prefix(word).is_some_and(|rest| rest.starts_with('=')));
+    let is_cloud_inits =
+        SOURCE_WORDS.iter().any(|word| said.strip_prefix(word).is_some_and(|rest| rest.starts_with('=')));
     if is_cloud_inits && provider::named(name).is_none() {
         agent.complaints.push(format!("{said}: no known cloud is called {name}; detecting the cloud instead"));
         agent.cloud = settings::Cloud::Auto;

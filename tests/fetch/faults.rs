@@ -205,7 +205,6 @@ fn a_service_is_left_alone_as_long_as_it_wants() {
         "its second, and not our 30: {spent:?}"
     );
     assert_eq!(server.heard().len(), 2);
-
 }
 
 #[test]

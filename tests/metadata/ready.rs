@@ -35,7 +35,12 @@ fn with(cloud: &str, fault: &'static Fault) -> Server {
 }
 
 fn send(cloud: &'static Cloud, server: &Server, failure: Option<&str>) -> Result<bool> {
-    let way = Way { endpoints: vec![Endpoint::Tcp(server.address())], interface: None, token_optional: false, policy: POLICY };
+    let way = Way {
+        endpoints: vec![Endpoint::Tcp(server.address())],
+        interface: None,
+        token_optional: false,
+        policy: POLICY,
+    };
     report(cloud, way, failure, &|_| {})
 }
 
