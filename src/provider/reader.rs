@@ -354,3 +354,35 @@ fn agrees(check: &Check, body: Option<&[u8]>, known: &str) -> Result<()> {
     // What a stranger says is not repeated.
     Err(Error::refused(DOING, format!("it does not speak of {known}, which the firmware says that this machine is")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::named;
+    use super::*;
+
+    struct Same(&'static [u8]);
+
+    impl Source for Same {
+        fn get(&mut self, _: &str) -> Result<Option<Vec<u8>>> {
+            Ok(Some(self.0.to_vec()))
+        }
+    }
+
+    #[test]
+    fn a_page_of_html_is_neither_an_instance_id_nor_a_name() {
+        let reader = |body| Reader::new(named("aws").unwrap(), Box::new(Same(body)), Identity::default());
+        for page in
+            [&b"<html><body>Service temporarily unavailable</body></html>"[..], b"\xef\xbb\xbf\n<!DOCTYPE html>"]
+        {
+            assert_eq!(reader(page).instance_id().unwrap_err().kind, Kind::Corrupt);
+            assert_eq!(reader(page).hostname().unwrap_err().kind, Kind::Corrupt);
+            assert_eq!(reader(page).userdata().unwrap().as_deref(), Some(page), "user-data is the user's own");
+        }
+        for text in [&b"not found"[..], b"i-1;x", b"{}"] {
+            assert_eq!(reader(text).instance_id().unwrap_err().kind, Kind::Corrupt);
+        }
+        for id in ["i-0123456789abcdef0", "ocid1.instance.oc1.phx.abc", "/subscriptions/a_b/x:1"] {
+            assert_eq!(reader(id.as_bytes()).instance_id().unwrap().as_deref(), Some(id));
+        }
+    }
+}

@@ -232,6 +232,7 @@ fn nothing_is_sent_after_the_deadline_and_the_real_cause_is_reported() {
     assert_eq!((first.kind, second.kind), (Kind::Remote(503), Kind::Remote(503)), "{second}");
     assert!(!second.why.contains("hop limit"), "{second}");
     assert_eq!(session.counts(), before, "no request after the deadline");
+    drop(session);
     server.heard();
 }
 
