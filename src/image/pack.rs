@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use super::check::{self, Finding};
 use super::fingerprint::BLOCK;
-use super::{Cloud, Content as _, Expected, Image, Means, Piece, Progress, Source};
+use super::{Cloud, Content as _, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::container::sector_size;
 use crate::error::{Error, Result};
 use crate::sys::replacement::{Replacement, is_same};
@@ -190,8 +190,12 @@ fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Pro
         return Err(Error::refused(DOING, format!("its disk has {} bytes already, and shrinks for nobody", has.0)));
     }
     let disk = order.format.round(order.size.max(has).unwrap_or_default())?;
+    let is_verified = image.has_known_end() || order.checksum.is_some();
     let mut blocks = Blocks::new(image, disk)?;
-    let notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
+    let mut notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
+    if !is_verified {
+        notes.push(format!("{UNKNOWN_LENGTH}; its SHA-256 would verify it"));
+    }
     let mut outcome = Outcome { disk, notes, ..Outcome::default() };
     let mut fill = |output: Output<'_>| {
         let mut form = form::begin(order.format, disk, order.time, output)?;
@@ -199,7 +203,7 @@ fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Pro
             form.put(at, block)?;
             let written = outcome.data.0.saturating_add(block.len() as u64);
             outcome.data = ByteCount(written);
-            progress(&Progress { read: blocks.content().read(), of, disk: at, written });
+            progress(&Progress { phase: Phase::Write, read: blocks.content().read(), of, disk: at, written });
         }
         outcome.file = form.finish()?;
         Ok(outcome.file)
