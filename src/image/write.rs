@@ -16,7 +16,6 @@ use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
 use crate::probe::block::Sysfs;
-use crate::sys::block::{Access, Device};
 use crate::table::{self, Geometry, Table};
 use crate::text::checksum::Checksum;
 use crate::units::{ByteCount, Lba, SectorSize};
@@ -80,9 +79,9 @@ pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Prog
     let deed = Deed::Write { verify: order.verify };
     let mut outcome = carry(order, means, &target, deed, progress).map_err(|error| error.to(order.target))?;
     finish::put_right(&target, &mut outcome.notes)?;
-    let block = target.block.clone();
-    drop(target);
     if order.grow {
+        // Nothing may have it for itself alone while it is mounted to grow.
+        let (block, _pinned) = target.release();
         outcome.notes.extend(finish::grow(SYSFS, &block, means.tell));
     }
     Ok(outcome)
@@ -174,11 +173,10 @@ fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
     let Ok(writes) = finish::relocation(&beginning, target.geometry()) else { return Ok(()) };
     // Who may not do that reads what is cached.
     let _ = target.device.empty_cache();
-    let look = Device::open(&target.node, Access::Read)?;
     let mut is_moved = false;
     for write in writes.iter().rev() {
         let mut found = alloc::vec![0; write.bytes.len()];
-        look.read_at(write.at, &mut found)?;
+        target.pinned.read_at(write.at, &mut found)?;
         let is_there = found == write.bytes;
         if write.at.0 >= EDGE {
             if is_there {
