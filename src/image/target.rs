@@ -172,7 +172,7 @@ fn user_of(sysfs: Sysfs<'_>, block: &Block) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::sys::block::Access;
     use std::path::Path;
@@ -181,10 +181,10 @@ mod tests {
     const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
     /// A loop device over a new file of this size, as long as this lasts; `None` where the machine allows none.
-    struct Loop(String);
+    pub(in crate::image) struct Loop(pub String);
 
     impl Loop {
-        fn over(file: &Path, size: u64) -> Option<Self> {
+        pub fn over(file: &Path, size: u64) -> Option<Self> {
             std::fs::File::create(file).unwrap().set_len(size).unwrap();
             let output = Command::new("losetup").args(["-f", "--show"]).arg(file).output().ok();
             let Some(output) = output.filter(|output| output.status.success()) else {

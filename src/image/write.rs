@@ -5,6 +5,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use super::extent;
 use super::finish;
@@ -17,7 +18,7 @@ use super::{Content, Expected, Image, Means, Piece, Progress, Source};
 use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
-use crate::probe::block::Sysfs;
+use crate::probe::block::{Block, Sysfs};
 use crate::table::{self, Geometry, Table};
 use crate::text::checksum::Checksum;
 use crate::units::{ByteCount, Lba, SectorSize};
@@ -27,6 +28,7 @@ const DOING: &str = "write the image to";
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
 /// What is to be written where.
+#[derive(Clone, Copy, Default)]
 pub struct Order<'a> {
     /// A path, `-` or a URL.
     pub source: &'a str,
@@ -40,6 +42,10 @@ pub struct Order<'a> {
     pub grow: bool,
     /// Write also what is not a disk image, or was cut off.
     pub raw: bool,
+    /// Asked when the target is open and no other device can take its place any more.
+    pub confirm: Option<&'a dyn Fn(&Block) -> Result<()>>,
+    /// Set just before the first byte of the target is overwritten.
+    pub begun: Option<&'a Cell<bool>>,
 }
 
 /// What was done.
@@ -129,6 +135,7 @@ fn carry(
             return allow_relocation(pump, target);
         }
         (means.tell)(&overwritten(target));
+        order.begun.iter().for_each(|begun| begun.set(true));
         pump.ask(Task::Prepare, &mut |_| {})?;
         // What becomes no image must not be mounted by what the kernel remembers of the partitions before.
         finish::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
@@ -266,6 +273,7 @@ fn overwritten(target: &Target) -> String {
 fn open_target(order: &Order<'_>) -> Result<Target> {
     let target = Target::open(SYSFS, order.target)?;
     target.refuse_source(SYSFS, order.source)?;
+    order.confirm.map_or(Ok(()), |confirm| confirm(&target.block))?;
     Ok(target)
 }
 

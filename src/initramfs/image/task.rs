@@ -26,6 +26,7 @@ use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
@@ -75,12 +76,12 @@ pub fn account(step: &str, error: &Error) -> String {
 
 /// Does it all.
 pub fn run(task: &Task<'_>, log: &Log, teller: &Teller) -> u8 {
-    let mut delivery = Delivery { task, log, teller, begun: false };
+    let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
     let told = match delivery.run() {
         Ok(told) => told,
         Err((step, error)) => {
             // A disk that was begun is no disk any more, so whatever was wrong with the first try is tried once more.
-            let word = if delivery.begun || error.kind.may_retry() { AGAIN } else { NEVER };
+            let word = if delivery.begun.get() || error.kind.may_retry() { AGAIN } else { NEVER };
             format!("{word} {}", account(step, &error))
         }
     };
@@ -93,13 +94,13 @@ struct Delivery<'a> {
     task: &'a Task<'a>,
     log: &'a Log,
     teller: &'a Teller,
-    /// Whether anything of the disk was overwritten.
-    begun: bool,
+    /// Whether the target is being overwritten, or was.
+    begun: Cell<bool>,
 }
 
 impl Delivery<'_> {
     /// All of it; the last line to tell.
-    fn run(&mut self) -> core::result::Result<String, Failure> {
+    fn run(&self) -> core::result::Result<String, Failure> {
         let at = |step: &'static str| move |error: Error| (step, error);
         let (image, log) = (self.task.image, self.log);
         let lists = Lists::read(self.task.kernel);
@@ -122,7 +123,7 @@ impl Delivery<'_> {
     }
 
     /// Writes it, unless it is there.
-    fn put(&mut self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
+    fn put(&self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
         let (image, log, node) = (self.task.image, self.log, target.node());
         // A machine that goes off afterwards has nothing that could be lost, and whoever takes it for the image wants what
         // was held against its digest.
@@ -135,13 +136,14 @@ impl Delivery<'_> {
             expected: Expected { checksum: image.checksum, size: None },
             target: &node,
             verify: image.verify,
-            grow: false,
             raw: image.raw,
+            confirm: Some(&|opened: &Block| self.confirm(target, opened)),
+            begun: Some(&self.begun),
+            ..write::Order::default()
         };
         let mut pace = Pace::begin(clock::now());
         let mut sign = Duration::ZERO;
         let outcome = write::write(&order, means, &mut |progress: &Progress| {
-            self.begun |= progress.disk > 0;
             let now = clock::now();
             if now.saturating_sub(sign) >= SIGN_OF_LIFE {
                 sign = now;
@@ -158,6 +160,16 @@ impl Delivery<'_> {
         );
         let ByteCount(size) = outcome.size;
         Ok(format!("{WRITTEN} {digest} bytes={size}"))
+    }
+
+    /// Refuses a device that came to have the node of `target` after it was chosen: reaching a server takes its time. That it
+    /// is `opened` by now keeps others from that.
+    fn confirm(&self, target: &Block, opened: &Block) -> Result<()> {
+        let found = search::find(SYSFS, &self.task.image.target);
+        if opened == target && found.is_some_and(|found| found.twins.is_empty() && found.block == *opened) {
+            return Ok(());
+        }
+        Err(Error::refused("write to", "it is not the disk that was chosen any more").to(target.node()))
     }
 
     /// Whether the system that started this lies on `target`: it is what is to be overwritten, however much alike.
