@@ -441,6 +441,7 @@ fn other_boot_loaders_and_layouts_are_understood() {
         )]
     );
     disk[..3].copy_from_slice(b"\xeb\x58\x90");
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     assert_eq!(complaints(&disk, Cloud::Oci), []);
     assert!(says(&disk, Cloud::Oci, "none: ext4 on the whole disk"));
     assert!(says(&disk, Cloud::Azure, "its generation is V1"));
