@@ -9,7 +9,7 @@ use core::cell::Cell;
 
 use super::extent;
 use super::finish;
-use super::hand::{Deed, EDGE, HEAD, Hand};
+use super::hand::{DIFFER, Deed, EDGE, HEAD, Hand};
 use super::partner::Partner;
 use super::pump::{MEMORY, Poured, Pump};
 use super::target::Target;
@@ -119,7 +119,7 @@ fn carry(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     // The other process begins before there is anything that both would have.
-    let partner = Partner::beside(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
+    let partner = Partner::start(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
     let mut pump = Pump::new(partner, target.size, target.sector);
     let mut source = Source::open(order.source, means)?;
     let mut image = source.image(&order.expected)?;
@@ -128,9 +128,9 @@ fn carry(
     if judge.needs_watch() {
         image.watch(DOING);
     }
-    let mut prepare = |pump: &mut Pump<'_>| {
+    let mut prepare = |pump: &mut Pump| {
         let length = pump.poured().size;
-        judge.beginning(pump.beginning(), length, target)?;
+        judge.beginning(pump.beginning()?, length, target)?;
         if deed == Deed::Compare {
             return allow_relocation(pump, target);
         }
@@ -227,9 +227,9 @@ impl Counted for Image<'_> {
 /// image was what it should be and is on the medium. `told` hears how much was read, reached and written, and how much of
 /// the disk was read back once that has begun.
 fn transfer(
-    pump: &mut Pump<'_>,
+    pump: &mut Pump,
     image: &mut dyn Counted,
-    prepare: &mut dyn FnMut(&mut Pump<'_>) -> Result<()>,
+    prepare: &mut dyn FnMut(&mut Pump) -> Result<()>,
     told: &mut dyn FnMut(u64, u64, u64, Option<u64>),
 ) -> Result<Poured> {
     pump.begin(image)?;
@@ -245,8 +245,8 @@ fn transfer(
 }
 
 /// Takes what [`finish::put_right`] writes for what should be there, where it is there.
-fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
-    let beginning: &[u8] = pump.beginning();
+fn allow_relocation(pump: &mut Pump, target: &Target) -> Result<()> {
+    let beginning: &[u8] = pump.beginning()?;
     let Ok(writes) = finish::relocation(&beginning, target.geometry()) else { return Ok(()) };
     // Who may not do that reads what is cached.
     let _ = target.device.empty_cache();
@@ -259,13 +259,14 @@ fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
             if is_there {
                 pump.stop_at(write.at.0);
             } else if is_moved {
-                return Err(Fault { doing: Doing::Compare, errno: 0, at: write.at.0 }.error());
+                return Err(Fault::differs(Doing::Compare, write.at.0, DIFFER).error());
             }
-        } else if is_there
-            && let Some(place) = usize::try_from(write.at.0).ok().and_then(|at| pump.beginning().get_mut(at..))
-        {
-            is_moved = true;
-            place.iter_mut().zip(&write.bytes).for_each(|(place, byte)| *place = *byte);
+        } else if is_there {
+            let (at, beginning) = (usize::try_from(write.at.0).unwrap_or(HEAD), pump.beginning()?);
+            if let Some(place) = beginning.get_mut(at..) {
+                is_moved = true;
+                place.iter_mut().zip(&write.bytes).for_each(|(place, byte)| *place = *byte);
+            }
         }
     }
     Ok(())
