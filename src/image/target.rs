@@ -172,7 +172,7 @@ fn user_of(sysfs: Sysfs<'_>, block: &Block) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::sys::block::Access;
     use std::path::Path;
@@ -181,7 +181,7 @@ pub(super) mod tests {
     const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
     /// A loop device over a new file of this size, as long as this lasts; `None` where the machine allows none.
-    pub(in crate::image) struct Loop(pub String);
+    pub(crate) struct Loop(pub String);
 
     impl Loop {
         pub fn over(file: &Path, size: u64) -> Option<Self> {
