@@ -1,4 +1,4 @@
-//! Carries out [`Task`]s on a disk: writes, or compares. It runs beside whoever reads the image, in a process of its own.
+//! Carries out [`Task`]s on a disk: writes, or compares. It runs in a process of its own, beside the one that reads the image.
 #![forbid(unsafe_code)]
 
 use super::fingerprint::{BLOCK, BLOCK_BYTES, Fingerprint, is_zero};

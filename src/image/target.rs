@@ -206,30 +206,29 @@ pub(crate) mod tests {
         let folder = std::env::temp_dir().join(format!("wisp-target-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (right, wrong) = (Loop::over(&folder.join("right"), 4 << 20), Loop::over(&folder.join("wrong"), 8 << 20));
-        if let (Some(right), Some(wrong)) = (&right, &wrong) {
+        if let (Some(right), Some(wrong)) = (right, wrong) {
             let link = folder.join("link");
             let point_to = |it: &Loop| {
                 let _ = std::fs::remove_file(&link);
                 std::os::unix::fs::symlink(&it.0, &link).unwrap();
             };
             let number = |it: &Loop| node::block_number(&it.0).unwrap();
-            point_to(right);
+            point_to(&right);
             let found = Target::look(SYSFS, link.to_str().unwrap()).unwrap();
-            point_to(wrong);
+            point_to(&wrong);
             let target = found.claim(SYSFS).unwrap();
-            assert_eq!(target.device.number().unwrap(), number(right), "what was judged is what is written");
+            assert_eq!(target.device.number().unwrap(), number(&right), "what was judged is what is written");
             assert_eq!((target.size, target.device.size().unwrap()), (ByteCount(4 << 20), ByteCount(4 << 20)));
-            assert_eq!(target.block.number, number(right));
+            assert_eq!(target.block.number, number(&right));
             // The kernel's own name may be another device's, too.
             let block = Block { name: wrong.0.trim_start_matches("/dev/").into(), ..target.block.clone() };
             let error = block.open(Access::Read).unwrap_err();
             assert!(error.kind == Kind::Refused && error.why.starts_with("it is the device 7:"), "{error}");
             // Detached, it stays what it is until it is closed.
             let (block, pinned) = target.release();
-            drop(Command::new("losetup").args(["-d", &right.0]).status());
+            drop(right);
             assert_eq!((pinned.number(), pinned.size()), (Ok(block.number), Ok(ByteCount(4 << 20))));
         }
-        drop((right, wrong));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -183,7 +183,7 @@ impl Fault {
 
 /// As much of it as there is room for.
 fn beginning(why: &str) -> &str {
-    why.get(..why.floor_char_boundary(WHY_LIMIT)).unwrap_or(why)
+    (0..=WHY_LIMIT).rev().find_map(|end| why.get(..end)).unwrap_or_default()
 }
 
 /// The kind in the upper half, and the number that it has in the lower one.

@@ -27,6 +27,9 @@ const DOING: &str = "write the image to";
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
+/// Judges the target before anything of it is overwritten.
+pub type Confirm<'a> = dyn Fn(&Block) -> Result<()> + 'a;
+
 /// What is to be written where.
 #[derive(Clone, Copy, Default)]
 pub struct Order<'a> {
@@ -43,7 +46,7 @@ pub struct Order<'a> {
     /// Write also what is not a disk image, or was cut off.
     pub raw: bool,
     /// Asked when the target is open and no other device can take its place any more.
-    pub confirm: Option<&'a dyn Fn(&Block) -> Result<()>>,
+    pub confirm: Option<&'a Confirm<'a>>,
     /// Set just before the first byte of the target is overwritten.
     pub begun: Option<&'a Cell<bool>>,
 }

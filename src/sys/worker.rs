@@ -45,6 +45,13 @@ struct Mapping {
 /// One end of a channel; whole messages arrive, in their order.
 struct Channel(OwnedFd);
 
+/// A message with its header.
+struct Frame {
+    message: Vec<u8>,
+    part: Range<usize>,
+    back: bool,
+}
+
 /// A child that works until its channel is closed. Dropping it ends it.
 pub struct Worker {
     pid: Pid,
@@ -126,7 +133,7 @@ impl Channel {
 
     /// The next message; `None` when the other side is gone and no more will come. Waits as long as the other side works: a
     /// disk is waited for as long as the kernel waits for it.
-    fn receive(&self) -> Result<Option<(Vec<u8>, Range<usize>, bool)>> {
+    fn receive(&self) -> Result<Option<Frame>> {
         let mut bytes = [0; HEADER + MESSAGE_LIMIT];
         let mut next = || retry_on_intr(|| net::recv(&self.0, &mut bytes, RecvFlags::empty()));
         // One that went with messages unread is reported first, once; what it said before comes after that.
@@ -143,11 +150,11 @@ impl Channel {
 }
 
 /// What [`Channel::send`] sent.
-fn decode(bytes: &[u8]) -> Option<(Vec<u8>, Range<usize>, bool)> {
+fn decode(bytes: &[u8]) -> Option<Frame> {
     let (header, message) = bytes.split_first_chunk::<HEADER>()?;
     let (&[start, end], &[back]) = header.as_chunks::<8>() else { return None };
     let [start, end] = [start, end].map(|number| usize::try_from(u64::from_le_bytes(number)));
-    Some((message.into(), start.ok()?..end.ok()?, back == 1))
+    Some(Frame { message: message.into(), part: start.ok()?..end.ok()?, back: back == 1 })
 }
 
 impl Worker {
@@ -205,7 +212,7 @@ impl Worker {
     /// # Errors
     /// `Os`.
     pub fn receive(&mut self) -> Result<Option<Vec<u8>>> {
-        let Some((message, _, back)) = self.channel.receive()? else { return Ok(None) };
+        let Some(Frame { message, back, .. }) = self.channel.receive()? else { return Ok(None) };
         // Up to where it was asked for.
         while back && self.given.pop_front().flatten().is_some() {}
         Ok(Some(message))
@@ -224,7 +231,7 @@ impl Parent {
     /// # Errors
     /// `Os`.
     pub fn receive(&mut self) -> Result<Option<Request<'_>>> {
-        let Some((message, part, back)) = self.channel.receive()? else { return Ok(None) };
+        let Some(Frame { message, part, back }) = self.channel.receive()? else { return Ok(None) };
         let Some(place) = self.memory.place(&part) else { return Ok(None) };
         self.owed = self.owed.saturating_add(u64::from(back));
         // SAFETY: it is within the mapping, which lives as long as `self`; any byte is valid. The parent does not write to it

@@ -1,4 +1,4 @@
-//! Images onto disks that say what was done to them, and fail when they are told to.
+//! Images onto disks that say what was done to them, and fail where a test wants it.
 
 use super::*;
 use crate::disk::WriteAt;
@@ -240,7 +240,7 @@ fn an_image_arrives_whole_however_it_comes() {
         let poured = run(&disk, VERIFIED, &mut Pieces::of(&image, most, told)).unwrap();
         assert!(disk.bytes().starts_with(&image), "{most} {told}");
         assert_eq!(disk.bytes()[image.len()..10 * MIB + 1024], [0; 324], "a sector is filled with zeros");
-        assert_eq!(disk.bytes()[10 * MIB + 1024], 0xAA, "what is behind it is nobody's");
+        assert_eq!(disk.bytes()[10 * MIB + 1024], 0xAA, "what is behind it stays");
         assert_eq!(run(&disk, Deed::Compare, &mut Pieces::of(&image, most, told)), Ok(poured));
         outcomes.push(poured);
     }
