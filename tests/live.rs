@@ -7,6 +7,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::io::{BufRead, BufReader};
@@ -69,9 +71,9 @@ impl Live {
         self.file("var/lib/cloud/seed/nocloud/user-data", userdata);
     }
 
+    #[track_caller]
     fn command(&self, kind: &str, outside: &str, inside: &str) -> Option<Command> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("NOT RUN: only root can make a machine to boot");
+        if !skip::needs_root() || !skip::needs_namespaces("--mount --net --uts --pid --fork") {
             return None;
         }
         let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
@@ -82,6 +84,7 @@ impl Live {
     }
 
     /// What `inside` prints, on both outputs, in the machine on a root of this `kind` that `outside` has prepared.
+    #[track_caller]
     fn run(&self, kind: &str, outside: &str, inside: &str) -> Option<String> {
         let output = self.command(kind, outside, &format!("exec 2>&1\n{inside}"))?.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -257,7 +257,7 @@ mod tests {
 
     const TARGET_SIZE: u64 = 8 << 20;
 
-    /// A folder with a source and a target, which are disks; `None` where the machine allows none.
+    /// A folder with a source and a target, which are disks; `None` where the machine allows none: the test is skipped.
     struct Disks {
         folder: PathBuf,
         source: Loop,
@@ -265,6 +265,7 @@ mod tests {
     }
 
     impl Disks {
+        #[track_caller]
         fn new(name: &str, source: u64) -> Option<Self> {
             let folder = std::env::temp_dir().join(format!("wisp-delivery-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();
