@@ -4,7 +4,7 @@
 #![cfg(feature = "full")]
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -352,18 +352,18 @@ impl Tls {
         openssl("req -new -key leaf.key -subj /CN=leaf -out leaf.csr");
         openssl("x509 -req -in leaf.csr -CA ca.pem -CAkey ca.key -sha256 -days 30 -extfile leaf.cnf -out leaf.pem");
         fs::write(folder.join("meta-data"), "instance-id: i-1\nlocal-hostname: over-tls\n").unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut server = Command::new("openssl")
-            .args(format!("s_server -WWW -quiet -cert leaf.pem -key leaf.key -accept 127.0.0.1:{port}").split(' '))
+            .args("s_server -WWW -cert leaf.pem -key leaf.key -accept 127.0.0.1:0".split(' '))
             .current_dir(&folder)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .expect("openssl is installed");
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(server.try_wait().unwrap().is_none(), "the server ended");
-        }
+        // It says where it listens when it does.
+        let mut said = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let port = said.find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.parse().ok()).expect("a port");
+        std::thread::spawn(move || said.for_each(drop));
         Self { folder, server, port }
     }
 }

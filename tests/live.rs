@@ -279,3 +279,35 @@ fn tiny_clouds_words_are_tiny_clouds() {
     assert!(said.starts_with("nocloud\nelsewhere\ntiny-cloud disabled\nmain=0\n"), "{said}");
     has(&said, &["the cloud is nocloud: "]);
 }
+
+/// The journal has the level of a line from the number in front of it, and nothing twice; standard error that was redirected
+/// elsewhere is no journal, whatever the variable says.
+#[test]
+fn to_the_journal_a_phase_writes_the_level_of_each_line() {
+    let live = Live::new("journal");
+    let inside = "JOURNAL_STREAM=$(stat -c %d:%i /tmp/journal) /wisp boot 2>>/tmp/$1; cat /tmp/$1";
+    for (file, mark) in [("journal", "<6>"), ("other", "")] {
+        let inside = format!(": >/tmp/journal; set -- {file}; {inside}");
+        let Some(said) = live.run("tmpfs", "", &inside) else { return };
+        let is_done =
+            |line: &str| line.strip_prefix(mark).is_some_and(|line| line.trim_start() == "++ expand_root: done");
+        assert!(said.lines().any(is_done), "{file}: {said}");
+        assert!(said.lines().all(|line| line.starts_with('<') != mark.is_empty()), "{file}: {said}");
+    }
+}
+
+/// Keys that wisp does not make itself are made by the `ssh-keygen` of the system that runs, which a tree has not.
+#[test]
+fn the_running_system_makes_the_types_of_host_keys_that_its_image_had() {
+    let live = Live::new("host-keys");
+    for kind in ["ecdsa", "ed25519", "rsa"] {
+        live.file(&format!("etc/ssh/ssh_host_{kind}_key"), "the image's\n");
+    }
+    let inside = format!(
+        "{BOOT}
+        for kind in ecdsa ed25519 rsa; do
+            ssh-keygen -l -f /etc/ssh/ssh_host_${{kind}}_key.pub; ssh-keygen -y -P '' -f /etc/ssh/ssh_host_${{kind}}_key; done"
+    );
+    let Some(said) = live.run("tmpfs", "", &inside) else { return };
+    has(&said, &["++ set_host_keys: done", "(ECDSA)\necdsa-sha2-", "(ED25519)\nssh-ed25519 ", "(RSA)\nssh-rsa "]);
+}

@@ -9,6 +9,8 @@
 mod network;
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use network::{Network, isolated};
 use root::Root;

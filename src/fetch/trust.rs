@@ -196,6 +196,8 @@ pub(super) fn told(error: &rustls::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::pki_types::SignatureVerificationAlgorithm;
+    use rustls::{CipherSuite, NamedGroup};
 
     #[test]
     fn a_clock_that_is_not_set_judges_nothing() {
@@ -206,8 +208,24 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_are_complete() {
-        config().unwrap();
+    fn a_handshake_offers_the_two_suites_and_the_curve_that_every_server_has() {
+        let config = config().unwrap();
+        let provider = config.crypto_provider();
+        let suites: Vec<_> = provider.cipher_suites.iter().map(SupportedCipherSuite::suite).collect();
+        assert_eq!(suites, [CipherSuite::TLS13_AES_128_GCM_SHA256, CipherSuite::TLS13_AES_256_GCM_SHA384]);
+        let groups: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+        assert_eq!(groups, [NamedGroup::secp256r1]);
+        // No list of signatures may be empty or name an algorithm that is not taken.
+        let signatures = provider.signature_verification_algorithms;
+        assert_eq!(signatures.supported_schemes().len(), 8);
+        for algorithm in signatures.mapping.iter().flat_map(|(_, algorithms)| algorithms.iter()) {
+            let is_same = |taken: &&dyn SignatureVerificationAlgorithm| {
+                taken.signature_alg_id() == algorithm.signature_alg_id()
+                    && taken.public_key_alg_id() == algorithm.public_key_alg_id()
+            };
+            assert!(signatures.all.iter().any(is_same), "{algorithm:?}");
+        }
+        assert!(config.enable_sni && config.alpn_protocols.is_empty() && !config.enable_early_data);
     }
 
     #[test]

@@ -357,6 +357,27 @@ mod tests {
     }
 
     #[test]
+    fn a_child_whose_parent_does_not_listen_goes_on_working() {
+        let (mut child, wait) = {
+            let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+            let child = spawn(|teller| {
+                // Nobody reads what is written from the moment on when the parent has closed its end.
+                let mut closed = [PollFd::from_borrowed_fd(teller.0.as_fd(), PollFlags::empty())];
+                let limit = clock::timespec(Duration::from_secs(20));
+                let _ = rustix::event::poll(&mut closed, Some(&limit));
+                let is_closed = closed[0].revents().contains(PollFlags::ERR);
+                teller.tell("unheard");
+                if is_closed { 7 } else { 1 }
+            });
+            drop(writer);
+            (child.unwrap(), reader)
+        };
+        // The end of another pipe, which is at its end.
+        child.pipe = wait;
+        assert_eq!(child.listen(soon()), News::Ended(Ok(7)));
+    }
+
+    #[test]
     fn a_crash_is_told_as_its_signal() {
         let mut child = spawn(|_| {
             let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);

@@ -105,12 +105,17 @@ pub fn root_is_in_memory() -> bool {
 /// # Errors
 /// `Refused` when `/` is not a filesystem in memory: emptying a disk is not what anybody meant.
 pub fn empty_initramfs() -> Result<()> {
+    empty_memory("/")
+}
+
+/// Removes everything below the directory `path` that is on the same filesystem, which must be in memory.
+fn empty_memory(path: &str) -> Result<()> {
     const DOING: &str = "empty the initramfs in";
-    let failed = |errno| refused(errno, DOING).to("/");
-    let root = rustix::fs::open("/", FOLDER, Mode::empty()).map_err(failed)?;
+    let failed = |errno| refused(errno, DOING).to(path);
+    let root = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(failed)?;
     let kind = rustix::fs::fstatfs(&root).map_err(failed)?.f_type;
     if !MEMORY_FILESYSTEMS.contains(&kind) {
-        return Err(Error::refused(DOING, "it is not a filesystem in memory").to("/"));
+        return Err(Error::refused(DOING, "it is not a filesystem in memory").to(path));
     }
     let device = rustix::fs::fstat(&root).map_err(failed)?.st_dev;
     empty(root.as_fd(), device, DEPTH_LIMIT);
@@ -141,10 +146,14 @@ fn empty(folder: BorrowedFd<'_>, device: u64, depth: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
+    use crate::skip::skip;
+    use std::format;
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn links_of_another_root_are_resolved_in_it() {
-        use std::os::unix::fs::symlink;
         let root = std::env::temp_dir().join(format!("wisp-tree-{}", std::process::id()));
         std::fs::create_dir_all(root.join("usr/wisp-sbin")).unwrap();
         std::fs::write(root.join("usr/wisp-sbin/init"), "").unwrap();
@@ -157,9 +166,47 @@ mod tests {
         assert_eq!(found, [true, true, false, false]);
     }
 
+    /// A directory in `above` with a file, a directory and a link to what is outside; whether `above` is in memory.
+    fn filled(above: &Path) -> (PathBuf, bool) {
+        let root = above.join(format!("wisp-empty-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("root/usr/lib/modules")).unwrap();
+        std::fs::create_dir(root.join("outside")).unwrap();
+        for file in ["root/init", "root/usr/lib/modules/a", "outside/file"] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        symlink("../outside", root.join("root/link")).unwrap();
+        let kind = rustix::fs::statfs(root.to_str().unwrap()).unwrap().f_type;
+        (root, MEMORY_FILESYSTEMS.contains(&kind))
+    }
+
     #[test]
     fn a_disk_is_never_emptied() {
-        // The machine that runs the tests has its root on a disk or an overlay; where it has not, this must not run.
-        assert!(root_is_in_memory() || empty_initramfs().is_err());
+        // Where the tests were built, which is on a disk or an overlay.
+        let (root, is_in_memory) = filled(std::env::current_exe().unwrap().parent().unwrap());
+        if is_in_memory {
+            skip("the tests were built in a filesystem in memory");
+        } else {
+            let error = empty_memory(root.join("root").to_str().unwrap()).unwrap_err();
+            assert_eq!(error.kind, Kind::Refused);
+            assert!(root.join("root/init").exists() && root.join("root/usr/lib/modules/a").exists());
+        }
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_filesystem_in_memory_is_emptied_and_nothing_outside() {
+        if !Path::new("/dev/shm").is_dir() {
+            return skip("there is no /dev/shm");
+        }
+        let (root, is_in_memory) = filled(Path::new("/dev/shm"));
+        if is_in_memory {
+            empty_memory(root.join("root").to_str().unwrap()).unwrap();
+            assert_eq!(std::fs::read_dir(root.join("root")).unwrap().count(), 0);
+            assert!(root.join("outside/file").exists(), "links are not followed");
+        } else {
+            skip("/dev/shm is not a filesystem in memory");
+        }
+        std::fs::remove_dir_all(root).unwrap();
     }
 }

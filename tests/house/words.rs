@@ -77,10 +77,11 @@ pub fn bash_outside(path: &str, text: &str, allowed: &[(&str, &str)]) -> Option<
     (shell(path, text) == Some("bash") && !is_allowed).then(|| format!("{path}: is not #!/bin/sh"))
 }
 
-/// Tests that sleep, tests that are switched off.
+/// Tests that sleep, or wait in a loop that does nothing; tests that are switched off.
 pub fn lazy_tests(source: &Source) -> Vec<String> {
     let lines = source.test_code.lines().enumerate();
-    let lazy = lines.filter(|(_, line)| line.contains("#[ignore") || line.contains("thread::sleep"));
+    let spins = |line: &str| line.trim().starts_with("while ") && line.contains(".is_err()");
+    let lazy = lines.filter(|(_, line)| line.contains("#[ignore") || line.contains("thread::sleep") || spins(line));
     lazy.map(|(index, line)| format!("{}:{}: {}", source.path, index + 1, line.trim())).collect()
 }
 
@@ -162,6 +163,7 @@ mod tests {
         assert!(lazy_tests(&test("#[test]\nfn a() {} // thread::sleep")).is_empty());
         assert!(lazy_tests(&source("fn a() { thread::sleep(b) }")).is_empty(), "the product may wait");
         assert_eq!(lazy_tests(&test("#[ignore = \"slow\"]\nfn a() { thread::sleep(b) }")).len(), 2);
+        assert_eq!(lazy_tests(&test("fn a() {\n    while connect().is_err() {}\n}")).len(), 1);
     }
 
     #[test]
