@@ -285,6 +285,9 @@ fn sudo_makes_one_user_root_without_a_password_and_no_group() {
 
 #[test]
 fn the_rule_for_the_user_is_behind_those_of_the_image() {
+    if !skip::needs_root() || !skip::needs_namespaces("-m") {
+        return;
+    }
     let root = Root::debian("sudo-order");
     root.write("etc/sudoers", "@includedir /etc/sudoers.d\n");
     root.write("etc/sudoers.d/local", "ALL ALL=(ALL) PASSWD: ALL\n");
@@ -398,6 +401,9 @@ fn keys_are_where_sshd_is_told_to_look() {
 
 #[test]
 fn no_link_in_a_home_is_followed() {
+    if !skip::needs_root() {
+        return;
+    }
     let (root, ann) = Root::with_ann("links");
     root.write("root/.ssh/authorized_keys", "the superuser's\n");
     let install = || account::install_keys(root.path(), &ann, &keys(&[KEY]));

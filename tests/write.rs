@@ -28,8 +28,12 @@ impl Loop {
             Ok(output) if output.status.success() => {
                 Some(Self(String::from_utf8(output.stdout).unwrap().trim().into()))
             }
-            other => {
-                skip::skip(&format!("losetup makes no loop device: {other:?}"));
+            Ok(output) => {
+                skip::skip(String::from_utf8_lossy(&output.stderr).trim());
+                None
+            }
+            Err(error) => {
+                skip::skip(&format!("losetup does not run: {error}"));
                 None
             }
         }

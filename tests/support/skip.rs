@@ -20,7 +20,7 @@ pub fn skip(reason: &str) {
     let thread = thread::current();
     let test = thread.name().filter(|name| *name != "main").unwrap_or(&place);
     assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "CI=true, and {test} cannot run: {reason}");
-    let line = format!("SKIPPED {}::{test}: {reason}\n", env!("CARGO_CRATE_NAME"));
+    let line = format!("SKIPPED {}::{test}: {}\n", env!("CARGO_CRATE_NAME"), reason.replace('\n', " "));
     // `eprintln!` would be captured as what a passed test printed, which is not shown.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
