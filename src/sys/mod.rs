@@ -43,6 +43,8 @@ mod resolve;
 mod signal;
 pub mod socket;
 pub mod source;
+#[cfg(feature = "full")]
+pub mod spool;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
 mod square;
 pub mod stdio;
