@@ -346,7 +346,7 @@ mod tests {
         ] {
             let last = deliver(&image, |task, log, teller| {
                 let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
-                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE };
+                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
                 let error = delivery.put(&disks.source.0, means, &chosen).unwrap_err();
                 let is_refused = error.kind == Kind::Refused && !delivery.begun.get();
                 teller.tell(&format!("{is_refused} {error}"));
