@@ -396,4 +396,9 @@ fn words_of_cloud_init_choose_a_cloud_or_none() {
     let shown = Machine::new("none", &["/proc/cmdline=ds=None", "sys_vendor=Hetzner"]);
     assert!(shown.verdict(&[]).is_none());
     assert_eq!(Machine::new("maas", &["/proc/cmdline=ds=maas", "sys_vendor=Hetzner"]).cloud(&[]), "hetzner");
+    let shows = ["/proc/cmdline=ci.ds=maas ds=xyz;a=b", "/etc/wisp.conf=CLOUD=oci", "sys_vendor=Hetzner"];
+    let machine = Machine::new("maas-configured", &shows);
+    let verdict = machine.verdict(&[]).unwrap();
+    assert_eq!(verdict.cloud.name, "oci", "the configuration still counts: {verdict:?}");
+    assert!(machine.detect(&[]).err.contains("no known cloud is called xyz"), "{:?}", machine.detect(&[]));
 }
