@@ -20,7 +20,7 @@ pub use clouds::CLOUDS;
 pub use instance::Instance;
 pub use keys::{Key, Rejected};
 pub use nics::Nic;
-pub use reader::{Identity, Local, Reader};
+pub use reader::{Identity, Local, Reader, is_markup};
 pub use ready::Ready;
 pub use recognise::{Evidence, Sign, Verdict, named, recognise, same_uuid};
 
