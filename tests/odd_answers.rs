@@ -80,9 +80,15 @@ impl Machine {
         }
         let (client, server) = (Network::new(), Network::new());
         client.connect("eth0", &server, "srv");
-        client.ip(&["link set eth0 up", "address add 10.9.0.15/24 dev eth0", "route add default via 10.9.0.1"]);
-        server.ip(&["address add 10.9.0.1/24 dev srv"]);
-        if address != "10.9.0.1" {
+        client.ip(&["link set eth0 up"]);
+        if address.contains(':') {
+            client.ip(&["address add fd09::15/64 dev eth0 nodad", "-6 route add default via fd09::1"]);
+            server.ip(&["address add fd09::1/64 dev srv nodad", &format!("address add {address}/128 dev srv nodad")]);
+        } else {
+            client.ip(&["address add 10.9.0.15/24 dev eth0", "route add default via 10.9.0.1"]);
+            server.ip(&["address add 10.9.0.1/24 dev srv"]);
+        }
+        if !address.contains(':') && address != "10.9.0.1" {
             server.ip(&[&format!("address add {address}/32 dev srv")]);
         }
         let (voice, heard) = (Arc::new(Mutex::new(voice)), Arc::new(Mutex::new(Vec::new())));
@@ -292,6 +298,24 @@ fn recovers(machine: &Machine, voice: Voice) {
 #[test]
 fn of_a_first_boot_with_pages_nothing_is_believed_and_the_next_one_completes_it() {
     isolated("of_a_first_boot_with_pages_nothing_is_believed_and_the_next_one_completes_it", first_instance);
+}
+
+fn six() {
+    for (name, mark, address, voice) in [
+        ("aws", XEN, "fd00:ec2::254", ec2 as Voice),
+        ("alibaba", ALIBABA, "fd00:100::100:200", ec2),
+        ("oci", ORACLE, "fd00:c1::a9fe:a9fe", oracle),
+    ] {
+        let machine = Machine::new(&format!("six-{name}"), &[mark, CONFIGURATION], address, voice);
+        let outcomes = machine.boot();
+        assert_eq!(codes(&outcomes), [0; 4], "{name}: {outcomes:?}");
+        assert_eq!(machine.root.read("home/ann/.ssh/authorized_keys"), format!("{KEY}\n"), "{name}");
+    }
+}
+
+#[test]
+fn a_network_without_ipv4_leads_to_the_services_that_have_an_address_of_ipv6() {
+    isolated("a_network_without_ipv4_leads_to_the_services_that_have_an_address_of_ipv6", six);
 }
 
 fn no_tokens() {

@@ -144,6 +144,8 @@ pub enum Shape {
     LastSegment,
     /// A zone, of which the region is what stands before the last dash, behind the last slash.
     RegionOfZone,
+    /// A region, or a zone of it, which is the region and one small letter behind its number.
+    RegionOfLetter,
 }
 
 /// How user-data is wrapped on its way.

@@ -308,6 +308,13 @@ impl Shape {
                 }
                 zone
             }
+            Self::RegionOfLetter => {
+                let (mut zone, end) = (bytes.trim_ascii_end().to_vec(), bytes.trim_ascii_end().split_last_chunk::<2>());
+                if end.is_some_and(|(_, [number, letter])| number.is_ascii_digit() && letter.is_ascii_lowercase()) {
+                    zone.pop();
+                }
+                zone
+            }
         }
     }
 }
