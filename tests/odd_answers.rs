@@ -15,6 +15,7 @@ use root::Root;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,9 @@ impl Machine {
             let (path, text) = file.split_once('=').unwrap();
             root.write(path, &format!("{text}\n"));
         }
+        // Of the machine that the test runs on nothing may be grown.
+        let own = if root.has("etc/wisp.conf") { root.read("etc/wisp.conf") } else { String::new() };
+        root.write("etc/wisp.conf", &format!("{own}SKIP_INIT_ACTIONS=expand_root\n"));
         root.write("proc/cmdline", "quiet\n");
         root.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         root.write("etc/group", "root:x:0:\n");
@@ -106,11 +110,22 @@ impl Machine {
         let started = Instant::now();
         let mut command = self.client.command("unshare");
         command.args(["--uts", "chroot"]).arg(&self.root.0).arg("/wisp").args(words).env_remove("CLOUD");
-        // Of the machine that the test runs on nothing may be grown.
-        let output = command.env("SKIP_INIT_ACTIONS", "expand_root").output().unwrap();
+        let output = command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let (out, err) = (text(output.stdout), text(output.stderr));
         Outcome { code: output.status.code(), out, err, spent: started.elapsed() }
+    }
+
+    /// The lines of a phase whose standard error is the journal, each with its level in front.
+    fn journal(&self, phase: &str) -> (Option<i32>, String) {
+        let path = self.root.join("journal");
+        let file = fs::File::create(&path).unwrap();
+        let facts = file.metadata().unwrap();
+        let mut command = self.client.command("unshare");
+        command.args(["--uts", "chroot"]).arg(&self.root.0).arg("/wisp").arg(phase).env_remove("CLOUD").stderr(file);
+        command.env("JOURNAL_STREAM", format!("{}:{}", facts.dev(), facts.ino()));
+        let status = command.status().unwrap();
+        (status.code(), self.root.read("journal"))
     }
 
     fn boot(&self) -> Vec<Outcome> {
@@ -382,6 +397,43 @@ fn left_alone() {
 #[test]
 fn a_service_that_wants_to_be_left_alone_beyond_the_deadline_is_asked_once_more_before_it() {
     isolated("a_service_that_wants_to_be_left_alone_beyond_the_deadline_is_asked_once_more_before_it", left_alone);
+}
+
+/// A seed with one line that nothing can read, and a key that is none.
+fn seed_with_faults(_: &str, target: &str) -> Answer {
+    const META: &str = "instance-id: i-1\nmotd: @me\nhostname: web-1\npublic-keys:\n- ssh-ed25519 AAAA\n- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq me\n";
+    static ASKED: AtomicBool = AtomicBool::new(false);
+    match target {
+        "/meta-data" if !ASKED.swap(true, Ordering::SeqCst) => ("503 Service Unavailable", "", ""),
+        "/meta-data" => ("200 OK", "", META),
+        _ => NOTHING,
+    }
+}
+
+fn levels() {
+    let machine =
+        Machine::new("levels", &[SEED, "etc/wisp.conf=CLOUD_USER=ann\nCLUOD=x"], "10.9.0.1", seed_with_faults);
+    let mut said = String::new();
+    for phase in PHASES {
+        let (code, lines) = machine.journal(phase);
+        assert_eq!(code, Some(0), "{lines}");
+        said += &lines;
+    }
+    assert_eq!(machine.root.read("home/ann/.ssh/authorized_keys"), format!("{KEY}\n"));
+    for problem in ["there is no such key", "answered 503", "continuing with what can be read", "a key is ignored"] {
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains(problem)).collect();
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.starts_with("<4>")), "{problem}: {said}");
+    }
+    assert!(!said.contains("<3>"), "nothing failed: {said}");
+    let outage = Machine::new("levels-failed", &[XEN, CONFIGURATION], EVERYWHERE, busy_without_a_wish);
+    let (code, said) = outage.journal("main");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.lines().any(|line| line.starts_with("<3>") && line.contains("answered 503")), "{said}");
+}
+
+#[test]
+fn what_a_phase_continues_past_is_a_warning_and_what_failed_an_error() {
+    isolated("what_a_phase_continues_past_is_a_warning_and_what_failed_an_error", levels);
 }
 
 fn out_of_service() {

@@ -287,7 +287,7 @@ impl Origins<'_> {
             return Err(Error::corrupt("read the seed at", "the answer is a page of HTML or XML").to(place));
         }
         let fault = text.as_deref().and_then(fault);
-        Ok(Meta { text, fault: fault.map(|error| error.to(format!("{place}/{META_DATA}"))) })
+        Ok(Meta { text, fault: fault.map(|error| error.to(format!("{}/{META_DATA}", place.trim_end_matches('/')))) })
     }
 
     /// The file of this name at `origin`.
