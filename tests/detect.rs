@@ -184,6 +184,8 @@ fn what_is_attached_comes_before_the_firmware_and_a_trace_comes_last() {
         (&["sys_vendor=Amazon EC2"], &["cidata", "config-2"], "nocloud", &["openstack", "aws"]),
         (&["product_name=OpenStack Nova"], &["CONFIG-2"], "openstack", &[]),
         (&["sys_vendor=DigitalOcean"], &["config-2"], "openstack", &["digitalocean"]),
+        // Tencent Cloud gives its machines a configuration drive.
+        (&["sys_vendor=Tencent Cloud", "product_name=CVM"], &["config-2"], "openstack", &[]),
         (&["/dev/incus/sock=", "product_name=Google"], &["cidata"], "incus", &["gcp"]),
         (&["/sys/class/virtio-ports/vport1p1/name=org.linuxcontainers.incus"], &["cidata"], "incus", &["nocloud"]),
         (&["sys_vendor=Hetzner", "product_serial=ds=nocloud"], &[], "nocloud", &["hetzner"]),
