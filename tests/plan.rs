@@ -690,6 +690,24 @@ fn a_raid_partition_at_the_end_of_the_disk_claims_itself_alone() {
     assert_eq!(sizes(&machine.plan().partition), (SMALL, 4094 * MIB));
 }
 
+/// An extended partition holds records and logical partitions; metadata in what is left of it are the disk's.
+#[test]
+fn raid_metadata_in_an_extended_partition_claim_the_disk() {
+    let end = DISK_MIB * SECTORS;
+    let mut disk =
+        make::mbr(DISK_MIB, &[(0x0F, 2 * SECTORS as u32, (end - 2 * SECTORS) as u32), (0x83, 2048, 2048)]);
+    make::boot_record(&mut disk, 2 * SECTORS, &[(0x83, SECTORS as u32, 2045 * SECTORS as u32)]);
+    let mut md_0_90 = vec![0; 64];
+    md_0_90[..12].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 0, 0, 0, 0, 90, 0, 0, 0]);
+    let machine = Machine { disk, number: Some(5), start: 3 * MIB, ..Machine::new() };
+    assert_eq!(sizes(&machine.plan().partition).1, DISK_MIB * MIB - 3 * MIB);
+    for (at, bytes) in [(end - 128, md_0_90), (end - 16, md_1_0(end - 16))] {
+        let mut machine = Machine { disk: machine.disk.clone(), number: Some(5), start: 3 * MIB, ..Machine::new() };
+        machine.disk.patch(at * 512, &bytes);
+        everything_is_refused(&machine.plan(), "/dev/vda", "linux_raid_member");
+    }
+}
+
 /// F5: what an earlier use of the disk left where the partition is going to end.
 #[test]
 fn a_stale_signature_at_the_new_end_is_erased_before_anything_else() {
