@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Options, Piece, unknown};
+use super::{Options, Piece, unexpected, unknown};
 use crate::error::{Error, Result};
 use crate::sys::file;
+use alloc::format;
 
 /// The one option of a command that has no other: the root, without a slash at its end; of the running system it is empty.
 pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
@@ -14,11 +15,18 @@ pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
         match piece {
             Piece::Option("--root", value) => root = options.value("--root", value)?,
             Piece::Option(name, _) => return Err(unknown(name)),
-            Piece::Operand(word) => return Err(Error::usage(super::DOING, "no operand is meant here").to(word)),
+            Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
-    if !root.is_empty() && !file::is_directory(root) {
-        return Err(Error::absent("work below", "there is no such folder").to(root));
+    existing(root)
+}
+
+/// `root` without a slash at its end, if it is a directory or empty, which means the running system. Every command that
+/// takes a root checks it here: a mistyped one must not look like a system on which nothing was done.
+pub(super) fn existing(root: &str) -> Result<&str> {
+    // With the slash, a symlink to a directory is one.
+    if !root.is_empty() && !file::is_directory(&format!("{root}/")) {
+        return Err(Error::absent("use the root directory", "not an existing directory").to(root));
     }
     Ok(root.trim_end_matches('/'))
 }

@@ -177,6 +177,12 @@ impl<'a> Image<'a> {
         self.body.read()
     }
 
+    /// Whether it shows at its end that all of it came: its source states a length, its format or compression has an end.
+    #[must_use]
+    pub fn has_known_end(&self) -> bool {
+        self.stored.is_some() || !self.layers.is_empty() || self.format != container::Format::Raw
+    }
+
     /// Holds what was handed on so far against what was expected.
     fn measure(&mut self, piece: Piece) -> Result<Piece> {
         self.at = self.at.saturating_add(match piece {

@@ -182,7 +182,8 @@ fn summary(order: &Order<'_>, deed: Deed, outcome: &Outcome, display: &Display) 
         Deed::Verify => format!("{target} holds the image, {size} ({data} of data)"),
         _ => format!("wrote {size} ({data} of data) to {target}"),
     };
-    text.push_str(&format!(" in {} s, {}", progress::seconds(took), progress::rate(size.0, took)));
+    text.push_str(&format!(" in {} s", progress::seconds(took)));
+    text.extend(progress::rate(size.0, took).map(|rate| format!(", {rate}")));
     if let Some(digest) = outcome.checksum {
         text.push_str(&format!("; {} verified", digest.name()));
     }
