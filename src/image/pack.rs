@@ -201,7 +201,8 @@ fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(
     let mut blocks = Blocks::new(image, disk)?;
     if !order.raw {
         let start = blocks.start();
-        let judged = whole.map_or_else(|| extent::judge(&start, has, DOING), |whole| extent::judge(&*whole, has, DOING));
+        let judged =
+            whole.map_or_else(|| extent::judge(&start, has, DOING), |whole| extent::judge(&*whole, has, DOING));
         judged.map_err(|error| error.to(order.source))?;
     }
     let mut notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;

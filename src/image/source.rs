@@ -125,7 +125,18 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
             let map = Map::open(&**source, ByteCount(source.size()))?;
             let (format, variant, size) = (map.format(), map.variant(), Some(map.size()));
             let body = Box::new(Mapped::new(&**source, map, checksum));
-            Image { format, variant, layers: Vec::new(), size, stored, label, expected: expected.size, at: 0, watch: None, body }
+            Image {
+                format,
+                variant,
+                layers: Vec::new(),
+                size,
+                stored,
+                label,
+                expected: expected.size,
+                at: 0,
+                watch: None,
+                body,
+            }
         }
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
@@ -133,7 +144,18 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
             let is_plain = layers.is_empty() && format == container::Format::Raw;
             let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
             let body = Box::new(streamed);
-            Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, watch: None, body }
+            Image {
+                format,
+                variant: "",
+                layers,
+                size,
+                stored,
+                label,
+                expected: expected.size,
+                at: 0,
+                watch: None,
+                body,
+            }
         }
     };
     match (image.size, expected.size) {

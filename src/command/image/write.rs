@@ -124,7 +124,8 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show, Option<Duration>)> {
     let is_write = deed == Deed::Write;
-    let mut order = Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false, raw: false };
+    let mut order =
+        Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false, raw: false };
     let (mut deed, mut timeout) = (deed, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
