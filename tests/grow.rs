@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 const MIB: u64 = 1 << 20;
-/// Where the partition starts, unless a test says something else.
+/// Where the partition starts.
 const START: u64 = MIB;
-/// The size that it can have, which leaves room for the backup of a GPT.
+/// The size that it can have on a disk of 64 MiB, which leaves room for the backup of a GPT.
 const LARGEST: u64 = 62 * MIB;
 
 /// Runs a command that has to work; arguments are separated by spaces.
@@ -31,7 +31,7 @@ fn wisp(arguments: &[&str]) -> Output {
     Command::new(path).args(arguments).output().unwrap()
 }
 
-/// A disk of 64 MiB with one partition, detached when the test is over.
+/// A disk with one partition, detached when the test is over.
 struct Disk {
     root: Root,
     /// Start and length of the partition, in sectors.
@@ -52,17 +52,20 @@ impl Drop for Disk {
 }
 
 impl Disk {
-    /// `mkfs` makes a filesystem of 32 MiB, of what `fill` puts into a tree, in a partition of `sectors` at `start`.
-    fn new(name: &str, mkfs: &str, (start, sectors): (u64, u64), fill: impl Fn(&Root)) -> Self {
+    /// `mkfs`, whose last word is the option for a tree, makes a filesystem of what `fill` puts into one. `sizes`, in MiB,
+    /// are those of the filesystem, its partition and the disk.
+    fn new(name: &str, mkfs: &str, sizes: [u64; 3], fill: impl Fn(&Root)) -> Self {
+        let [size, partition_size, disk_size] = sizes.map(|size| size * MIB);
+        let (start, sectors) = (START / 512, partition_size / 512);
         let root = Root::empty(name);
         fs::create_dir_all(root.join("tree/etc")).unwrap();
         fs::create_dir(root.join("point")).unwrap();
         fill(&root);
         let (filesystem, tree, image) = (root.join("filesystem"), root.join("tree"), root.join("image"));
-        fs::File::create(&filesystem).unwrap().set_len(32 * MIB).unwrap();
-        run(&format!("{mkfs} -d {} {}", tree.display(), filesystem.display()));
+        fs::File::create(&filesystem).unwrap().set_len(size).unwrap();
+        run(&format!("{mkfs} {} {}", tree.display(), filesystem.display()));
         let disk = fs::File::create(&image).unwrap();
-        disk.set_len(64 * MIB).unwrap();
+        disk.set_len(disk_size).unwrap();
         let layout = format!("label: dos\nstart={start}, size={sectors}\n");
         root.write("layout", &layout);
         let made = Command::new("sfdisk")
@@ -78,7 +81,7 @@ impl Disk {
 
     /// The usual one: ext4 that fills its partition.
     fn ext4(name: &str, fill: impl Fn(&Root)) -> Self {
-        Self::new(name, "mkfs.ext4 -q -b 4096", (START / 512, 32 * MIB / 512), fill)
+        Self::new(name, "mkfs.ext4 -q -b 4096 -d", [32, 32, 64], fill)
     }
 
     /// Makes it a device with partitions. `false` where none is to be had, and then the test is not run.
@@ -195,8 +198,7 @@ fn a_folder_that_cannot_be_there_switches_nothing_off() {
 /// Its table was lost after it had grown, so that the file is seen only when the partition has its size again.
 #[test]
 fn the_owners_word_in_a_filesystem_that_its_partition_cuts_off() {
-    let size = (START / 512, 16 * MIB / 512);
-    let mut disk = Disk::new("cut-off", "mkfs.ext4 -q -b 4096", size, |root| {
+    let mut disk = Disk::new("cut-off", "mkfs.ext4 -q -b 4096 -d", [32, 16, 64], |root| {
         root.write("tree/etc/growroot-disabled", "");
     });
     if !disk.attach() {
@@ -266,4 +268,32 @@ fn several_at_a_time_do_not_disturb_each_other() {
             });
         }
     });
+}
+
+/// btrfs shows no device in the list of mounts. The one that is mounted is grown through its mount, as another one would
+/// see another subvolume and would leave the filesystem writable.
+#[test]
+fn a_mounted_btrfs_is_found_by_its_device() {
+    let mut disk = Disk::new("btrfs", "mkfs.btrfs -q --mixed --rootdir", [128, 128, 512], |_| {});
+    if !disk.attach() {
+        return;
+    }
+    disk.mount("rw");
+    let point = disk.point().to_str().unwrap().to_owned();
+    run(&format!("btrfs subvolume create {point}/system"));
+    fs::create_dir(format!("{point}/system/etc")).unwrap();
+    fs::write(format!("{point}/system/etc/growroot-disabled"), "").unwrap();
+    run(&format!("umount {point}"));
+    disk.mount("ro,subvol=system");
+    disk.refuses(&disk.partition(), "it is switched off by /etc/growroot-disabled");
+
+    run(&format!("umount {point}"));
+    disk.mount("ro");
+    let output = wisp(&["grow", &disk.partition()]);
+    assert!(output.status.success(), "{output:?}");
+    let shown = run(&format!("btrfs filesystem show --raw {point}"));
+    assert!(shown.contains(&format!("size {} ", 510 * MIB)), "{shown}");
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let line = mounts.lines().find(|line| line.contains(&point)).unwrap();
+    assert!(line.split_once(" - ").unwrap().1.contains(" ro,"), "{line}");
 }
