@@ -31,13 +31,13 @@ pub fn read(folder: &str) -> Result<Userdata> {
     }
 }
 
-/// Fetches the user-data of the reader's machine, and saves it unpacked in `folder`. No user-data is an empty file. What
-/// cannot be unpacked is saved as it came, under a name that nothing runs, for whoever wants to know what it was.
+/// Saves user-data unpacked in `folder`. No user-data is an empty file. What cannot be unpacked is saved as it came, under a
+/// name that nothing runs, for whoever wants to know what it was.
 ///
 /// # Errors
-/// Those of asking and of [`userdata::decode`]; `Os`.
-pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
-    let (userdata, kept) = keep(reader.userdata()?.unwrap_or_default(), folder);
+/// Those of [`userdata::decode`]; `Os`.
+pub fn save(packed: Vec<u8>, folder: &str) -> Result<Userdata> {
+    let (userdata, kept) = keep(packed, folder);
     kept.map(|()| userdata)
 }
 

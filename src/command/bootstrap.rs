@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::boot;
 use crate::error::{Error, Result};
@@ -48,7 +49,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         }
     }
     let word = word.ok_or_else(|| Error::usage(DOING, "say complete, incomplete or status"))?;
-    set(root.trim_end_matches('/'), word)
+    set(enter(root)?, word)
 }
 
 /// Whether the machine has an identity of its own that a copy of its disk would share (machine-id(5)).

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -40,12 +41,12 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(piece) = options.next() {
         match piece {
             Piece::Option("--json", None) => json = true,
-            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?.trim_end_matches('/'),
+            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) => return Err(Error::usage(DOING, "detect takes no operand").to(operand)),
         }
     }
-    let machine = Machine::look(root);
+    let machine = Machine::look(enter(root)?);
     let log = Log::stderr();
     for complaint in &machine.settings.complaints {
         log.warning(complaint);

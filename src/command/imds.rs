@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::suggest::nearest;
 use super::{Command, DOING, DOING_OPTION, print};
 use crate::boot::seed;
@@ -190,10 +191,15 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
     if json {
         print(&format!("{}\n", metadata.reader()?.instance()?.json()))?;
     }
+    let userdata = if save { metadata.reader()?.userdata()? } else { None };
+    let code = evaluate(&mut metadata, items, &mut State { honours: true, tells: &tells }, log);
     if save {
-        seed::save(metadata.reader()?, access.folder())?;
+        // Confined last: certificates (SSL_CERT_FILE) and sockets of the running system are used up to here.
+        let folder = access.folder();
+        let below = folder.strip_prefix(access.root()).unwrap_or(folder);
+        seed::save(userdata.unwrap_or_default(), &[enter(access.root())?, below].concat())?;
     }
-    Ok(evaluate(&mut metadata, items, &mut State { honours: true, tells: &tells }, log))
+    Ok(code)
 }
 
 /// Evaluates `items`, and returns the exit code.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::{Command, Options, Piece, unknown};
 use crate::error::{Error, Result};
 use crate::initramfs::mkinitfs::{self, Way};
@@ -30,12 +31,13 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(piece) = options.next() {
         match piece {
             Piece::Option("--own-init", None) => way = Way::OwnInit,
-            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?.trim_end_matches('/'),
+            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) if verb.is_none() => verb = Some(word),
             Piece::Operand(word) => return Err(Error::usage(DOING, "nothing like it is asked for").to(word)),
         }
     }
+    let root = enter(root)?;
     let done = match (verb, way, root) {
         (Some("enable"), ..) => mkinitfs::enable(root, way)?,
         (Some("disable"), Way::StockInit, _) => mkinitfs::disable(root)?,

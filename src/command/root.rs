@@ -4,10 +4,10 @@
 
 use super::{Options, Piece, unknown};
 use crate::error::{Error, Result};
-use crate::sys::file;
+use crate::sys::confine;
 
-/// The one option of a command that has no other: the root, without a slash at its end; of the running system it is empty.
-pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
+/// The one option of a command that has no other: the root, as [`enter`] returns it.
+pub(super) fn root(arguments: &[&str]) -> Result<&'static str> {
     let mut root = "";
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
@@ -17,8 +17,15 @@ pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
             Piece::Operand(word) => return Err(Error::usage(super::DOING, "no operand is meant here").to(word)),
         }
     }
-    if !root.is_empty() && !file::is_directory(root) {
-        return Err(Error::absent("work below", "there is no such folder").to(root));
+    enter(root)
+}
+
+/// Confines this process to the directory `root`, and returns the prefix of the paths in it; empty for the running system,
+/// which is what no directory and `/` mean.
+pub(super) fn enter(root: &str) -> Result<&'static str> {
+    if root.trim_end_matches('/').is_empty() {
+        return Ok("");
     }
-    Ok(root.trim_end_matches('/'))
+    confine::enter(root)?;
+    Ok(confine::CONFINED)
 }

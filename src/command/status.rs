@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::boot::status::{State, Status};
 use crate::error::{Error, Kind, Result};
@@ -97,10 +98,11 @@ fn parse<'a>(arguments: &'a [&'a str]) -> Result<Asked<'a>> {
                 other => return Err(Error::usage("understand the format", "there are json and text").to(other)),
             },
             Piece::Option("--strict", None) => asked.strict = true,
-            Piece::Option("--root", value) => asked.root = options.value("--root", value)?.trim_end_matches('/'),
+            Piece::Option("--root", value) => asked.root = options.value("--root", value)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) => return Err(Error::usage(DOING, "no operand is meant here").to(word)),
         }
     }
+    asked.root = enter(asked.root)?;
     Ok(asked)
 }

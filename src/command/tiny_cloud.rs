@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::{Command, bootstrap, print};
 use crate::boot;
 use crate::error::Result;
@@ -46,7 +47,7 @@ const OPTIONS: [(&str, &str, bool); 4] =
 fn run(arguments: &[&str]) -> Result<u8> {
     // The environment's word, as Tiny Cloud has it.
     let root = environment::variable(c"ROOT").unwrap_or_default();
-    let root = root.trim_end_matches('/');
+    let root = enter(&root)?;
     match understand(arguments) {
         Some(Meant::Help) => print(USAGE),
         Some(Meant::Bootstrap(word)) if matches!(&*word, "complete" | "incomplete" | "status") => {

@@ -261,6 +261,12 @@ impl<'a> Access<'a> {
         &self.machine.settings.var
     }
 
+    /// The root prefix of the machine's paths.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.machine.root
+    }
+
     fn identity(&self) -> Identity {
         let name_and_mac =
             |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
