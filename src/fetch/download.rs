@@ -15,6 +15,7 @@ use core::time::Duration;
 use super::flow::Flow;
 use super::identity::Identity;
 use super::pace::Pace;
+use super::redirect::redirect;
 use super::verdict::{self, Pauses, Verdict};
 use super::wire::Wire;
 use super::{Policy, Remote, Url, web};
@@ -254,7 +255,7 @@ impl<'a> Download<'a> {
             let wait = verdict::retry_after(headers.find("retry-after"));
             return Err(Fault { error: named(url, &error), again: true, wait });
         }
-        let coding = headers.find("content-encoding").filter(|coding| !is_taken_as_stored(coding));
+        let coding = headers.find("content-encoding").filter(|coding| !verdict::is_taken_as_stored(coding));
         if let (200 | 206, Some(coding)) = (status, coding) {
             let why = format!("the server sends it with Content-Encoding {}, which was not requested", coding.trim());
             return Err(last(&Error::unsupported("", why)));
@@ -355,29 +356,4 @@ impl Fault {
 /// The reason of `error`, as one of a request for `url`.
 fn named(url: &Url, error: &Error) -> Error {
     Error::new(error.kind, Method::Get.name(), error.why.clone()).to(format!("{url}"))
-}
-
-/// Where `url` was moved.
-fn redirect(url: &Url, location: Option<&str>) -> Result<Url> {
-    let Some(location) = location else { return Err(Error::corrupt("", "it redirects, and says not where")) };
-    let next = url.join(location.trim());
-    let next = next.map_err(|error| Error::new(error.kind, "", format!("it redirects to no URL: {}", error.why)))?;
-    if url.is_secure && !next.is_secure {
-        return Err(Error::refused("", format!("it redirects from https to http, {next}")));
-    }
-    Ok(next)
-}
-
-/// Whether the bytes of a reply with this `Content-Encoding` are taken as they come. Only identity was asked for; servers
-/// that say otherwise nearly always describe the file (Apache's `AddEncoding`, objects uploaded with this header), and curl
-/// and wget store such a file as it is. Whatever reads it knows these formats by their first bytes; deflate and br have
-/// none to know them by.
-fn is_taken_as_stored(coding: &str) -> bool {
-    const FORMATS: [&str; 5] = ["identity", "gzip", "zstd", "xz", "bzip2"];
-    let coding = coding.trim();
-    let name = coding
-        .get(..2)
-        .filter(|start| start.eq_ignore_ascii_case("x-"))
-        .map_or(coding, |_| coding.get(2..).unwrap_or_default());
-    coding.is_empty() || FORMATS.iter().any(|format| name.eq_ignore_ascii_case(format))
 }

@@ -15,6 +15,7 @@
 pub mod check;
 #[cfg(feature = "full")]
 mod cloud;
+pub mod extent;
 mod fingerprint;
 mod finish;
 mod ground;

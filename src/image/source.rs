@@ -16,6 +16,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::extent::Watch;
 use super::{Content, Expected, Means, Piece};
 use crate::bytes::ReadAt;
 use crate::codec;
@@ -51,6 +52,8 @@ pub struct Image<'a> {
     expected: Option<ByteCount>,
     /// Bytes of the disk that were handed on.
     at: u64,
+    /// Judges at the end whether all of the disk came.
+    watch: Option<Watch>,
     body: Box<dyn Body<'a> + 'a>,
 }
 
@@ -122,7 +125,7 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
             let map = Map::open(&**source, ByteCount(source.size()))?;
             let (format, variant, size) = (map.format(), map.variant(), Some(map.size()));
             let body = Box::new(Mapped::new(&**source, map, checksum));
-            Image { format, variant, layers: Vec::new(), size, stored, label, expected: expected.size, at: 0, body }
+            Image { format, variant, layers: Vec::new(), size, stored, label, expected: expected.size, at: 0, watch: None, body }
         }
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
@@ -130,7 +133,7 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
             let is_plain = layers.is_empty() && format == container::Format::Raw;
             let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
             let body = Box::new(streamed);
-            Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, body }
+            Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, watch: None, body }
         }
     };
     match (image.size, expected.size) {
@@ -163,6 +166,11 @@ impl<'a> Image<'a> {
         self.body.data().map_err(|error| error.to(self.label))
     }
 
+    /// Fails at the end of a disk that was cut off; `doing` begins the message.
+    pub(super) fn watch(&mut self, doing: &'static str) {
+        self.watch = Some(Watch::new(doing));
+    }
+
     /// Bytes of the source that were read so far, holes in it among them.
     #[must_use]
     pub fn read(&self) -> u64 {
@@ -190,8 +198,15 @@ impl<'a> Image<'a> {
 
 impl Content for Image<'_> {
     fn next(&mut self, room: &mut [u8]) -> Result<Piece> {
-        let piece = self.body.next(room);
-        piece.and_then(|piece| self.measure(piece)).map_err(|error| error.to(self.label))
+        let piece = self.body.next(room).and_then(|piece| self.measure(piece)).map_err(|error| error.to(self.label))?;
+        if let Some(watch) = &mut self.watch {
+            match piece {
+                Piece::Bytes(count) => watch.pass(room.get(..count).unwrap_or_default(), count as u64),
+                Piece::Zeros(count) => watch.pass(&[], count),
+                Piece::End => watch.finish()?,
+            }
+        }
+        Ok(piece)
     }
 }
 

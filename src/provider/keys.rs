@@ -182,11 +182,12 @@ impl Reader<'_> {
         if !is_config {
             return Ok(());
         }
-        match Document::parse_yaml(text) {
-            Ok(root) => configured(&root, found),
-            // The error is reported where the document is used; here it matters only if keys are in it.
-            Err(_) if has_field() => found.reject("the user-data, which has keys, is not valid YAML"),
-            Err(_) => {}
+        let before = found.number();
+        // A mistake elsewhere in the document costs no key; it is reported where the document is used.
+        let (root, mistake) = Document::parse_lenient(text);
+        configured(&root, found);
+        if mistake.is_some() && found.number() == before && has_field() {
+            found.reject("the user-data, which has keys, is not valid YAML");
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::command::{Command, DOING, Options, Piece as Word, print, seconds, unk
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
 use crate::filesystem::Superblock;
+use crate::image::extent;
 use crate::image::layout::{self, Layout, Part};
 use crate::image::{Content, Expected, Image, Means, Piece, Source};
 use crate::log::Log;
@@ -109,7 +110,10 @@ fn facts(image: &mut Image<'_>, whole: bool) -> Result<Facts> {
     }
     let head = Head(&head);
     let disk: &dyn ReadAt = disk.as_deref().unwrap_or(&head);
-    Ok(Facts { size: image.size, data, layout: layout::look(disk, image.size), verified: whole })
+    let mut layout = layout::look(disk, image.size);
+    let cut = image.size.and_then(|size| extent::find_cut(disk, size));
+    layout.notes.extend(cut.map(|why| format!("it was cut off: {why}")));
+    Ok(Facts { size: image.size, data, layout, verified: whole })
 }
 
 /// The beginning of a disk.

@@ -37,6 +37,8 @@ pub(in crate::command) const COMMAND: Command = Command {
            --size SIZE     at least so large a disk: bytes, or 10G\n\
            --check         look first for what would keep machines of CLOUD from working,\n\
            \x20               and make nothing when something would; without FILE, only look\n\
+           --raw           pack SOURCE even if it has no partition table, filesystem or\n\
+           \x20               boot sector, or ends before its filesystems do\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
            --sha512 HEX    or its SHA-512\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
@@ -109,7 +111,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let (mut cloud, mut kind, mut size, mut checksum) = (None, None, None, None);
-    let (mut is_checked, mut is_json, mut timeout) = (false, false, None);
+    let (mut is_checked, mut is_json, mut is_raw, mut timeout) = (false, false, false, None);
     let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
@@ -127,6 +129,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
             }
             Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
             Piece::Option("--check", None) => is_checked = true,
+            Piece::Option("--raw", None) => is_raw = true,
             Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
             Piece::Option("--quiet" | "-q", None) => progress = Show::Nothing,
             Piece::Option(name, _) => return Err(unknown(name)),
@@ -147,7 +150,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     }
     let is_packed = file.is_some();
     let file = file.unwrap_or_default();
-    let order = Order { source, checksum, format: format_of(cloud, kind)?, size, file, time: 0 };
+    let order = Order { source, checksum, format: format_of(cloud, kind)?, size, raw: is_raw, file, time: 0 };
     Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress, timeout })
 }
 
