@@ -283,6 +283,16 @@ fn a_fault_keeps_the_file_from_being_made() {
     for words in ["--for aws disk.raw", "--for aws --check --size 1G disk.raw", "--for aws --check"] {
         assert_eq!(refusal(&folder, words).0, 2, "{words}");
     }
+    for (words, code, kind) in [
+        ("--for aws --json nothing out", 3, "absent"),
+        ("--for aws --check --json nothing", 3, "absent"),
+        ("--for aws --json disk.raw disk.raw", 6, "refused"),
+    ] {
+        let (found, said, complaint) = wisp(&folder, words);
+        let why = complaint.strip_prefix("wisp: ").unwrap().trim_end();
+        let wanted = format!("{{\"event\":\"failed\",\"kind\":\"{kind}\",\"why\":\"{why}\"}}\n");
+        assert_eq!((found, said), (code, wanted), "{words}");
+    }
     folder.run("gzip -1 <disk.raw >gz");
     let (code, complaint) = refusal(&folder, "--for aws --check gz out");
     assert_eq!((code, complaint.contains("only be read from beginning to end")), (6, true), "{complaint}");

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::root::enter;
-use super::{Command, DOING, Options, Piece, print, unknown};
+use super::{Command, DOING, Options, Piece, print, unexpected, unknown};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::log::{Level, Log};
@@ -45,7 +45,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
             Piece::Option("--root", value) => root = options.value("--root", value)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) if word.is_none() => word = Some(operand),
-            Piece::Operand(operand) => return Err(Error::usage(DOING, "one word is enough").to(operand)),
+            Piece::Operand(operand) => return Err(unexpected(operand)),
         }
     }
     let word = word.ok_or_else(|| Error::usage(DOING, "say complete, incomplete or status"))?;

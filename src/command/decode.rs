@@ -40,7 +40,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) => {
                 if path.replace(operand).is_some() {
-                    return Err(Error::usage("understand the command line", "one FILE is enough").to(operand));
+                    return Err(Error::usage(super::DOING, "one FILE is enough").to(operand));
                 }
             }
         }

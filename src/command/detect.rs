@@ -7,8 +7,8 @@
 #![forbid(unsafe_code)]
 
 use super::root::enter;
-use super::{Command, DOING, Options, Piece, print, unknown};
-use crate::error::{Error, Result};
+use super::{Command, Options, Piece, print, unexpected, unknown};
+use crate::error::Result;
 use crate::log::Log;
 use crate::metadata::Machine;
 use crate::provider::{Sign, Verdict};
@@ -43,7 +43,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
             Piece::Option("--json", None) => json = true,
             Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?,
             Piece::Option(name, _) => return Err(unknown(name)),
-            Piece::Operand(operand) => return Err(Error::usage(DOING, "detect takes no operand").to(operand)),
+            Piece::Operand(operand) => return Err(unexpected(operand)),
         }
     }
     let machine = Machine::look(enter(root)?);

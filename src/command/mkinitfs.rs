@@ -3,12 +3,10 @@
 #![forbid(unsafe_code)]
 
 use super::root::enter;
-use super::{Command, Options, Piece, unknown};
+use super::{Command, DOING, Options, Piece, unexpected, unknown};
 use crate::error::{Error, Result};
 use crate::initramfs::mkinitfs::{self, Way};
 use crate::log::Log;
-
-const DOING: &str = "read the command line";
 
 pub(super) const COMMAND: Command = Command {
     name: "mkinitfs",
@@ -34,7 +32,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
             Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) if verb.is_none() => verb = Some(word),
-            Piece::Operand(word) => return Err(Error::usage(DOING, "nothing like it is asked for").to(word)),
+            Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
     let root = enter(root)?;

@@ -2,9 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Options, Piece, unknown};
+use super::{Options, Piece, unexpected, unknown};
 use crate::error::{Error, Result};
-use crate::sys::confine;
+use crate::sys::{confine, file};
+use alloc::format;
 
 /// The one option of a command that has no other: the root, as [`enter`] returns it.
 pub(super) fn root(arguments: &[&str]) -> Result<&'static str> {
@@ -14,7 +15,7 @@ pub(super) fn root(arguments: &[&str]) -> Result<&'static str> {
         match piece {
             Piece::Option("--root", value) => root = options.value("--root", value)?,
             Piece::Option(name, _) => return Err(unknown(name)),
-            Piece::Operand(word) => return Err(Error::usage(super::DOING, "no operand is meant here").to(word)),
+            Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
     enter(root)
@@ -28,4 +29,14 @@ pub(super) fn enter(root: &str) -> Result<&'static str> {
     }
     confine::enter(root)?;
     Ok(confine::CONFINED)
+}
+
+/// `root` without a slash at its end, if it is a directory or empty, which means the running system: for the command that
+/// enters it only after a download. A mistyped one must not look like a system on which nothing was done.
+pub(super) fn existing(root: &str) -> Result<&str> {
+    // With the slash, a symlink to a directory is one.
+    if !root.is_empty() && !file::is_directory(&format!("{root}/")) {
+        return Err(Error::absent("use the root directory", "not an existing directory").to(root));
+    }
+    Ok(root.trim_end_matches('/'))
 }

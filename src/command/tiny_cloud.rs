@@ -47,9 +47,12 @@ const OPTIONS: [(&str, &str, bool); 4] =
 fn run(arguments: &[&str]) -> Result<u8> {
     // The environment's word, as Tiny Cloud has it.
     let root = environment::variable(c"ROOT").unwrap_or_default();
+    let meant = understand(arguments);
+    if let Some(Meant::Help) = meant {
+        return print(USAGE);
+    }
     let root = enter(&root)?;
-    match understand(arguments) {
-        Some(Meant::Help) => print(USAGE),
+    match meant {
         Some(Meant::Bootstrap(word)) if matches!(&*word, "complete" | "incomplete" | "status") => {
             bootstrap::set(root, &word)
         }
@@ -65,7 +68,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
             let verdict = Machine::look(root).verdict()?;
             print(&format!("{}\n", verdict.map_or("unknown", |verdict| verdict.cloud.name)))
         }
-        Some(Meant::Bootstrap(_)) | None => misuse(),
+        Some(Meant::Bootstrap(_) | Meant::Help) | None => misuse(),
     }
 }
 

@@ -107,8 +107,7 @@ fn find_cut_in(
     // These fill their partition. Anything else may be shorter, but not where the backup of a GPT is missing too.
     let fills = held.is_some_and(|held| matches!(held.kind, Content::Luks | Content::LvmPhysicalVolume));
     let lost_backup = table.backup().is_some_and(|at| sector.offset_of(at) >= size);
-    (end > size && (fills || lost_backup))
-        .then(|| format!("partition {number} ends at {end}, and the image at {size}"))
+    (end > size && (fills || lost_backup)).then(|| format!("partition {number} ends at {end}, and the image at {size}"))
 }
 
 /// Where on its device the filesystem ends that `held` was found for, if it says so.

@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use super::check::{self, Finding};
 use super::extent;
 use super::fingerprint::BLOCK;
-use super::{Cloud, Content as _, Expected, Image, Means, Piece, Progress, Source};
+use super::{Cloud, Content as _, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::container::sector_size;
 use crate::error::{Error, Result};
 use crate::sys::replacement::{Replacement, is_same};
@@ -193,6 +193,7 @@ fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(
         return Err(Error::refused(DOING, format!("its disk has {} bytes already, and shrinks for nobody", has.0)));
     }
     let disk = order.format.round(order.size.max(has).unwrap_or_default())?;
+    let is_verified = order.checksum.is_some() || image.has_known_end();
     let whole = if order.raw { None } else { image.disk()? };
     if whole.is_none() && !order.raw {
         image.watch(DOING);
@@ -200,10 +201,14 @@ fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(
     let mut blocks = Blocks::new(image, disk)?;
     if !order.raw {
         let start = blocks.start();
-        let judged = whole.map_or_else(|| extent::judge(&start, has, DOING), |whole| extent::judge(&*whole, has, DOING));
+        let judged =
+            whole.map_or_else(|| extent::judge(&start, has, DOING), |whole| extent::judge(&*whole, has, DOING));
         judged.map_err(|error| error.to(order.source))?;
     }
-    let notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
+    let mut notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
+    if !is_verified {
+        notes.push(format!("{UNKNOWN_LENGTH}; its SHA-256 would verify it"));
+    }
     let mut outcome = Outcome { disk, notes, ..Outcome::default() };
     let mut fill = |output: Output<'_>| {
         let mut form = form::begin(order.format, disk, order.time, output)?;
@@ -213,7 +218,7 @@ fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(
             let length = disk.0.saturating_sub(at).min(block.len() as u64);
             let written = outcome.data.0.saturating_add(length);
             outcome.data = ByteCount(written);
-            progress(&Progress { read: blocks.content().read(), of, disk: at, written });
+            progress(&Progress { phase: Phase::Write, read: blocks.content().read(), of, disk: at, written });
         }
         outcome.file = form.finish()?;
         Ok(outcome.file)

@@ -125,7 +125,18 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
             let map = Map::open(&**source, ByteCount(source.size()))?;
             let (format, variant, size) = (map.format(), map.variant(), Some(map.size()));
             let body = Box::new(Mapped::new(&**source, map, checksum));
-            Image { format, variant, layers: Vec::new(), size, stored, label, expected: expected.size, at: 0, watch: None, body }
+            Image {
+                format,
+                variant,
+                layers: Vec::new(),
+                size,
+                stored,
+                label,
+                expected: expected.size,
+                at: 0,
+                watch: None,
+                body,
+            }
         }
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
@@ -133,7 +144,18 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
             let is_plain = layers.is_empty() && format == container::Format::Raw;
             let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
             let body = Box::new(streamed);
-            Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, watch: None, body }
+            Image {
+                format,
+                variant: "",
+                layers,
+                size,
+                stored,
+                label,
+                expected: expected.size,
+                at: 0,
+                watch: None,
+                body,
+            }
         }
     };
     match (image.size, expected.size) {
@@ -175,6 +197,12 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn read(&self) -> u64 {
         self.body.read()
+    }
+
+    /// Whether it shows at its end that all of it came: its source states a length, its format or compression has an end.
+    #[must_use]
+    pub fn has_known_end(&self) -> bool {
+        self.stored.is_some() || !self.layers.is_empty() || self.format != container::Format::Raw
     }
 
     /// Holds what was handed on so far against what was expected.

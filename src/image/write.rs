@@ -13,7 +13,7 @@ use super::partner::Partner;
 use super::pump::{MEMORY, Poured, Pump};
 use super::target::Target;
 use super::task::{Doing, Fault, Task};
-use super::{Content, Expected, Image, Means, Piece, Progress, Source};
+use super::{Content, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
@@ -136,15 +136,19 @@ fn carry(
         Ok(())
     };
     let of = image.stored.map(|size| size.0);
-    let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written| {
-        progress(&Progress { read, of, disk, written });
+    let main = if deed == Deed::Compare { Phase::Compare } else { Phase::Write };
+    let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written, read_back| {
+        progress(&match read_back {
+            Some(read) => Progress { phase: Phase::ReadBack, read, of: Some(disk), disk, written },
+            None => Progress { phase: main, read, of, disk, written },
+        });
     })?;
     Ok(Outcome {
         size: ByteCount(poured.size),
         written: ByteCount(poured.bytes),
         zeroed: ByteCount(poured.zeros),
         checksum: order.expected.checksum,
-        notes: Vec::new(),
+        notes: unverified_length(&image, &order.expected).into_iter().collect(),
     })
 }
 
@@ -214,21 +218,22 @@ impl Counted for Image<'_> {
 }
 
 /// The order of things: the beginning is looked at before anything is done to the target, and comes last, when all of the
-/// image was what it should be and is on the medium. `told` hears how much was read, reached and written.
+/// image was what it should be and is on the medium. `told` hears how much was read, reached and written, and how much of
+/// the disk was read back once that has begun.
 fn transfer(
     pump: &mut Pump<'_>,
     image: &mut dyn Counted,
     prepare: &mut dyn FnMut(&mut Pump<'_>) -> Result<()>,
-    told: &mut dyn FnMut(u64, u64, u64),
+    told: &mut dyn FnMut(u64, u64, u64, Option<u64>),
 ) -> Result<Poured> {
     pump.begin(image)?;
     prepare(pump)?;
     while let Some(poured) = pump.next(image)? {
-        told(image.read(), poured.size, poured.bytes);
+        told(image.read(), poured.size, poured.bytes, None);
     }
     let (read, poured) = (image.read(), pump.poured());
-    told(read, poured.size, poured.bytes);
-    pump.settle(&mut |at| told(read, at, poured.bytes))?;
+    told(read, poured.size, poured.bytes, None);
+    pump.settle(&mut |at| told(read, poured.size, poured.bytes, Some(at)))?;
     pump.head()?;
     Ok(pump.poured())
 }
@@ -259,6 +264,12 @@ fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What to say when nothing shows whether all of the image came.
+fn unverified_length(image: &Image<'_>, expected: &Expected) -> Option<String> {
+    let is_verified = image.has_known_end() || expected.size.is_some() || expected.checksum.is_some();
+    (!is_verified).then(|| format!("{UNKNOWN_LENGTH}; its size or its SHA-256 would verify it"))
 }
 
 fn overwritten(target: &Target) -> String {

@@ -9,20 +9,20 @@ use crate::error::{Error, Kind, Result};
 use rustix::io::Errno;
 use rustix::process::{chdir, chroot};
 
-const DOING: &str = "confine the command to the directory";
+const DOING: &str = "use the root directory";
 
 /// The root prefix of all paths once the process is confined. It is not empty, because an empty one means the running
 /// system.
 pub const CONFINED: &str = "/.";
 
 /// Makes the directory at `path` the root directory of this process, for good; its paths begin with [`CONFINED`] from
-/// there on. A user other than root, who may not do that, does it in a user namespace of his own, with his own rights.
+/// there on. A user other than root, who may not do that, does it in a user namespace, with the same rights.
 ///
 /// # Errors
 /// `Absent` when it is not a directory; `Refused` where the kernel permits neither; `Os`.
 pub fn enter(path: &str) -> Result<()> {
     let failed = |errno| match errno {
-        Errno::NOENT | Errno::NOTDIR => Error::absent(DOING, "there is no such directory").to(path),
+        Errno::NOENT | Errno::NOTDIR => Error::absent(DOING, "not an existing directory").to(path),
         Errno::PERM => {
             let why = "not permitted; it takes root with CAP_SYS_CHROOT, or user namespaces";
             Error::new(Kind::Refused, DOING, why).to(path)

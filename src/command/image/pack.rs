@@ -3,6 +3,7 @@
 //! JSON, a stable format: `findings`, the list of what `--check` found, or null; `packed`, null where no file was wanted
 //! or what was found kept it from being made, else `format` (`raw`, `vhd`, `tar.gz`, `qcow2`), `disk` and `size` for the
 //! bytes of the disk and of the file, `data` for those of the disk in blocks that are not all zeros, and `notes` in words.
+//! What fails has `event`, which is `failed`, `kind` and `why` instead, as for `wisp image write`.
 #![forbid(unsafe_code)]
 
 use alloc::format;
@@ -81,7 +82,13 @@ fn run(arguments: &[&str]) -> Result<u8> {
         stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
     };
     let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
-    let findings = if is_checked { Some(pack::check(order.source, means, cloud)?) } else { None };
+    let report = |error: Error| {
+        if is_json {
+            show(&super::failed(&error));
+        }
+        error
+    };
+    let findings = if is_checked { Some(pack::check(order.source, means, cloud).map_err(report)?) } else { None };
     if !is_json {
         // Packing takes its time, and may fail.
         show(&findings.as_deref().map(check::lines).unwrap_or_default());
@@ -92,7 +99,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         let mut display = Display::new(progress);
         let result = pack::pack(&order, means, &mut |progress| display.progress(progress));
         display.clear();
-        outcome = Some(result?);
+        outcome = Some(result.map_err(report)?);
     }
     if is_json {
         show(&json(&order, findings.as_deref(), outcome.as_ref()));

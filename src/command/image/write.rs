@@ -124,7 +124,8 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show, Option<Duration>)> {
     let is_write = deed == Deed::Write;
-    let mut order = Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false, raw: false };
+    let mut order =
+        Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false, raw: false };
     let (mut deed, mut timeout) = (deed, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
@@ -182,7 +183,8 @@ fn summary(order: &Order<'_>, deed: Deed, outcome: &Outcome, display: &Display) 
         Deed::Verify => format!("{target} holds the image, {size} ({data} of data)"),
         _ => format!("wrote {size} ({data} of data) to {target}"),
     };
-    text.push_str(&format!(" in {} s, {}", progress::seconds(took), progress::rate(size.0, took)));
+    text.push_str(&format!(" in {} s", progress::seconds(took)));
+    text.extend(progress::rate(size.0, took).map(|rate| format!(", {rate}")));
     if let Some(digest) = outcome.checksum {
         text.push_str(&format!("; {} verified", digest.name()));
     }

@@ -2,11 +2,11 @@
 
 use super::files::Files;
 use super::{Cloud, Findings};
-use crate::image::extent;
 use crate::bytes::{ReadAt, Window};
 use crate::container;
 use crate::error::{Error, Result};
 use crate::filesystem::{self, Kind, Policy, Superblock};
+use crate::image::extent;
 use crate::table::{self, Copies, Geometry, PartitionType, Table};
 use crate::units::{ByteCount, Guid, MIB, SectorSize};
 use crate::volume::{self, File};

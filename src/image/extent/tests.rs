@@ -122,9 +122,11 @@ fn only_a_disk_is_a_disk() {
         assert_eq!(judge(&no_disk, Some(ByteCount(no_disk.len() as u64)), "test").unwrap_err().kind, Kind::Refused);
     }
     assert_eq!(is_one(&boots), Ok(true));
-    for (name, make) in [("swap", "mkswap disk"), ("iso", "xorrisofs -quiet -o disk x.txt"), ("ext", "mkfs.ext4 -q disk")]
+    for (name, make) in
+        [("swap", "mkswap disk"), ("iso", "xorrisofs -quiet -o disk x.txt"), ("ext", "mkfs.ext4 -q disk")]
     {
-        let bytes = disk(&format!("is-{name}"), &format!("echo hi >x.txt; truncate -s 2M disk; {make} >/dev/null 2>&1"));
+        let bytes =
+            disk(&format!("is-{name}"), &format!("echo hi >x.txt; truncate -s 2M disk; {make} >/dev/null 2>&1"));
         assert_eq!(is_one(&bytes), Ok(true), "{name}");
         // Of a stream, only the first MiB is known.
         assert_eq!(is_disk(&&bytes[..bytes.len().min(1 << 20)], None), Ok(true), "{name}");

@@ -156,7 +156,7 @@ fn run(disk: &Disk, deed: Deed, content: &mut Pieces<'_>) -> Result<Poured> {
         Deed::Compare => Ok(()),
         Deed::Write { .. } => pump.ask(Task::Prepare, &mut |_| {}),
     };
-    transfer(&mut pump, content, &mut prepare, &mut |_, _, _| {})
+    transfer(&mut pump, content, &mut prepare, &mut |_, _, _, _| {})
 }
 
 const VERIFIED: Deed = Deed::Write { verify: true };
@@ -341,6 +341,6 @@ fn that_the_other_process_died_is_noticed() {
     let partner = Partner::beside(Hand::new(&Deadly, size, VERIFIED).unwrap(), MEMORY).unwrap();
     let mut pump = Pump::new(partner, size, SectorSize::B512);
     let mut content = Pieces::of(&image, usize::MAX, BLOCK);
-    let error = transfer(&mut pump, &mut content, &mut |_| Ok(()), &mut |_, _, _| {}).unwrap_err();
+    let error = transfer(&mut pump, &mut content, &mut |_| Ok(()), &mut |_, _, _, _| {}).unwrap_err();
     assert_eq!((error.kind, &*error.why), (Kind::Ended, "the process that does it has ended"));
 }
