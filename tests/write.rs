@@ -152,7 +152,7 @@ fn what_comes_through_a_pipe_with_another_digest_leaves_no_table() {
 fn pipe(content: &[u8], arguments: &[&str], device: &str) -> (Option<i32>, String) {
     let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
     let mut child = Command::new(program);
-    child.args(["image", "write"]).args(arguments).args(["-", device]);
+    child.args(["image", "write", "--raw"]).args(arguments).args(["-", device]);
     let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(content).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -177,7 +177,7 @@ fn a_length_that_nothing_states_is_a_note() {
     let digest = sha256(file.to_str().unwrap());
     let (code, out) = pipe(&content, &["--sha256", &digest], &device.0);
     assert!(code == Some(0) && !out.contains(note), "{out}");
-    let (code, out, told) = wisp(&["image", "write", file.to_str().unwrap(), &device.0]);
+    let (code, out, told) = wisp(&["image", "write", "--raw", file.to_str().unwrap(), &device.0]);
     assert!(code == 0 && !out.contains(note), "a file has a length: {out}{told}");
     assert!(Command::new("gzip").args(["-1k", file.to_str().unwrap()]).status().unwrap().success());
     let (code, out) = pipe(&fs::read(root.join("file.gz")).unwrap(), &[], &device.0);
@@ -198,7 +198,7 @@ fn reading_back_has_its_own_phase_and_a_short_write_no_rate() {
     assert!(told.contains("wisp: reading back 4%, 3 MiB of the disk"), "{told}");
     let small = root.join("small");
     fs::write(&small, [b'x'; 96]).unwrap();
-    let (_, out, told) = wisp(&["image", "write", small.to_str().unwrap(), &device.0]);
+    let (_, out, told) = wisp(&["image", "write", "--raw", small.to_str().unwrap(), &device.0]);
     assert!(out.starts_with("wrote 96 B (512 B of data) to ") && !out.contains("B/s"), "{out}{told}");
 }
 

@@ -36,7 +36,7 @@ pub(super) struct Display {
     began: Duration,
     shown: Duration,
     /// What is being done, and since when.
-    phase: Phase,
+    phase: Option<Phase>,
     phase_began: Duration,
     /// Letters of the terminal's line that is there.
     width: usize,
@@ -45,7 +45,7 @@ pub(super) struct Display {
 impl Display {
     pub fn new(show: Show) -> Self {
         let now = clock::now();
-        Self { show, began: now, shown: now, phase: Phase::Write, phase_began: now, width: 0 }
+        Self { show, began: now, shown: now, phase: None, phase_began: now, width: 0 }
     }
 
     /// Since it began.
@@ -62,9 +62,11 @@ impl Display {
             Show::Nothing => return,
         };
         let now = clock::now();
-        let begins = self.phase != progress.phase;
+        // The first phase begins with the command, and needs no line that says so.
+        let begins = self.phase.is_some_and(|phase| phase != progress.phase);
+        self.phase = Some(progress.phase);
         if begins {
-            (self.phase, self.phase_began) = (progress.phase, now);
+            self.phase_began = now;
         }
         if !begins && now.saturating_sub(self.shown) < every {
             return;
@@ -144,6 +146,9 @@ fn share(progress: &Progress) -> Option<u64> {
 
 /// Seconds until all of it was read, at the pace it had so far.
 fn left(progress: &Progress, took: Duration) -> Option<u64> {
+    if took < FIRST {
+        return None;
+    }
     let rest = progress.of?.saturating_sub(progress.read);
     let millis = u64::try_from(took.as_millis()).ok()?;
     let left = u128::from(rest).saturating_mul(u128::from(millis)).checked_div(u128::from(progress.read))?;
@@ -168,7 +173,7 @@ mod tests {
             "nothing is divided by nothing"
         );
         let early = line(&Progress { read: 96, of: Some(96), disk: 96, ..HALF }, Duration::from_millis(100));
-        assert_eq!(early, "100%, 96 B of the disk, 0:00 left", "no rate of a tenth of a second");
+        assert_eq!(early, "100%, 96 B of the disk", "no rate of a tenth of a second");
         let back = Progress { phase: Phase::ReadBack, read: 3 << 28, of: Some(3 << 30), ..HALF };
         let wanted = "reading back 25%, 768 MiB of the disk, 76 MiB/s, 0:30 left";
         assert_eq!(line(&back, Duration::from_secs(10)), wanted, "of the disk, since that began");
