@@ -215,13 +215,13 @@ fn a_seed_on_a_server_needs_no_file_but_meta_data() {
 }
 
 #[test]
-fn a_cloud_that_the_configuration_names_may_have_no_seed() {
+fn a_cloud_that_the_configuration_names_and_that_has_no_seed_gives_no_value() {
     let machine = Machine::without_cloud("seedless");
     fs::create_dir_all(machine.0.join("etc")).unwrap();
     fs::write(machine.0.join("etc/wisp.conf"), "CLOUD=nocloud\n").unwrap();
-    let (_, out, err) = machine.imds(&["-e", "@hostname", "@ssh-keys"]);
-    assert_eq!(out, "");
-    assert!(err.contains("there is no seed: nothing to do"), "{err}");
+    let (code, out, err) = machine.imds(&["-e", "@hostname", "@ssh-keys"]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.contains("find the seed of NoCloud: no word, folder or volume has it"), "{err}");
 }
 
 #[test]

@@ -114,13 +114,11 @@ pub(super) struct Place<'a> {
     pub(super) servers: Vec<IpAddr>,
     /// Hears of second tries, and of what cannot be read.
     pub(super) tell: &'a dyn Fn(&str),
-    /// Whether the user says that the cloud is this one: then a seed that is nowhere is not an error.
-    pub(super) is_forced: bool,
 }
 
 /// A reader of the seed of this machine.
 pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identity) -> Result<Reader<'a>> {
-    let Place { machine, tell, is_forced, servers } = place;
+    let Place { machine, tell, servers } = place;
     let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
     let policy = Policy { total, ..Policy::METADATA };
     let short = Policy { total: OPTIONAL.min(total), later: OPTIONAL.min(total), ..policy };
@@ -149,13 +147,8 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identi
         seed.take(meta, origin, tell);
     }
     if !seed.found {
-        match last {
-            Some(error) => return Err(error),
-            None if is_forced => tell("the cloud is NoCloud by the configuration, and there is no seed: nothing to do"),
-            None => {
-                return Err(Error::absent("find the seed of", "no word, folder or volume has it").to(cloud.title));
-            }
-        }
+        let absent = || Error::absent("find the seed of", "no word, folder or volume has it").to(cloud.title);
+        return Err(last.unwrap_or_else(absent));
     }
     let mut meta = seed.meta;
     meta.push(nocloud::document(&[("instance-id".to_owned(), nocloud::NAME.to_owned())]));
