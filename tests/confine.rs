@@ -218,7 +218,7 @@ fn a_user_who_is_not_root_is_confined_too() {
             std::os::unix::fs::lchown(path, Some(4321), Some(4321)).unwrap();
         }
     };
-    [&pair.inside, &pair.outside].map(owned);
+    [&pair.inside, &pair.outside].into_iter().for_each(owned);
     let before = picture(&pair.outside.0);
     pair.plant("etc", pair.outside.join("etc"));
     for phase in ["boot", "early", "main", "final"] {

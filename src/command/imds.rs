@@ -13,13 +13,13 @@
 
 use super::root::enter;
 use super::suggest::nearest;
-use super::{Command, DOING, DOING_OPTION, print, root};
+use super::{Command, DOING, DOING_OPTION, print};
 use crate::boot::seed;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
-use crate::sys::{environment, stdio};
+use crate::sys::{confine, environment, stdio};
 
 use alloc::format;
 use alloc::string::String;
@@ -159,7 +159,10 @@ fn run(arguments: &[&str]) -> Result<u8> {
     // As Tiny Cloud has it; the option wins.
     let environment = environment::variable(c"ROOT").unwrap_or_default();
     let (Front { network, json, save, root, timeout }, items) = Front::read(arguments, &environment)?;
-    let root = root::existing(root)?;
+    if !root.is_empty() {
+        // Entered only to save; a mistyped one must not look like a system without metadata.
+        confine::check(root)?;
+    }
     check(items)?;
     let log = Log::stderr();
     let mut machine = Machine::look(root);

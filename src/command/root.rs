@@ -3,9 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::{Options, Piece, unexpected, unknown};
-use crate::error::{Error, Result};
-use crate::sys::{confine, file};
-use alloc::format;
+use crate::error::Result;
+use crate::sys::confine;
 
 /// The one option of a command that has no other: the root, as [`enter`] returns it.
 pub(super) fn root(arguments: &[&str]) -> Result<&'static str> {
@@ -29,14 +28,4 @@ pub(super) fn enter(root: &str) -> Result<&'static str> {
     }
     confine::enter(root)?;
     Ok(confine::CONFINED)
-}
-
-/// `root` without a slash at its end, if it is a directory or empty, which means the running system: for the command that
-/// enters it only after a download. A mistyped one must not look like a system on which nothing was done.
-pub(super) fn existing(root: &str) -> Result<&str> {
-    // With the slash, a symlink to a directory is one.
-    if !root.is_empty() && !file::is_directory(&format!("{root}/")) {
-        return Err(Error::absent("use the root directory", "not an existing directory").to(root));
-    }
-    Ok(root.trim_end_matches('/'))
 }

@@ -4,8 +4,9 @@
 //! `etc -> /etc`, `etc/hostname -> ../../etc/hostname`. With the directory as the root directory of the process
 //! (chroot(2)) none of them leads out, whichever function opens it.
 
-use super::{process, refused};
+use super::{file, process, refused};
 use crate::error::{Error, Kind, Result};
+use alloc::format;
 use rustix::io::Errno;
 use rustix::process::{chdir, chroot};
 
@@ -15,6 +16,19 @@ const DOING: &str = "use the root directory";
 /// system.
 pub const CONFINED: &str = "/.";
 
+/// Refuses a `path` at which there is no directory, for a command that can call [`enter`] only later.
+///
+/// # Errors
+/// `Absent`.
+pub fn check(path: &str) -> Result<()> {
+    // With the slash, a symlink to a directory is one.
+    if file::is_directory(&format!("{path}/")) { Ok(()) } else { Err(absent(path)) }
+}
+
+fn absent(path: &str) -> Error {
+    Error::absent(DOING, "not an existing directory").to(path)
+}
+
 /// Makes the directory at `path` the root directory of this process, for good; its paths begin with [`CONFINED`] from
 /// there on. A user other than root, who may not do that, does it in a user namespace, with the same rights.
 ///
@@ -22,7 +36,7 @@ pub const CONFINED: &str = "/.";
 /// `Absent` when it is not a directory; `Refused` where the kernel permits neither; `Os`.
 pub fn enter(path: &str) -> Result<()> {
     let failed = |errno| match errno {
-        Errno::NOENT | Errno::NOTDIR => Error::absent(DOING, "not an existing directory").to(path),
+        Errno::NOENT | Errno::NOTDIR => absent(path),
         Errno::PERM => {
             let why = "not permitted; it takes root with CAP_SYS_CHROOT, or user namespaces";
             Error::new(Kind::Refused, DOING, why).to(path)
