@@ -179,6 +179,14 @@ impl<'a> Access<'a> {
         self.sign_of_label(self.verdict.cloud).is_none() && !matches!(self.want(), Ok(None))
     }
 
+    /// Whether what the cloud says is in files or on a volume of this machine. One that cannot be read says nothing of the
+    /// others, and reading them again takes no time.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let cloud = self.verdict.cloud;
+        self.sign_of_label(cloud).is_some() || cloud.service.is_none() && !self.is_remote()
+    }
+
     /// Whether it is asked by an address that is every machine's own, and not by that of one server.
     #[must_use]
     pub fn is_far(&self) -> bool {
