@@ -74,7 +74,9 @@ pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
 
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
-    let is_known = context.journal.state("save_userdata") == Some(State::Done);
+    // Without a record the file counts; that of another instance is removed at the beginning.
+    let is_known = context.journal.state("save_userdata") == Some(State::Done)
+        || file::exists(&format!("{}/{NAME}", context.settings().var));
     context.say(if is_known { "there is no user-data" } else { "the user-data has not been saved" });
     Ok(())
 }
