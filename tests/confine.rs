@@ -204,6 +204,13 @@ fn metadata_outside_is_not_taken_for_the_systems_own() {
     pair.run_all();
     assert_eq!(pair.inside.read("etc/hostname"), "old\n");
     assert!(!pair.inside.has("home/ann/.ssh/authorized_keys"));
+    // A file of the running system, which the owner of the directory may not read.
+    let pair = Pair::new("secret");
+    pair.outside.write("etc/secret", "#!/bin/sh\nhunter2\n");
+    pair.plant("var/lib/cloud/seed/nocloud/user-data", pair.outside.join("etc/secret"));
+    wisp(&["imds", "--root", pair.inside.path(), "--save"], None);
+    let saved = fs::read_to_string(pair.inside.join("var/lib/cloud/user-data")).unwrap_or_default();
+    assert!(!saved.contains("hunter2"), "{saved}");
 }
 
 #[test]

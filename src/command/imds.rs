@@ -159,10 +159,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     // As Tiny Cloud has it; the option wins.
     let environment = environment::variable(c"ROOT").unwrap_or_default();
     let (Front { network, json, save, root, timeout }, items) = Front::read(arguments, &environment)?;
-    if !root.is_empty() {
-        // Entered only to save; a mistyped one must not look like a system without metadata.
-        confine::check(root)?;
-    }
+    let root = place(root)?;
     check(items)?;
     let log = Log::stderr();
     let mut machine = Machine::look(root);
@@ -182,6 +179,18 @@ fn run(arguments: &[&str]) -> Result<u8> {
         held.release().unwrap_or_else(|error| log.warning(&format!("{error}")));
     }
     result
+}
+
+/// The prefix of the paths in `root`. It is entered at once where the metadata is in it, since its links could have files of
+/// the running system printed or saved; a service is asked with certificates, servers of names and sockets of that system,
+/// so there it is entered only to save.
+fn place(root: &str) -> Result<&str> {
+    if root.is_empty() {
+        return Ok(root);
+    }
+    confine::check(root)?;
+    let is_elsewhere = Machine::look(root).access().is_ok_and(|access| !access.is_local());
+    if is_elsewhere { Ok(root) } else { enter(root) }
 }
 
 fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: &Log) -> Result<u8> {
