@@ -44,6 +44,8 @@ impl Machine {
     fn bare(name: &str) -> Self {
         let machine = Self::empty(name);
         machine.write("etc/wisp.conf", "CLOUD_USER=ann\n");
+        machine.write("bin/sh", "");
+        fs::set_permissions(machine.join("bin/sh"), fs::Permissions::from_mode(0o755)).unwrap();
         machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         machine.write("etc/group", "root:x:0:\n");
         machine.write("etc/shadow", "root:*:19000::::::\n");
