@@ -8,6 +8,8 @@ pub mod block;
 #[cfg(feature = "formats")]
 pub mod bzip2;
 pub mod clock;
+#[cfg(feature = "full")]
+pub mod confine;
 pub mod console;
 #[cfg(feature = "full")]
 mod curve;
@@ -43,6 +45,8 @@ mod resolve;
 mod signal;
 pub mod socket;
 pub mod source;
+#[cfg(feature = "full")]
+pub mod spool;
 #[cfg(all(feature = "full", target_arch = "x86_64"))]
 mod square;
 pub mod stdio;
