@@ -4,6 +4,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::fs;
@@ -84,11 +86,11 @@ impl Disk {
         Self::new(name, "mkfs.ext4 -q -b 4096 -d", [32, 32, 64], fill)
     }
 
-    /// Makes it a device with partitions. `false` where none is to be had, and then the test is not run.
+    /// Makes it a device with partitions. `false` where none is to be had, and then the test is skipped.
     fn attach(&mut self) -> bool {
         let output = Command::new("losetup").args(["-P", "-f", "--show"]).arg(self.image()).output().unwrap();
         if !output.status.success() {
-            eprintln!("NOT RUN: no loop device is to be had");
+            skip::skip("losetup makes no loop device");
             return false;
         }
         self.node = Some(String::from_utf8(output.stdout).unwrap().trim().into());

@@ -218,7 +218,7 @@ fn directories_of_root_mounted_in_a_home_are_not_handed_over() {
     let run = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).status().unwrap().success();
     let (from, to) = (format!("{}/root/.ssh", root.path()), format!("{}/home/mallory/.ssh", root.path()));
     if !run("mount", &["--bind", &from, &to]) {
-        return;
+        return skip::skip("mount is not allowed here");
     }
     let outcome = install(&root, "mallory");
     assert!(run("umount", &[&to]));

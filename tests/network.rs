@@ -9,8 +9,6 @@
 mod network;
 #[path = "support/root.rs"]
 mod root;
-#[path = "support/skip.rs"]
-mod skip;
 
 use network::{Network, isolated};
 use root::Root;

@@ -5,6 +5,8 @@
 #[allow(dead_code, reason = "the tests of the container formats use more of it")]
 #[path = "container/image.rs"]
 mod image;
+#[path = "support/skip.rs"]
+mod skip;
 #[allow(dead_code, reason = "the tests of downloads use more of it")]
 #[path = "fetch/store.rs"]
 mod store;
@@ -55,7 +57,7 @@ impl Drop for Undo {
 fn loop_device(file: &Path) -> Option<Undo> {
     let output = Command::new("losetup").args(["-f", "--show"]).arg(file).output().ok();
     let Some(output) = output.filter(|output| output.status.success()) else {
-        eprintln!("NOT RUN: no loop device is to be had");
+        skip::skip("losetup makes no loop device");
         return None;
     };
     Some(Undo("losetup -d", String::from_utf8(output.stdout).unwrap().trim().into()))
@@ -65,7 +67,7 @@ fn loop_device(file: &Path) -> Option<Undo> {
 fn mount(arguments: &[&str], point: &Path) -> Option<Undo> {
     fs::create_dir_all(point).unwrap();
     if !Command::new("mount").args(arguments).arg(point).status().is_ok_and(|status| status.success()) {
-        eprintln!("NOT RUN: nothing can be mounted");
+        skip::skip("mount is not allowed here");
         return None;
     }
     Some(Undo("umount", point.to_str().unwrap().into()))

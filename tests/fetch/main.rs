@@ -5,8 +5,6 @@ mod faults;
 mod locked;
 mod remote;
 mod server;
-#[path = "../support/skip.rs"]
-mod skip;
 mod store;
 #[cfg(feature = "full")]
 mod tls;

@@ -146,6 +146,12 @@ fn tests_neither_sleep_nor_rest() {
 }
 
 #[test]
+fn what_tests_print_is_seen() {
+    let programs = ["tests/metadata/crawl.rs", "tests/metadata/example.rs", "tests/image-server/server.rs"];
+    none(rust(&["src/", "tests/"]).iter().flat_map(|source| words::unseen_words(source, &programs)));
+}
+
+#[test]
 fn tests_of_the_program_can_test_the_shipped_one() {
     none(rust(&["tests/"]).iter().filter_map(words::hosted_only));
 }

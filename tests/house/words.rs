@@ -85,6 +85,16 @@ pub fn lazy_tests(source: &Source) -> Vec<String> {
     lazy.map(|(index, line)| format!("{}:{}: {}", source.path, index + 1, line.trim())).collect()
 }
 
+/// Tests that print something on standard error, which is shown of those that fail alone: what a test cannot do here is
+/// said by `skip` of `tests/support/skip.rs`. `programs` are files that are programs of their own.
+pub fn unseen_words(source: &Source, programs: &[&str]) -> Vec<String> {
+    if programs.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
+    let lines = source.test_code.lines().enumerate().filter(|(_, line)| line.contains("eprintln!"));
+    lines.map(|(index, _)| format!("{}:{}: of a test that passes, this is not shown", source.path, index + 1)).collect()
+}
+
 /// A test that starts the hosted program only, and so never meets the one that is shipped.
 pub fn hosted_only(source: &Source) -> Option<String> {
     let starts = source.text.contains(concat!("CARGO_BIN", "_EXE_wisp"));
@@ -164,6 +174,13 @@ mod tests {
         assert!(lazy_tests(&source("fn a() { thread::sleep(b) }")).is_empty(), "the product may wait");
         assert_eq!(lazy_tests(&test("#[ignore = \"slow\"]\nfn a() { thread::sleep(b) }")).len(), 2);
         assert_eq!(lazy_tests(&test("fn a() {\n    while connect().is_err() {}\n}")).len(), 1);
+    }
+
+    #[test]
+    fn what_a_test_prints_is_seen() {
+        let test = Source::parse("tests/a.rs", "#[test]\nfn a() { eprintln!(\"not run\") }");
+        assert_eq!((unseen_words(&test, &[]).len(), unseen_words(&test, &["tests/a.rs"]).len()), (1, 0));
+        assert!(unseen_words(&source("fn a() { eprintln!(\"b\") }"), &[]).is_empty(), "no test");
     }
 
     #[test]

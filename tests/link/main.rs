@@ -1,8 +1,6 @@
 //! `link` against the kernel and against the DHCP servers that others wrote, in network namespaces.
 
 mod network;
-#[path = "../support/skip.rs"]
-mod skip;
 
 use network::{Network, isolated};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpStream, UdpSocket};

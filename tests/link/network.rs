@@ -3,7 +3,9 @@
 //! A namespace belongs to a thread, so tests call the library as they are, in a thread that has entered the client's.
 //! Root may make namespaces; for everybody else the test starts itself again inside a user namespace.
 
-use crate::skip;
+#[path = "../support/skip.rs"]
+mod skip;
+
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
