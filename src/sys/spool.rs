@@ -117,6 +117,28 @@ mod tests {
     use crate::error::Kind;
 
     #[test]
+    fn where_each_file_has_a_name_it_loses_it_at_once() {
+        use std::process::Command;
+        let path = std::env::temp_dir().join(std::format!("wisp-spool-named-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        // Message queues are files, and no kernel has them without a name.
+        if Command::new("mount").args(["-t", "mqueue", "none"]).arg(&path).status().is_ok_and(|status| status.success())
+        {
+            let file = Directory::open(path.to_str().unwrap()).unwrap().create();
+            let names = std::fs::read_dir(&path).unwrap().filter(|entry| {
+                entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(".wisp"))
+            });
+            let count = names.count();
+            assert!(Command::new("umount").arg("-l").arg(&path).status().unwrap().success());
+            assert!(file.is_ok(), "{file:?}");
+            assert_eq!(count, 0);
+        } else {
+            crate::skip::skip("mount is not allowed here");
+        }
+        std::fs::remove_dir(&path).unwrap();
+    }
+
+    #[test]
     fn a_temporary_file_has_no_name_and_reads_back() {
         let path = std::env::temp_dir().join(std::format!("wisp-spool-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
