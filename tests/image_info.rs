@@ -186,7 +186,7 @@ fn a_server_that_refuses_connections_is_reported_within_ten_seconds() {
 
 /// Each kind of error has an exit code of its own; that of an answer over HTTP is 7.
 #[test]
-fn what_a_server_refuses_is_told_with_its_status() {
+fn the_status_of_a_server_that_refuses_is_printed() {
     let root = Root::empty("refused");
     for status in ["403 Forbidden", "404 Not Found"] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -199,8 +199,8 @@ fn what_a_server_refuses_is_told_with_its_status() {
             }
         });
         let output = run(&root, &format!("$WISP image info http://{address}/disk.raw"));
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(7), "{told}");
-        assert!(told.contains(&format!("answered {}", &status[..3])) && told.lines().count() == 1, "{told}");
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{printed}");
+        assert!(printed.contains(&format!("answered {}", &status[..3])) && printed.lines().count() == 1, "{printed}");
     }
 }

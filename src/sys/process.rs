@@ -380,7 +380,7 @@ mod tests {
         let (mut child, wait) = {
             let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
             let child = spawn(|teller| {
-                // Nobody reads what is written from the moment on when the parent has closed its end.
+                // The parent has closed its end when poll reports an error.
                 let mut closed = [PollFd::from_borrowed_fd(teller.0.as_fd(), PollFlags::empty())];
                 let limit = clock::timespec(Duration::from_secs(20));
                 let _ = rustix::event::poll(&mut closed, Some(&limit));
