@@ -96,7 +96,7 @@ pub fn dial(endpoints: Vec<Endpoint>) -> Dial {
     Dial { endpoints, interface: None, low_port: false, host: "metadata.test".into(), tls: None }
 }
 
-/// An address where nobody listens. It stays taken, so that no other test can listen there meanwhile.
+/// An address without a listener. It stays taken, so that no other test can listen there meanwhile.
 pub fn deaf() -> Endpoint {
     use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
