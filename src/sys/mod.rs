@@ -9,6 +9,7 @@ pub mod block;
 pub mod bzip2;
 pub mod clock;
 #[cfg(feature = "full")]
+#[cfg(feature = "full")]
 pub mod confine;
 pub mod console;
 #[cfg(feature = "full")]
