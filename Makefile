@@ -68,18 +68,18 @@ SMALL_SHA  = --cfg sha2_backend_soft="compact"
 SMALL_CURVE = --cfg curve25519_dalek_backend="serial"
 # Functions with more than so many bytes of variables stay apart: in a large frame each takes a long address.
 INLINING   = -C llvm-args=-inline-max-stacksize=384
-# In the large program, what its code says again and again becomes functions: 25 KB, for a tenth of the speed of gzip, xz
-# and lz4, and up to a quarter of that of bzip2.
-$(OUT)/wisp: OUTLINING = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=3
 # Functions of the same code become one, where Rust brings the linker that can do it: 6 KB. Nothing here, and nothing that
 # is linked in, compares functions by their addresses.
 LLD        = $(if $(CROSS),,$(firstword $(wildcard $(shell $(COMPILER) --print sysroot)/lib/rustlib/$(ARCH)-*/bin/gcc-ld/ld.lld)))
-FOLDING    = $(if $(LLD),-C link-arg=-B$(dir $(LLD)) -C link-arg=-fuse-ld=lld -C link-arg=-Xlinker -C link-arg=--icf=all)
+FOLDING    = $(if $(LLD),-C link-arg=-B$(dir $(LLD)) -C link-arg=-fuse-ld=lld -C link-arg=-Xlinker -C link-arg=--icf=safe)
 TRIPLE     = $(subst -,_,$(TARGET))
 TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
+# Panic messages name files: those of dependencies by crate and version, without the folders of this machine.
+REMAP      = $(foreach place,$(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/*),--remap-path-prefix=$(place)/=) \
+	--remap-path-prefix=$(shell $(COMPILER) --print sysroot)/lib/rustlib/src/rust/=
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
-BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static \
-	$(INLINING) $(OUTLINING) $(FOLDING) $(SMALL_SHA) $(SMALL_CURVE)' \
+BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=pie \
+	$(INLINING) $(FOLDING) $(REMAP) $(SMALL_SHA) $(SMALL_CURVE)' \
 	CARGO_PROFILE_RELEASE_STRIP=none $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
 	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS)' \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
@@ -92,16 +92,13 @@ toolchain:
 
 $(if $(filter x86_64 aarch64,$(ARCH)),,$(error wisp is for x86_64 and aarch64, not for $(ARCH)))
 
-# Nothing unwinds (panic = "abort"), so the tables for it, 33 KB of each program, are dead weight.
-UNWIND_TABLES := -R .eh_frame -R .eh_frame_hdr -R .gcc_except_table -R .comment
-
 # Symbols stay in cargo's copy, for `make size`; the shipped copy is replaced only when it differs.
 $(OUT)/wisp-initramfs: FEATURES += --no-default-features
 $(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
 	@echo "$@: $(COMPILER) for $(TARGET), $(if $(filter %-gnu,$(TARGET)),linked against musl in $(MUSL),with Rust's own musl)"
 	@$(BUILD_ENV) $(CARGO) build --release --locked --bin wisp --target $(TARGET) --target-dir target/$(@F) $(FEATURES)
 	@mkdir -p $(@D)
-	@$(GNU_TOOL)strip $(UNWIND_TABLES) -o $@.new target/$(@F)/$(TARGET)/release/wisp
+	@$(GNU_TOOL)strip -o $@.new target/$(@F)/$(TARGET)/release/wisp
 	@if readelf -lW $@.new | grep -q INTERP; then echo "$@ wants a dynamic loader" >&2; exit 1; fi
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 

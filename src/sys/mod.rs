@@ -8,11 +8,7 @@ pub mod block;
 pub mod bzip2;
 pub mod clock;
 pub mod console;
-#[cfg(feature = "full")]
-mod curve;
 pub mod datagram;
-#[cfg(feature = "full")]
-mod digest;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
@@ -41,8 +37,6 @@ pub mod resize;
 mod signal;
 pub mod socket;
 pub mod source;
-#[cfg(all(feature = "full", target_arch = "x86_64"))]
-mod square;
 pub mod stdio;
 pub mod syslog;
 pub mod tree;
