@@ -12,7 +12,8 @@ use webpki_roots::TLS_SERVER_ROOTS;
 
 /// Unwind tables: nothing unwinds (panic = "abort"), and they are 33 KB of each program. `strip -R` could remove them, but
 /// the one of binutils loses the RELRO header by that.
-const DISCARD: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.comment) } } INSERT AFTER .rodata;";
+const DISCARD: &str =
+    "SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table*) *(.comment) } } INSERT AFTER .rodata;";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -150,10 +150,7 @@ fn report(info: &PanicInfo<'_>) {
         let _ = write!(line, " at {}:{}:{}", place.file(), place.line(), place.column());
     }
     let base = (&raw const __ehdr_start).addr();
-    if cfg!(feature = "full") {
-        let _ = write!(line, ": {}", info.message());
-    }
-    let _ = write!(line, " (process {}, loaded at {base:#x})", process::own_number());
+    let _ = write!(line, ": {} (process {}, loaded at {base:#x})", info.message(), process::own_number());
     let text = line.end();
     // Nothing is left to do if neither can be written to.
     let _ = rustix::io::write(stdio::error(), text.strip_prefix(PRIORITY.as_bytes()).unwrap_or(text));

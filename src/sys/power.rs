@@ -3,8 +3,8 @@
 use super::{clock, process, refused};
 use crate::error::Result;
 use crate::units::Deadline;
-use core::time::Duration;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use core::time::Duration;
 use rustix::system::RebootCommand;
 
 /// What shall become of the machine.
