@@ -49,8 +49,10 @@
 //! 2. [`plan::grow`] judges both halves: the partition in its table, and the filesystem in its partition. On any doubt
 //!    it refuses, and nothing has been written. If both have their size, that is all: no write, no mount.
 //! 3. A filesystem that is not mounted is mounted read-only where only wisp sees it, to look for the owner's word
-//!    against growing. (A dirty journal is replayed by that, as by any mount.)
-//! 4. [`table`] has planned the writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
+//!    against growing. (A dirty journal is replayed by that, as by any mount; where it is not, nothing is written.) Where
+//!    the mount fails, nothing is touched, unless the filesystem is larger than its partition.
+//! 4. A signature that an earlier use of the disk left where the partition is going to end, and by which it would be taken
+//!    for something else, becomes zeros. [`table`] has planned the other writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
 //!    sector 0 to the one sector of the entry that changed and on to a multiple of 4 KiB, in one request (4 KiB for the
 //!    first 24 partitions of a disk with 512-byte sectors); flush. For an MBR: one sector (with logical partitions,
 //!    container first). Each write bypasses the page cache and is read back; a device that answers with other bytes
@@ -64,6 +66,7 @@
 //!
 //! | cut | what is on the disk | next boot |
 //! |---|---|---|
+//! | while a stale signature is erased | zeros in space of no partition | boots, and grows |
 //! | before or while the backup is written | the old primary, untouched | boots, and grows |
 //! | while the primary is written | header or entry is old and the other new; the new backup is sound | the kernel may see no partition; wisp recognises its own trace (the sound backup differs in the end of one partition and in nothing else), completes the primary, and grows |
 //! | between the sectors of an MBR with logical partitions | a container larger than it need be | boots, and grows on |

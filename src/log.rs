@@ -23,6 +23,8 @@ pub enum Level {
     Notice = 5,
     /// What was done.
     Info = 6,
+    /// What helps to find a fault.
+    Debug = 7,
 }
 
 /// The facility of Tiny Cloud's records, shifted as RFC 5424, 6.2.1 has it.
@@ -54,6 +56,14 @@ enum Keeper {
     Nobody,
 }
 
+/// Whether standard error is the stream that `JOURNAL_STREAM` names, `DEVICE:INODE` (systemd.exec(5)): the variable is
+/// inherited, also where standard error was redirected.
+fn is_journal(stream: Option<String>, own: Option<(u64, u64)>) -> bool {
+    let named = stream.as_deref().and_then(|stream| stream.split_once(':'));
+    let named = named.and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+    named.is_some() && named == own
+}
+
 impl Log {
     /// To the kernel's log, else to standard error.
     #[must_use]
@@ -72,7 +82,7 @@ impl Log {
     pub fn phase(name: &str, is_live: bool) -> Self {
         let keeper = if !is_live {
             Keeper::Nobody
-        } else if environment::variable(c"JOURNAL_STREAM").is_some() {
+        } else if is_journal(environment::variable(c"JOURNAL_STREAM"), stdio::identity(stdio::error())) {
             Keeper::Journal
         } else if let Some(socket) = syslog::Socket::connect(SYSLOG) {
             Keeper::Syslog(socket)
@@ -116,6 +126,13 @@ impl Log {
         }
     }
 
+    /// What only somebody wants to know who looks for a fault: written where the environment has `DEBUG`, as Tiny Cloud has it.
+    pub fn debug(&self, text: &str) {
+        if environment::variable(c"DEBUG").is_some() {
+            self.line(Level::Debug, text);
+        }
+    }
+
     /// What was done.
     pub fn info(&self, text: &str) {
         self.line(Level::Info, text);
@@ -129,5 +146,26 @@ impl Log {
     /// What did not work.
     pub fn error(&self, text: &str) {
         self.line(Level::Error, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn standard_error_is_the_journal_only_where_the_variable_names_it() {
+        for (stream, own, wanted) in [
+            (Some("8:35"), Some((8, 35)), true),
+            (Some("8:35"), Some((8, 36)), false),
+            (Some("9:35"), Some((8, 35)), false),
+            (Some("8:35"), None, false),
+            (Some("8"), Some((8, 35)), false),
+            (Some("x:y"), None, false),
+            (None, Some((8, 35)), false),
+            (None, None, false),
+        ] {
+            assert_eq!(is_journal(stream.map(String::from), own), wanted, "{stream:?} {own:?}");
+        }
     }
 }

@@ -9,8 +9,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use wisp::account::host::{self, Identity};
 use wisp::account::key::Key;
-use wisp::account::{self, Account, Wanted, host};
+use wisp::account::{self, Account, Wanted};
 use wisp::error::Kind;
 use wisp::sys::folder::Owner;
 
@@ -110,7 +111,7 @@ fn judge(tool: &str, arguments: &[&str]) -> String {
 }
 
 fn keys(lines: &[&str]) -> Vec<Key> {
-    lines.iter().map(|line| Key::parse(line, true).unwrap()).collect()
+    lines.iter().map(|line| Key::parse(line).unwrap()).collect()
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     let group = account::admin_group(root.path()).unwrap();
     assert_eq!(group, "sudo");
     let make = || {
-        account::permit(root.path(), group).unwrap();
+        assert_eq!(account::permit(root.path(), "ann"), []);
         let wanted = Wanted { name: "ann", groups: &[group], gecos: "Ann", ..Wanted::default() };
         account::create(root.path(), &wanted).unwrap()
     };
@@ -130,8 +131,9 @@ fn an_account_is_made_as_useradd_makes_it_and_making_it_again_changes_nothing() 
     assert_eq!(root.read("etc/group"), "root:x:0:\ndaemon:x:1:\nsudo:x:27:ann\nann:x:1000:\n");
     assert_eq!(root.read("etc/gshadow"), "root:*::\ndaemon:*::\nsudo:*::ann\nann:!::\n");
     assert_eq!(root.facts("etc/shadow").0, 0o640, "as it was");
-    root.expect("etc/sudoers.d/sudo", 0o440, Owner::ROOT);
-    assert_eq!(root.read("etc/sudoers.d/sudo"), "%sudo ALL=(ALL) NOPASSWD: ALL\n");
+    assert_eq!(root.names("etc/sudoers.d"), ["90-wisp-ann"]);
+    root.expect("etc/sudoers.d/90-wisp-ann", 0o440, Owner::ROOT);
+    assert_eq!(root.read("etc/sudoers.d/90-wisp-ann"), "ann ALL=(ALL) NOPASSWD:ALL\n");
     root.expect("home", 0o755, Owner::ROOT);
     root.expect("home/ann", 0o755, owner);
     root.expect("home/ann/.config/tool", 0o755, owner);
@@ -196,27 +198,125 @@ fn accounts_that_useradd_makes_meanwhile_are_not_lost() {
 }
 
 #[test]
-fn alpine_gets_a_rule_for_doas_and_the_group_is_made_where_there_is_none() {
+fn doas_gets_a_rule_for_the_user_and_the_group_is_made_where_there_is_none() {
     let root = Root::alpine("doas");
     assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
-    account::permit(root.path(), "wheel").unwrap();
-    root.expect("etc/doas.d/wheel.conf", 0o400, Owner::ROOT);
-    assert_eq!(root.read("etc/doas.d/wheel.conf"), "permit nopass :wheel\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(root.names("etc/doas.d"), ["90-wisp-ann.conf"]);
+    root.expect("etc/doas.d/90-wisp-ann.conf", 0o400, Owner::ROOT);
+    assert_eq!(root.read("etc/doas.d/90-wisp-ann.conf"), "permit nopass ann as root\n");
+    // What is read last wins, and Alpine's own file is read after numbers.
+    root.write("etc/doas.d/doas.conf", "permit persist :wheel\n");
+    assert_eq!(account::permit(root.path(), "bob"), []);
+    assert_eq!(root.names("etc/doas.d"), ["90-wisp-ann.conf", "doas.conf", "zz-wisp-bob.conf"]);
 
     fs::remove_dir_all(root.join("etc/doas.d")).unwrap();
-    account::permit(root.path(), "wheel").unwrap();
+    assert_eq!(account::permit(root.path(), "ann"), []);
     assert!(!root.join("etc/doas.conf").exists(), "there is no doas");
     root.write("etc/doas.conf", "permit persist :wheel");
     root.mode("etc/doas.conf", 0o600);
-    account::permit(root.path(), "wheel").unwrap();
-    account::permit(root.path(), "wheel").unwrap();
-    assert_eq!(root.read("etc/doas.conf"), "permit persist :wheel\npermit nopass :wheel\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(root.read("etc/doas.conf"), "permit persist :wheel\npermit nopass ann as root\n");
     assert_eq!(root.facts("etc/doas.conf").0, 0o600, "as it was");
 
     root.write("etc/group", "root:x:0:\n");
     assert_eq!(account::admin_group(root.path()).unwrap(), "wheel");
     account::create(root.path(), &Wanted { name: "ann", groups: &["wheel"], ..Wanted::default() }).unwrap();
     assert_eq!(root.read("etc/group"), "root:x:0:\nann:x:1000:\nwheel:x:101:ann\n");
+}
+
+/// Names that sudoers or doas.conf would take for something else, or sudo would pass over as a file.
+const ODD_NAMES: [&str; 7] = ["ann", "a.b", "ALL", "Defaults", "ADMINS", "User_Alias", "permit"];
+
+#[test]
+fn doas_understands_the_rule_and_permits_one_user_alone() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root can ask doas as somebody else");
+    for name in ODD_NAMES.into_iter().chain(["nobody"]) {
+        let root = Root::alpine("doas-rules");
+        fs::remove_dir_all(root.join("etc/doas.d")).unwrap();
+        root.write("etc/doas.conf", "permit persist :wheel\n");
+        assert_eq!(account::permit(root.path(), name), []);
+        let config = root.join("etc/doas.conf");
+        let mut doas = Command::new("setpriv");
+        doas.args(["--reuid=nobody", "--clear-groups", "doas", "-C"]).arg(config).arg("id");
+        let output = doas.output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(said.trim(), if name == "nobody" { "permit nopass" } else { "deny" }, "{name}");
+    }
+}
+
+/// What sudo says that `user` may do, with the rules of `root` in place of this machine's own, in a mount namespace.
+fn sudo_allows(root: &Root, user: &str) -> String {
+    let script = format!(
+        "mount --make-rprivate / && mount -t tmpfs none /mnt && cp -r {0}/etc/sudoers {0}/etc/sudoers.d /mnt/ && \
+         chown -R 0:0 /mnt && chmod 440 /mnt/sudoers /mnt/sudoers.d/* && mount --bind /mnt/sudoers /etc/sudoers && \
+         mount --bind /mnt/sudoers.d /etc/sudoers.d && sed '$a {1}:x:4321:4321::/:/bin/sh' /etc/passwd >/mnt/p && \
+         mount --bind /mnt/p /etc/passwd && visudo -c >/dev/null && sudo -n -l -U {1}; sudo -n -l -U nobody",
+        root.path(),
+        user
+    );
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).env("LC_ALL", "C").output().unwrap();
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+#[test]
+fn sudo_makes_one_user_root_without_a_password_and_no_group() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root has mount namespaces of its own");
+    for name in ODD_NAMES {
+        let root = Root::debian("sudo");
+        root.write("etc/sudoers", "User_Alias ADMINS = nobody\n%sudo ALL=(ALL:ALL) ALL\n@includedir /etc/sudoers.d\n");
+        root.write("etc/sudoers.d/README", "# nothing\nDefaults lecture=never\n");
+        assert_eq!(account::permit(root.path(), name), []);
+        let file = format!("etc/sudoers.d/90-wisp-{}", name.replace('.', "+"));
+        assert!(root.has(&file), "{:?}", root.names("etc/sudoers.d"));
+        judge("visudo", &["-cf", root.join(&file).to_str().unwrap()]);
+        let said = sudo_allows(&root, name);
+        assert!(said.contains(&format!("User {name} may run")) && said.contains("(ALL) NOPASSWD: ALL"), "{said}");
+        assert!(said.contains("User nobody is not allowed"), "{name}: {said}");
+    }
+}
+
+#[test]
+fn the_rule_for_the_user_is_behind_those_of_the_image() {
+    let root = Root::debian("sudo-order");
+    root.write("etc/sudoers", "@includedir /etc/sudoers.d\n");
+    root.write("etc/sudoers.d/local", "ALL ALL=(ALL) PASSWD: ALL\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert_eq!(root.names("etc/sudoers.d"), ["local", "zz-wisp-ann"]);
+    let said = sudo_allows(&root, "ann");
+    let ann = said.split("User nobody").next().unwrap();
+    assert!(ann.trim_end().ends_with("(ALL) NOPASSWD: ALL"), "{said}");
+    // What sudo passes over is in nobody's way.
+    let root = Root::debian("sudo-passed-over");
+    root.write("etc/sudoers.d/z.local", "ALL ALL=(ALL) ALL\n");
+    root.write("etc/sudoers.d/z~", "ALL ALL=(ALL) ALL\n");
+    assert_eq!(account::permit(root.path(), "ann"), []);
+    assert!(root.has("etc/sudoers.d/90-wisp-ann"));
+}
+
+#[test]
+fn what_keeps_a_rule_from_working_is_said() {
+    let warned = |sudoers: &str, files: &[(&str, &str)]| {
+        let root = Root::debian("sudo-warned");
+        root.write("etc/sudoers", sudoers);
+        files.iter().for_each(|(name, text)| root.write(name, text));
+        let warnings = account::permit(root.path(), "ann");
+        warnings.iter().map(|error| error.why.clone().into_owned()).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(warned("#includedir /etc/sudoers.d\n# end\n", &[]), none);
+    assert_eq!(warned("root ALL=(ALL) ALL\n", &[]), ["it does not include /etc/sudoers.d"]);
+    assert_eq!(
+        warned("@includedir /etc/sudoers.d\n%sudo ALL=(ALL) ALL\n", &[]),
+        ["rules behind its @includedir take precedence"]
+    );
+    assert_eq!(
+        warned("", &[("etc/sudoers.d/zzz", "ALL ALL=(ALL) ALL\n")]),
+        ["its rules are read after any that could be added"]
+    );
+    let group = warned("", &[("etc/sudoers.d/sudo", "%sudo ALL=(ALL) NOPASSWD: ALL\n")]);
+    assert!(group.len() == 1 && group[0].starts_with("it makes every member of the group root"), "{group:?}");
 }
 
 #[test]
@@ -331,6 +431,14 @@ fn what_is_another_users_is_not_handed_over() {
     }
 }
 
+const OWN_KEYS: [&str; 5] =
+    ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "ssh_host_instance", "sshd_config"];
+
+/// What becomes of the host keys below `root` in an instance that nothing tells from others.
+fn renew(root: &Root) -> host::Renewed {
+    host::renew(root.path(), &Identity { is_recorded: true, ..Identity::default() }).unwrap()
+}
+
 /// A root with sshd, and the keys of an image in it.
 fn with_sshd(name: &str, config: &str) -> Root {
     let root = Root::new(name);
@@ -346,9 +454,8 @@ fn with_sshd(name: &str, config: &str) -> Root {
 #[test]
 fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
     let root = with_sshd("host", "");
-    let renewed = host::renew(root.path()).unwrap().unwrap();
-    let line = renewed.public.unwrap();
-    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "sshd_config"]);
+    let line = renew(&root).public.pop().unwrap();
+    assert_eq!(root.names("etc/ssh"), OWN_KEYS);
     let path = format!("{}/etc/ssh/ssh_host_ed25519_key", root.path());
     root.expect("etc/ssh/ssh_host_ed25519_key", 0o600, Owner::ROOT);
     root.expect("etc/ssh/ssh_host_ed25519_key.pub", 0o644, Owner::ROOT);
@@ -363,9 +470,61 @@ fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
     assert_eq!((before.len(), before.lines().count()), (after.len(), after.lines().count()));
     assert_eq!(judge("ssh-keygen", &["-y", "-P", "", "-f", &path]).trim(), line);
 
-    let second = host::renew(root.path()).unwrap().unwrap();
-    assert_ne!(second.public, Some(line), "another one for another instance");
-    assert_eq!(host::renew(Root::new("no-sshd").path()).unwrap(), None);
+    assert_ne!(renew(&root).public, [line], "another one for another instance");
+    assert_eq!(host::renew(Root::new("no-sshd").path(), &Identity::default()), None);
+}
+
+/// Runs phases of the shipped program, each in a boot of its own or with those before it, where `prepare` has set the scene.
+fn phases(root: &Root, prepare: &str, phases: &[&str]) -> Vec<String> {
+    let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
+    let runs: String = phases.iter().map(|phase| format!("{program} {phase} --root . 2>&1; echo END\n")).collect();
+    let script = format!("cd {} && mount --make-rprivate / && {prepare}\n{runs}", root.path());
+    let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).env_remove("CLOUD").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut parts: Vec<String> = said.split("END\n").map(String::from).collect();
+    assert_eq!(parts.pop().as_deref(), Some(""), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    parts
+}
+
+#[test]
+fn where_nothing_can_be_recorded_the_keys_of_the_machine_stay_what_they_are() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root can mount a disk that is full");
+    let root = with_sshd("full", "");
+    root.write("etc/wisp.conf", "INIT_ACTIONS_MAIN=set_host_keys\n");
+    root.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+    fs::create_dir_all(root.join("var/lib/cloud")).unwrap();
+    let full = "mount -t tmpfs -o size=4k none var/lib/cloud && head -c 4096 /dev/zero >var/lib/cloud/rest";
+    let key = || root.read("etc/ssh/ssh_host_ed25519_key.pub");
+    let said = phases(&root, full, &["main"]);
+    let first = key();
+    assert!(said[0].contains("no space left on device") && first.starts_with("ssh-ed25519 "), "{said:?}");
+    // sshd has begun to show it by now; and so in the next boot.
+    phases(&root, full, &["final"]);
+    assert_eq!(key(), first);
+    fs::remove_dir_all(root.join("run")).unwrap();
+    phases(&root, full, &["main", "final"]);
+    assert_eq!(key(), first);
+    // With a record it is done once, and again for another instance.
+    phases(&root, "true", &["main", "final"]);
+    assert_ne!(key(), first, "nothing tells this machine from a copy of its disk");
+    let second = key();
+    phases(&root, "true", &["main", "final"]);
+    assert_eq!(key(), second);
+}
+
+#[test]
+fn a_disk_that_is_full_keeps_the_keys_of_the_image() {
+    assert_eq!(fs::metadata("/proc/self").unwrap().uid(), 0, "only root can mount a disk that is full");
+    let root = with_sshd("full-etc", "");
+    root.write("etc/wisp.conf", "INIT_ACTIONS_MAIN=set_host_keys\n");
+    let full = "cp -r etc/ssh old && mount -t tmpfs -o size=64k none etc/ssh && cp old/* etc/ssh/ && \
+                ! head -c 65536 /dev/zero >etc/ssh/rest";
+    let said = phases(&root, &format!("{full}\ntrap 'cp -r etc/ssh after' EXIT"), &["main"]);
+    assert!(said[0].contains("no space left on device"), "{said:?}");
+    for name in ["rsa", "ecdsa", "ed25519"] {
+        assert_eq!(root.read(&format!("after/ssh_host_{name}_key")), "the image's\n", "{said:?}");
+        assert_eq!(root.read(&format!("after/ssh_host_{name}_key.pub")), "the image's\n");
+    }
 }
 
 #[test]
@@ -375,7 +534,7 @@ fn keys_of_another_system_stay() {
     root.write("outside/rsa", "theirs");
     let outside = root.join("outside");
     symlink(&outside, root.join("keys")).unwrap();
-    host::renew(root.path()).unwrap();
+    renew(&root);
     assert_eq!(root.read("outside/rsa"), "theirs");
 }
 
@@ -383,10 +542,10 @@ fn keys_of_another_system_stay() {
 fn what_is_cut_off_is_done_again_from_the_beginning() {
     let root = with_sshd("cut", "");
     fs::remove_file(root.join("etc/ssh/ssh_host_ed25519_key.pub")).unwrap();
-    root.write("etc/ssh/.ssh_host_ed25519_key.wisp", "half");
-    root.mode("etc/ssh/.ssh_host_ed25519_key.wisp", 0o644);
-    host::renew(root.path()).unwrap().unwrap();
-    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "sshd_config"]);
+    root.write("etc/ssh/.wisp-new/ssh_host_ed25519_key", "half");
+    root.mode("etc/ssh/.wisp-new/ssh_host_ed25519_key", 0o644);
+    renew(&root);
+    assert_eq!(root.names("etc/ssh"), OWN_KEYS);
     root.expect("etc/ssh/ssh_host_ed25519_key", 0o600, Owner::ROOT);
 }
 
@@ -395,13 +554,14 @@ fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
     let all = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\nHostKey /srv/keys/my_rsa\n";
     let root = with_sshd("told-host", all);
     root.write("srv/keys/my_rsa", "the image's\n");
-    let renewed = host::renew(root.path()).unwrap().unwrap();
+    let renewed = renew(&root);
     assert_eq!(root.names("srv/keys"), ["my_ed25519", "my_ed25519.pub"]);
     assert_eq!(renewed.missing, ["/etc/ssh/ssh_host_rsa_key", "/srv/keys/my_rsa"], "no program of this root is run");
-    assert_eq!(root.names("etc/ssh"), ["moduli", "sshd_config"]);
+    assert_eq!(root.names("etc/ssh"), ["moduli", "ssh_host_instance", "sshd_config"]);
 
     let root = with_sshd("told-rsa", "HostKey /etc/ssh/ssh_host_rsa_key\n");
-    assert_eq!(host::renew(root.path()).unwrap_err().kind, Kind::Refused);
+    let renewed = renew(&root);
+    assert_eq!((renewed.failures[0].kind, renewed.public.len()), (Kind::Refused, 0));
     assert_eq!(root.read("etc/ssh/ssh_host_rsa_key"), "the image's\n", "else sshd would not start");
 }
 
@@ -409,7 +569,7 @@ fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
 fn sshd_shows_the_key_of_the_machine_and_lets_in_whose_key_was_installed() {
     let root = Root::new("login");
     fs::create_dir_all(root.join("etc/ssh")).unwrap();
-    let machine = host::renew(root.path()).unwrap().unwrap().public.unwrap();
+    let machine = renew(&root).public.pop().unwrap();
     let user = judge("id", &["-un"]).trim().to_owned();
     let id = |flag| judge("id", &[flag]).trim().parse().unwrap();
     let me = Account { name: user.clone(), owner: Owner { uid: id("-u"), gid: id("-g") }, home: "/home/me".into() };

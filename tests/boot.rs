@@ -492,12 +492,221 @@ fn what_is_no_record_and_no_text_is_told() {
     let outcome = machine.wisp(&["early"]);
     assert!(outcome.code == Some(5) && outcome.err.contains("read the journal"), "{outcome:?}");
     machine.write(&format!("{STATE}/journal"), "wisp journal 1\nmachine \n");
-    machine.write("etc/hosts", "127.0.0.1 localhost\n");
-    fs::write(machine.join("etc/hosts"), b"\xff\xfe").unwrap();
+    fs::write(machine.join("etc/hosts"), b"# M\xfcller\n").unwrap();
     machine.wisp(&["early"]);
     let outcome = machine.wisp(&["main"]);
-    assert!(outcome.code == Some(1) && outcome.err.contains("etc/hosts: it is no UTF-8"), "{outcome:?}");
-    assert!(outcome.marks().contains(&"++ set_ssh_keys: done"), "the keys are installed all the same: {outcome:?}");
+    assert!(outcome.code == Some(0) && outcome.marks().contains(&"++ set_ssh_keys: done"), "{outcome:?}");
+    let hosts = fs::read(machine.join("etc/hosts")).unwrap();
+    assert_eq!(hosts, b"# M\xfcller\n127.0.1.1\ti-1.example.org i-1\n", "bytes that are not UTF-8 stay");
+}
+
+#[test]
+fn the_files_of_the_name_are_changed_as_they_are_found_and_one_does_not_disable_the_other() {
+    use std::os::unix::fs::symlink;
+    let machine = Machine::seeded("found", "i-1");
+    machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+    machine.write("data/hosts", "127.0.0.1 localhost\n127.0.1.1 old mail.local\n");
+    machine.write("data/hostname", "old\n");
+    symlink("/data/hosts", machine.join("etc/hosts")).unwrap();
+    symlink("../data/hostname", machine.join("etc/hostname")).unwrap();
+    machine.boot();
+    assert_eq!(machine.read("data/hostname"), "i-1\n");
+    assert_eq!(machine.read("data/hosts"), "127.0.0.1 localhost\n127.0.1.1\ti-1.example.org i-1 mail.local\n");
+    assert!(machine.join("etc/hosts").is_symlink() && machine.join("etc/hostname").is_symlink());
+
+    for (broken, other) in [("etc/hosts", "etc/hostname"), ("etc/hostname", "etc/hosts")] {
+        let machine = Machine::seeded("half-found", "i-1");
+        fs::create_dir_all(machine.join(broken)).unwrap();
+        let outcomes = machine.try_boot();
+        assert_eq!(codes(&outcomes), [0, 0, 1, 1], "{outcomes:?}");
+        assert!(outcomes[2].err.contains(&format!("{broken}: not a regular file")), "{outcomes:?}");
+        assert!(machine.read(other).contains("i-1\n"), "{other} is written all the same");
+        fs::remove_dir(machine.join(broken)).unwrap();
+        machine.boot();
+        assert!(machine.read(broken).contains("i-1\n"));
+    }
+}
+
+#[test]
+fn a_name_is_what_systemd_makes_of_it_where_systemd_is() {
+    for (is_systemd, name, hostname, hosts) in [
+        (true, "web_1.example.org", "web1\n", "127.0.1.1\tweb1.example.org web1\n"),
+        (false, "web_1.example.org", "web_1\n", "127.0.1.1\tweb_1.example.org web_1\n"),
+        (true, "web-", "web\n", "127.0.1.1\tweb\n"),
+        (false, "web-", "web\n", "127.0.1.1\tweb\n"),
+    ] {
+        let machine = Machine::seeded("systemd", "i-1");
+        if is_systemd {
+            machine.write("usr/lib/systemd/systemd", "");
+        }
+        machine.write(&format!("{STATE}/seed/nocloud/meta-data"), &format!("instance-id: i-1\nhostname: {name}\n"));
+        let main = &machine.boot()[2];
+        assert_eq!(
+            (machine.read("etc/hostname"), machine.read("etc/hosts")),
+            (hostname.into(), hosts.into()),
+            "{name}"
+        );
+        let is_changed = !hosts.contains(name);
+        assert_eq!(
+            main.err.contains(&format!("the cloud gives the name {name}, which becomes")),
+            is_changed,
+            "{main:?}"
+        );
+    }
+}
+
+#[test]
+fn a_machine_that_nobody_can_log_in_to_says_so() {
+    let machine = Machine::bare("nobody");
+    let outcomes = machine.boot();
+    let skipped = outcomes[2].err.lines().any(|line| line.contains("no cloud was found: this machine shows no mark"));
+    assert!(skipped && outcomes[2].marks().contains(&"-- set_ssh_keys: skipped"), "{outcomes:?}");
+    let status = machine.wisp(&["status", "--strict"]);
+    assert_eq!(status.code, Some(2), "{status:?}");
+    for line in ["status: done (degraded)\n", "warning: no cloud was found: ", "warning: no SSH key was installed"] {
+        assert!(status.out.contains(line), "{status:?}");
+    }
+    assert_eq!(machine.wisp(&["status"]).code, Some(0));
+
+    let machine = Machine::bare("somebody");
+    machine.write(
+        &format!("{STATE}/seed/nocloud/meta-data"),
+        "instance-id: i-1\npublic-keys:\n- ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq\n",
+    );
+    machine.boot();
+    let status = machine.wisp(&["status", "--strict"]);
+    assert_eq!((status.code, status.out.as_str()), (Some(0), "status: done\ninstance: nocloud/i-1\n"), "{status:?}");
+}
+
+#[test]
+fn user_data_that_is_kept_and_not_processed_is_a_warning() {
+    for (userdata, kind) in [
+        ("#cloud-config\nruncmd: []\n", "a #cloud-config"),
+        ("#tiny-cloud-config\nx\n", "a #tiny-cloud-config"),
+        ("#cloud-confg\n", "a #cloud-confg"),
+        ("#pass word\n", "a #pass"),
+        ("# hunter2\n", "of an unknown kind"),
+        ("hunter2\n", "of an unknown kind"),
+    ] {
+        let machine = Machine::bare("kept");
+        machine.seed("i-1", userdata);
+        machine.boot();
+        let status = machine.wisp(&["status", "--strict"]);
+        assert_eq!(status.code, Some(2), "{status:?}");
+        let warning = format!("warning: the user-data is {kind}, which wisp does not process");
+        assert!(status.out.contains(&warning) && !status.out.contains("hunter2"), "{status:?}");
+    }
+}
+
+#[test]
+fn a_cloud_that_is_said_to_be_nocloud_and_has_no_seed_is_complete_until_one_comes() {
+    let machine = Machine::bare("seedless");
+    machine.write("etc/wisp.conf", "CLOUD=nocloud\nCLOUD_USER=ann\n");
+    machine.write("etc/network/keep", "");
+    let outcomes = machine.boot();
+    assert!(outcomes[0].marks().contains(&"++ set_default_interfaces: done"), "{outcomes:?}");
+    assert!(outcomes[2].marks().contains(&"-- set_hostname: skipped"), "{outcomes:?}");
+    let status = machine.wisp(&["status", "--strict"]);
+    assert!(status.code == Some(2) && status.out.contains("warning: no seed was found: "), "{status:?}");
+    assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()));
+    machine.seed("i-1", "#!/bin/sh\n");
+    let outcomes = machine.boot();
+    assert!(outcomes[2].marks().contains(&"++ set_hostname: done"), "a later seed is a new instance: {outcomes:?}");
+}
+
+#[test]
+fn what_does_not_exist_here_is_nothing_to_do() {
+    let machine = Machine::seeded("hotplugs", "i-1");
+    machine.write("etc/wisp.conf", "HOTPLUG_MODULES='magic vnic_eth_hotplug nvme_ebs_links'\n");
+    let outcomes = machine.boot();
+    for line in [">> magic: unknown, and left out", ">> vnic_eth_hotplug: left out, since there is no /etc/mdev.conf"] {
+        assert!(outcomes[0].err.contains(line), "{outcomes:?}");
+    }
+    let machine = Machine::seeded("hotplug-folder", "i-1");
+    machine.write("etc/wisp.conf", "HOTPLUG_MODULES=vnic_eth_hotplug\n");
+    machine.write("etc/mdev.conf", "null root:root 0666\n");
+    machine.write("usr/bin/wisp", "");
+    let outcomes = machine.boot();
+    assert!(outcomes[0].err.contains("there is no /etc/network/interfaces.d"), "{outcomes:?}");
+    assert!(machine.read("etc/mdev.conf").contains("wisp hotplug"));
+}
+
+#[test]
+fn user_data_that_cannot_be_read_keeps_nothing_else_from_being_done() {
+    let machine = Machine::seeded("unreadable", "i-1");
+    machine.wisp(&["boot"]);
+    fs::create_dir_all(machine.join(STATE).join("user-data")).unwrap();
+    let main = machine.wisp(&["main"]);
+    for mark in
+        ["++ user-data: failed", "++ create_default_user: done", "++ set_hostname: done", "++ set_ssh_keys: done"]
+    {
+        assert!(main.marks().contains(&mark), "{main:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_changes_nothing() {
+    let machine = Machine::bare("dry");
+    machine.seed("i-1", "#alpine-config\nuser: bob\nruncmd: [secret-word]\n");
+    machine.write("etc/wisp.conf", "SKIP_INIT_ACTIONS=set_hostname\n");
+    let dry = |phase: &str| {
+        let before = machine.picture();
+        let outcome = machine.wisp(&[phase, "--dry-run"]);
+        assert_eq!((outcome.code, machine.picture()), (Some(0), before), "{outcome:?}");
+        assert!(!machine.has("run") || phase == "final", "{phase}");
+        assert!(!outcome.out.contains("secret-word") && !outcome.err.contains("secret-word"), "{outcome:?}");
+        outcome.out
+    };
+    for (phase, line) in [
+        ("boot", "++ enable_sshd: have the SSH server start at boot"),
+        ("early", "++ save_userdata: fetch the user-data"),
+        ("main", "main: what would be done in nocloud/i-1"),
+        ("main", "++ userdata_user: read the name of the user"),
+        ("main", "-- set_hostname: skipped, since SKIP_INIT_ACTIONS names it"),
+        ("final", "++ userdata_runcmd: run the commands of runcmd"),
+    ] {
+        let out = dry(phase);
+        assert!(out.contains(line), "{out}");
+    }
+    for phase in &PHASES[..3] {
+        machine.wisp(&[phase]);
+    }
+    let out = machine.wisp(&["main", "--dry-run"]).out;
+    assert!(out.contains("-- set_ssh_keys: done before") && !out.contains("++ set_host_keys"), "{out}");
+    machine.wisp(&["final"]);
+    assert!(dry("final").contains("the bootstrap of nocloud/i-1 is complete, so nothing would be done"));
+
+    let machine = Machine::bare("dry-far");
+    machine.write("proc/cmdline", "ds=nocloud;s=http://127.0.0.1:9/\n");
+    let out = machine.wisp(&["main", "--dry-run"]).out;
+    assert!(out.contains("a dry run asks no service") && out.contains("++ set_ssh_keys: "), "{out}");
+    let machine = Machine::bare("dry-bare");
+    let out = machine.wisp(&["main", "--dry-run"]).out;
+    assert!(out.contains("-- set_ssh_keys: skipped, since no cloud was found: "), "{out}");
+}
+
+#[test]
+fn bootstrap_complete_makes_the_folder_of_the_state() {
+    let machine = Machine::bare("no-state");
+    let outcome = machine.wisp(&["bootstrap", "complete"]);
+    assert_eq!(outcome.code, Some(0), "{outcome:?}");
+    assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n");
+}
+
+#[test]
+fn before_the_first_boot_the_status_says_whether_there_will_be_one() {
+    let machine = Machine::seeded("enabled", "i-1");
+    assert!(machine.wisp(&["status"]).out.starts_with("status: not started (not enabled)\n"));
+    machine.write("sbin/openrc-run", "");
+    for name in ["boot", "early", "main", "final"] {
+        machine.write(&format!("etc/init.d/wisp-{name}"), &format!("start() {{ /usr/bin/wisp {name}; }}\n"));
+    }
+    machine.write("usr/bin/wisp", "");
+    assert_eq!(machine.wisp(&["enable"]).code, Some(0));
+    assert!(machine.wisp(&["status"]).out.starts_with("status: not started (enabled, runs at next boot)\n"));
+    assert_eq!(text(&machine.status(), "status"), "not started");
+    assert_eq!(machine.wisp(&["disable"]).code, Some(0));
+    assert!(machine.wisp(&["status"]).out.starts_with("status: not started (not enabled)\n"));
 }
 
 const AZURE: &str = "7783-7084-3265-9085-8269-3286-77\n";
@@ -592,7 +801,10 @@ fn what_main_asked_in_vain_is_asked_again_at_the_end() {
 #[test]
 fn user_data_that_comes_a_boot_later_names_its_user_all_the_same() {
     let machine = Machine::bare("later");
-    let service = Service::with("i-far", "#alpine-config\nuser: bob\nssh_authorized_keys: [ssh-ed25519 AAAA]\n");
+    let service = Service::with(
+        "i-far",
+        "#alpine-config\nuser: bob\nssh_authorized_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq]\n",
+    );
     service.serve(&machine);
     service.set_down(true);
     assert_eq!(codes(&machine.try_boot()), [0, 1, 1, 1]);

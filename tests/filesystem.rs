@@ -1,6 +1,6 @@
 //! What `filesystem` says about images that the real tools made, held against what those tools and `blkid` say.
 //!
-//! Everything works on files, as an ordinary user. Software RAID, LVM and ZFS need a kernel to be made: their labels
+//! Everything works on files, as an ordinary user. Software RAID, LVM, DRBD and ZFS need a kernel to be made: their labels
 //! are written here by hand, and `blkid` is the judge of both.
 
 use std::cell::Cell;
@@ -13,8 +13,11 @@ use std::process::{Command, Stdio};
 
 use wisp::bytes::ReadAt;
 use wisp::error::{Error, Result};
-use wisp::filesystem::{Btrfs, Details, Extent, Kind, Metadata, Superblock, Xfs, recognise};
-use wisp::units::ByteCount;
+use wisp::filesystem::{
+    Btrfs, Details, Extent, Kind, Metadata, Superblock, Xfs, find_firmware_raid, find_signatures, recognise,
+    recognise_owner, requests,
+};
+use wisp::units::{ByteCount, SectorSize};
 
 const MIB: u64 = 1 << 20;
 
@@ -508,5 +511,179 @@ fn real_images_survive_every_truncation() {
                 Err(error) => assert_eq!(error.kind, wisp::error::Kind::Corrupt, "{name} cut to {length}: {error}"),
             }
         }
+    }
+}
+
+/// What the kernel asks modprobe for at the mount follows from the features of the superblock.
+#[test]
+fn features_of_ext4_name_modules() {
+    let quota = &["crc32c", "quota_v2"] as &[_];
+    for (features, modules) in [
+        ("metadata_csum", &["crc32c"] as &[_]),
+        ("quota", quota),
+        ("quota,project", quota),
+        ("casefold", &["crc32c", "utf8data"]),
+        ("verity", &["crc32c", "sha256"]),
+    ] {
+        let name = format!("requests-{}", features.replace(',', "-"));
+        let image = Image::made_by(&name, 32 * MIB, &format!("mkfs.ext4 -q -O {features}"));
+        assert_eq!(requests(&image.recognise(), ""), modules, "{features}");
+    }
+    let image = Image::made_by("requests-btrfs", 256 * MIB, "mkfs.btrfs -q --csum blake2");
+    assert!(requests(&image.recognise(), "").iter().any(|module| module == "blake2b-256"));
+}
+
+/// The superblock says where an external journal is; mke2fs makes one on block devices alone, so debugfs writes it.
+#[test]
+fn an_external_journal_is_known_by_its_uuid() {
+    const UUID: &str = "0b1c2d3e-4f50-4162-8394-a5b6c7d8e9f0";
+    let journal = Image::made_by("journal", 16 * MIB, &format!("mke2fs -q -O journal_dev -U {UUID}"));
+    assert_eq!(journal.recognise().kind, Kind::ExtJournal);
+    let image = Image::made_by("journalled", 32 * MIB, "mkfs.ext4 -q -O ^has_journal,^metadata_csum");
+    let external = |image: &Image| match image.recognise().details {
+        Details::Ext(ext) => ext.mount.journal,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(external(&image), None);
+    for request in ["feature has_journal", &format!("ssv journal_uuid {UUID}"), "ssv journal_dev 0xfe10"] {
+        assert!(output("debugfs", &["-w", "-R", request, image.text()], b"").0, "{request}");
+    }
+    let found = external(&image).expect("an external journal");
+    assert_eq!((found.name(), found.number), (journal.recognise().uuid, 0xfe10));
+}
+
+/// The metadata of each RAID that firmware makes, where `blkid` looks for it: sectors before the end, bytes.
+fn firmware_samples() -> Vec<(u64, Vec<u8>)> {
+    let mut silicon = vec![0; 512];
+    silicon[0x60..0x64].copy_from_slice(&0x2f00_0000_u32.to_le_bytes());
+    silicon[0x13e..0x140].copy_from_slice(&0u16.wrapping_sub(0x2f00).to_le_bytes());
+    let mut via = vec![0; 512];
+    via[..3].copy_from_slice(&[0x55, 0xAA, 1]);
+    via[50] = 0;
+    let mut adaptec = vec![0; 512];
+    adaptec[..4].copy_from_slice(&0x37fc_4d1e_u32.to_be_bytes());
+    adaptec[256..260].copy_from_slice(b"DPTM");
+    let mut all = vec![
+        (2, b"Intel Raid ISM Cfg Sig. 1.1.00".to_vec()),
+        (1, b"$XIDE$".to_vec()),
+        (2, b"NVIDIA\0\0".to_vec()),
+        (11, 0x5a78_16f3_u32.to_le_bytes().to_vec()),
+        (11, 0x5a78_16fd_u32.to_le_bytes().to_vec()),
+        (1, silicon),
+        (1, via),
+        (1, adaptec),
+    ];
+    for sectors in [16, 63, 255, 256, 399, 591, 675, 735, 911, 951, 974, 991, 3087] {
+        all.push((sectors, b"Promise Technology, Inc.".to_vec()));
+    }
+    for (sectors, magic) in [(1, 0xDE11_DE11_u32.to_be_bytes()), (257, 0xDE11_DE11_u32.to_le_bytes())] {
+        all.push((sectors, magic.to_vec()));
+    }
+    all
+}
+
+#[test]
+fn a_raid_of_the_firmware_is_called_what_blkid_calls_it() {
+    let kinds = |image: &Image| find_firmware_raid(image, ByteCount(image.size()), SectorSize::B512).unwrap();
+    for size in [64 * MIB, 64 * MIB + 512 * 3] {
+        for (index, (sectors, bytes)) in firmware_samples().into_iter().enumerate() {
+            let image = Image::new(&format!("firmware-{size}-{index}"), size);
+            assert_eq!(kinds(&image), None);
+            image.write(size - sectors * 512, &bytes);
+            let blkid = image.blkid();
+            assert_eq!(kinds(&image), blkid.get("TYPE").map(String::as_str), "{index}");
+            assert!(kinds(&image).is_some(), "{index}");
+        }
+        for magic in [0x5a78_16f0_u32, 0x5a78_16fd] {
+            let image = Image::new(&format!("hpt37x-{size}-{magic:x}"), size);
+            image.write(4608 + 32, &magic.to_le_bytes());
+            assert_eq!(kinds(&image), image.blkid().get("TYPE").map(String::as_str));
+            assert_eq!(kinds(&image), Some("hpt37x_raid_member"));
+        }
+    }
+    // JMicron's checksum is looked at by some releases of blkid only.
+    let image = Image::new("jmicron", 64 * MIB);
+    image.write(64 * MIB - 512, b"JM\0\0");
+    assert_eq!(kinds(&image), Some("jmicron_raid_member"));
+    // Intel counts in sectors of the disk.
+    let image = Image::new("imsm-4k", 64 * MIB);
+    image.write(64 * MIB - 8192, b"Intel Raid ISM Cfg Sig. 1.1.00");
+    assert_eq!(find_firmware_raid(&image, ByteCount(64 * MIB), SectorSize::B4096).unwrap(), Some("isw_raid_member"));
+}
+
+#[test]
+fn metadata_with_a_wrong_checksum_claim_no_disk() {
+    for (index, (sectors, bytes)) in
+        firmware_samples().into_iter().enumerate().filter(|(index, _)| (5..8).contains(index))
+    {
+        let image = Image::new(&format!("checksum-{index}"), 64 * MIB);
+        let mut wrong = bytes;
+        wrong[3] ^= 1;
+        image.write(64 * MIB - sectors * 512, &wrong);
+        assert_eq!(find_firmware_raid(&image, ByteCount(64 * MIB), SectorSize::B512).unwrap(), None, "{index}");
+        assert_eq!(image.blkid().get("TYPE"), None, "{index}");
+    }
+}
+
+/// DRBD's metadata at the end as drbdmeta writes them, for both releases of the format.
+fn drbd(magic: u32) -> Vec<u8> {
+    let mut bytes = vec![0; 4096];
+    bytes[60..64].copy_from_slice(&magic.to_be_bytes());
+    bytes
+}
+
+/// F6.
+#[test]
+fn an_ext4_below_drbd_belongs_to_drbd() {
+    for (magic, extra) in [(0x8374_026b, 0), (0x8374_026c, 0), (0x8374_026d, 0), (0x8374_026b, 512 * 3)] {
+        let image = Image::made_by(&format!("drbd-{magic:x}-{extra}"), 64 * MIB, "mkfs.ext4 -q -b 4096");
+        image.file.set_len(64 * MIB + extra).unwrap();
+        image.write(image.size() - 4096, &drbd(magic));
+        let owner = recognise_owner(&image, ByteCount(image.size())).unwrap().unwrap();
+        assert_eq!((owner.kind, owner.uuid), (Kind::Drbd, None));
+        assert_eq!(image.recognise().kind, Kind::Ext4, "its names stay what the kernel would mount");
+        assert_eq!(image.blkid().get("TYPE").map(String::as_str), Some("drbd"));
+    }
+}
+
+#[test]
+fn nilfs2_is_recognised_by_either_superblock() {
+    let image = Image::made_by("nilfs2", 200 * MIB, "mkfs.nilfs2 -q -L little");
+    assert_eq!(image.agreed().kind, Kind::Nilfs2);
+    image.write(1024, &[0; 1024]);
+    assert_eq!(image.recognise().kind, Kind::Nilfs2);
+    let at = find_signatures(&image, ByteCount(image.size())).unwrap();
+    assert_eq!(at.iter().map(|it| (it.kind, it.at.0)).collect::<Vec<_>>(), [(Kind::Nilfs2, 200 * MIB - 4096)]);
+}
+
+/// F5: whatever lay at the end is gone for `blkid` too, once the signatures that are found there are zeros.
+#[test]
+fn blkid_finds_an_ext4_again_when_the_signatures_at_its_end_are_erased() {
+    let size = 200 * MIB;
+    let md = |image: &Image| image.write(size - 8192, &md_1(size - 8192));
+    let zfs = |image: &Image| write_zfs_labels(image, &[size - (512 << 10), size - (256 << 10)]);
+    let old_md = |image: &Image| {
+        image.write(size - 65536, &[&0xa92b_4efc_u32.to_le_bytes()[..], &[0; 4], &[90, 0, 0, 0]].concat())
+    };
+    let nilfs = |image: &Image| {
+        let made = Image::made_by("nilfs2-stale", size, "mkfs.nilfs2 -q");
+        let mut bytes = [0; 4096];
+        made.read_at(ByteCount(size - 4096), &mut bytes).unwrap();
+        image.write(size - 4096, &bytes);
+    };
+    let drbd = |image: &Image| image.write(size - 4096, &drbd(0x8374_026b));
+    let makers: [(&str, &dyn Fn(&Image)); 5] =
+        [("md", &md), ("zfs", &zfs), ("old-md", &old_md), ("nilfs2", &nilfs), ("drbd", &drbd)];
+    for (name, make) in makers {
+        let image = Image::made_by(&format!("stale-{name}"), 100 * MIB, "mkfs.ext4 -q -b 4096");
+        image.file.set_len(size).unwrap();
+        assert_eq!(find_signatures(&image, ByteCount(size)).unwrap(), []);
+        make(&image);
+        assert_ne!(image.blkid().get("TYPE").map(String::as_str), Some("ext4"), "{name}");
+        for signature in find_signatures(&image, ByteCount(size)).unwrap() {
+            assert!(signature.at.0 >= 100 * MIB, "{name}");
+            image.write(signature.at.0, &vec![0; signature.length as usize]);
+        }
+        assert_eq!(image.agreed().kind, Kind::Ext4, "{name}");
     }
 }

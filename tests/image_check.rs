@@ -319,7 +319,21 @@ const DEFECTS: &[Defect] = &[
     ),
     (|m| m.put("root/var/lib/cloud/.bootstrap-complete", b"i-1"), Cloud::Aws, Fault, "state", "the first boot is over"),
     (|m| m.put("root/var/lib/cloud/instances/i-0123/x", b""), Cloud::Aws, Doubt, "state", "what was done on i-0123"),
-    (|m| m.put("root/etc/ssh/ssh_host_rsa_key", b"secret"), Cloud::Aws, Fault, "state", "/etc/ssh/ssh_host_rsa_key"),
+    (
+        |m| m.put("root/etc/ssh/ssh_host_rsa_key", b"secret"),
+        Cloud::Aws,
+        Doubt,
+        "state",
+        "wisp replaces it in the first boot",
+    ),
+    (
+        |m| m.put("root/etc/shadow", b"root:$y$j9T$secret:19000::::::\n"),
+        Cloud::Aws,
+        Doubt,
+        "state",
+        "root has a password",
+    ),
+    (|m| m.put("root/etc/shadow", b"root::19000::::::\n"), Cloud::Aws, Doubt, "state", "root has an empty password"),
     (
         |m| m.put("root/etc/machine-id", b"0123456789abcdef0123456789abcdef\n"),
         Cloud::Gcp,
@@ -347,6 +361,15 @@ fn one_defect_is_one_complaint() {
         defect(&machine);
         only(&machine.disk(), *cloud, *verdict, what, text);
     }
+}
+
+#[test]
+fn host_keys_that_nothing_replaces_are_a_fault() {
+    let machine = Machine::new("host-keys");
+    machine.remove("root/etc/systemd/system/multi-user.target.wants/wisp-main.service");
+    machine.put("root/etc/systemd/system/cloud-init.target.wants/cloud-init.service", b"");
+    machine.put("root/etc/ssh/ssh_host_rsa_key", b"secret");
+    only(&machine.disk(), Cloud::Aws, Fault, "state", "/etc/ssh/ssh_host_rsa_key: every machine");
 }
 
 #[test]

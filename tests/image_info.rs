@@ -157,3 +157,20 @@ fn memory_is_bounded() {
         assert!(text.contains("\"size\":134217728,") && text.contains("\"verified\":true"), "{name}: {text}");
     }
 }
+
+/// No program listens at port 1 of this machine: a person at a prompt must not wait five minutes for that.
+#[test]
+fn a_server_that_refuses_connections_is_reported_within_ten_seconds() {
+    for (arguments, most) in [(&["image", "info"][..], 11), (&["image", "info", "--timeout", "1"], 3)] {
+        let started = std::time::Instant::now();
+        let output =
+            Command::new(program()).args(arguments).arg("http://127.0.0.1:1/x").output().expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("connection refused (ECONNREFUSED)") && said.contains("trying again for up to"),
+            "{said}"
+        );
+        assert!(started.elapsed().as_secs() <= most, "{arguments:?}: {:?}", started.elapsed());
+    }
+}

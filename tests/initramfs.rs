@@ -11,11 +11,19 @@ use std::process::{Command, Stdio};
 use wisp::codec::Format;
 use wisp::container::cpio::Archive;
 use wisp::error::Kind;
+use wisp::error::Result;
 use wisp::initramfs::build::drivers::{FILESYSTEMS, MACHINES};
-use wisp::initramfs::build::{Recipe, build};
+use wisp::initramfs::build::running::modules_of;
+use wisp::initramfs::build::{Addition, Recipe};
+use wisp::probe::block::Sysfs;
 use wisp::text::modules::Index;
 
 const KERNEL: &str = "6.1.0-test";
+
+/// The bytes of the initramfs.
+fn build(recipe: &Recipe) -> Result<Vec<u8>> {
+    wisp::initramfs::build::build(recipe).map(|image| image.bytes)
+}
 
 /// The first bytes of a static ELF program, which is all that the builder looks at.
 fn program() -> Vec<u8> {
@@ -113,6 +121,8 @@ impl Tree {
             modules: Vec::new(),
             compression: None,
             program: self.path("wisp"),
+            files: Vec::new(),
+            expected: Vec::new(),
         };
         recipe.choose(MACHINES, machines).unwrap();
         recipe.choose(FILESYSTEMS, filesystems).unwrap();
@@ -359,6 +369,98 @@ fn what_is_missing_or_damaged_is_said() {
     assert_eq!(build(&tree.recipe()).unwrap_err().kind, Kind::Refused);
 }
 
+/// What ext4 asks modprobe for at the mount goes in with it, and into no image without it.
+#[test]
+fn what_a_mount_requests_goes_in() {
+    let tree = Tree::new("requests");
+    let dep = format!("{}kernel/fs/quota/quota_v2.ko:\nkernel/fs/fat/vfat.ko:\nkernel/fs/nls/nls_cp437.ko:\n", {
+        fs::read_to_string(tree.root.join(format!("lib/modules/{KERNEL}/modules.dep"))).unwrap()
+    });
+    tree.write_list("modules.dep", dep.as_bytes());
+    for path in ["kernel/fs/quota/quota_v2.ko", "kernel/fs/fat/vfat.ko", "kernel/fs/nls/nls_cp437.ko"] {
+        tree.write_list(path, &content(path));
+    }
+    let has = |recipe: &Recipe, name: &str| listing(&build(recipe).unwrap()).keys().any(|path| path.ends_with(name));
+    assert!(has(&tree.recipe_for("none", "ext4"), "/quota_v2.ko"));
+    assert!(has(&tree.recipe(), "/quota_v2.ko"));
+    assert!(!has(&tree.recipe_for("none", "btrfs"), "/quota_v2.ko"));
+    assert!(!has(&tree.recipe(), "/nls_cp437.ko"));
+    assert!(has(&Recipe { modules: vec!["vfat".into()], ..tree.recipe() }, "/nls_cp437.ko"));
+}
+
+#[test]
+fn a_list_of_modules_that_is_none_is_an_error() {
+    let tree = Tree::new("garbage");
+    let message = |dep: &[u8]| {
+        tree.write_list("modules.dep", dep);
+        let error = build(&tree.recipe_for("none", "none")).unwrap_err();
+        assert_eq!(error.kind, Kind::Corrupt, "{error}");
+        assert!(error.to.ends_with("modules.dep"), "{error}");
+        error.why.to_string()
+    };
+    assert!(message(b"\x00\xff random\n").starts_with("line 1 is not one"));
+    assert!(message(b"kernel/a.ko: kernel/b.ko\nkernel/b.ko\n").starts_with("line 2 is not one"));
+    // A kernel of which nothing is a module has an empty list, and a full one of what is built in.
+    tree.write_list("modules.dep", b"");
+    assert!(build(&tree.recipe_for("none", "none")).is_ok());
+    tree.write_list("modules.builtin", b"");
+    assert!(message(b"").starts_with("it is empty"));
+}
+
+#[test]
+fn a_directory_of_modules_that_is_not_there_is_the_error() {
+    let tree = Tree::new("nowhere");
+    let mut recipe = tree.recipe();
+    recipe.kernel = "9.9".into();
+    recipe.modules_dir = tree.path("lib/modules/9.9");
+    let error = build(&recipe).unwrap_err();
+    assert_eq!(error.kind, Kind::Absent);
+    assert_eq!(error.why, format!("no such directory; kernel 9.9 is not installed, there is {KERNEL}"));
+}
+
+#[test]
+fn files_of_the_user_go_in() {
+    let tree = Tree::new("files");
+    tree.write("tool", b"#!/bin/sh\n");
+    tree.write("data", b"text");
+    fs::set_permissions(tree.root.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(tree.root.join("data"), fs::Permissions::from_mode(0o600)).unwrap();
+    let add = |file: &str, path: &str| Addition::parse(&format!("{}:{path}", tree.path(file))).unwrap();
+    let recipe = Recipe { files: vec![add("tool", "/bin/sh"), add("data", "/etc/data")], ..tree.recipe() };
+    let listing = listing(&build(&recipe).unwrap());
+    assert_eq!(listing["bin/sh"], "-rwxr-xr-x 1 0 0 10");
+    assert_eq!(listing["etc/data"], "-rw-r--r-- 1 0 0 4");
+    let own = Addition::parse("/bin/busybox").unwrap();
+    assert_eq!((own.file.as_str(), own.path.as_str()), ("/bin/busybox", "/bin/busybox"));
+    let twice = Recipe { files: vec![add("data", "/init")], ..tree.recipe() };
+    assert_eq!(build(&twice).unwrap_err().kind, Kind::Usage, "nothing takes the place of /init");
+    let nowhere = Recipe { files: vec![add("nowhere", "/x")], ..tree.recipe() };
+    assert_eq!(build(&nowhere).unwrap_err().kind, Kind::Os(2));
+}
+
+/// A disk on a controller whose driver the image has not is named when the image is built where it runs.
+#[test]
+fn modules_that_this_machine_needs_are_reported() {
+    let tree = Tree::new("machine");
+    let device = "sys/devices/pci0000:00/0000:00:05.0";
+    tree.write(&format!("{device}/host0/block/sda/dev"), b"8:0\n");
+    tree.write(&format!("{device}/host0/block/sda/size"), b"2048\n");
+    tree.write("sys/module/loud/x", b"");
+    tree.write("sys/bus/pci/drivers/loud/x", b"");
+    fs::create_dir_all(tree.root.join("sys/class/block")).unwrap();
+    let link = |target: &str, path: &str| std::os::unix::fs::symlink(target, tree.root.join(path)).unwrap();
+    link("../../../bus/pci/drivers/loud", &format!("{device}/driver"));
+    link("../../../../module/loud", "sys/bus/pci/drivers/loud/module");
+    link("../../devices/pci0000:00/0000:00:05.0/host0/block/sda", "sys/class/block/sda");
+    let root = tree.path("sys");
+    let sysfs = Sysfs { root: &root };
+    let mut needed = modules_of(sysfs, &sysfs.named("sda").unwrap());
+    assert_eq!(needed, ["loud"]);
+    needed.extend(["ext4", "btrfs", "overlay"].map(String::from));
+    let image = wisp::initramfs::build::build(&Recipe { expected: needed, ..tree.recipe() }).unwrap();
+    assert_eq!((image.modules, image.missing), (5, vec!["loud".to_string()]));
+}
+
 #[test]
 fn modules_outside_of_the_directory_come_from_the_root() {
     let tree = Tree::new("outside");
@@ -383,15 +485,22 @@ fn the_command_writes_the_file() {
         let output = command.args(more).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
-    let silent = (Some(0), String::new());
-    assert_eq!(run(&["--module", "dm-crypt", "--compress=none"]), silent);
+    let (code, summary) = run(&["--module", "dm-crypt", "--compress=none"]);
+    assert_eq!(code, Some(0));
+    let size = fs::metadata(&output).unwrap().len();
+    assert!(summary.starts_with(&format!("wisp: {output}: kernel {KERNEL}, 6 modules, {size} bytes (")), "{summary}");
     let expected = build(&Recipe { modules: vec!["dm-crypt".into()], ..tree.recipe() }).unwrap();
     assert!(fs::read(&output).unwrap() == expected);
     let absent = format!("wisp: find reiserfs: kernel {KERNEL} has no module of that name\n");
     assert_eq!(run(&["--module", "reiserfs"]), (Some(3), absent));
     assert!(fs::read(&output).unwrap() == expected, "an error leaves the old file");
-    assert_eq!(run(&[]), silent);
+    assert_eq!(run(&[]).0, Some(0));
     assert_eq!(Format::sniff(&fs::read(&output).unwrap()), Some(Format::Zstd));
+    let mut command = Command::new(&wisp);
+    command.args(["initramfs", "-o", "-", "--kernel", KERNEL, "--modules-dir", &modules_dir, "--init", &init]);
+    let to_pipe = command.args(["--compress=none"]).current_dir(&tree.root).output().unwrap();
+    assert!(to_pipe.status.success() && to_pipe.stdout == build(&tree.recipe()).unwrap());
+    assert!(!tree.root.join("-").exists(), "standard output is no file");
 }
 
 /// The machine that builds an image for others runs another kernel.

@@ -45,6 +45,11 @@ struct Machine {
     content: Option<Superblock>,
     live_blocks: Option<u64>,
     read_only: bool,
+    /// The options of its mount.
+    mount_options: String,
+    mounted_read_only: bool,
+    /// What uses the whole disk, and the partition.
+    holders: [Option<String>; 2],
 }
 
 impl Machine {
@@ -62,6 +67,9 @@ impl Machine {
             content: Some(ext4(SMALL_BLOCKS)),
             live_blocks: None,
             read_only: false,
+            mount_options: String::new(),
+            mounted_read_only: false,
+            holders: [None, None],
         }
     }
 
@@ -100,6 +108,7 @@ impl Machine {
             geometry,
             read_only: self.read_only,
             table: table::read(&self.disk, geometry),
+            holder: self.holders[0].clone(),
         });
         Facts {
             device: "/dev/vda2".into(),
@@ -108,6 +117,10 @@ impl Machine {
             layers: self.layers.clone(),
             content: self.content.clone(),
             live_blocks: self.live_blocks,
+            mount_options: self.mount_options.clone(),
+            mounted_read_only: self.mounted_read_only,
+            holder: self.holders[1].clone(),
+            claim: None,
         }
     }
 
@@ -128,7 +141,7 @@ impl Machine {
     fn carry_out(&mut self, plan: &Plan) {
         for step in plan.steps() {
             match step {
-                Step::WriteTable(write) => self.disk.apply(write),
+                Step::WriteTable(write) | Step::Erase(write) => self.disk.apply(write),
                 Step::TellKernel { number, start, length } => {
                     assert_eq!((Some(*number), start.0), (self.number, self.start));
                     self.size = length.0;
@@ -151,6 +164,11 @@ fn ext4(blocks: u64) -> Superblock {
 
 /// The same with another `s_state`.
 fn ext4_in_state(blocks: u64, state: u8) -> Superblock {
+    ext4_with(blocks, state, 0x42)
+}
+
+/// The same with other incompatible features.
+fn ext4_with(blocks: u64, state: u8, incompat: u32) -> Superblock {
     let mut disk = MemoryDisk::new(SectorSize::B512, DISK_MIB * SECTORS);
     let fields: [(u64, &[u8]); 8] = [
         (0x4, &(blocks as u32).to_le_bytes()),
@@ -160,7 +178,7 @@ fn ext4_in_state(blocks: u64, state: u8) -> Superblock {
         (0x28, &8192u32.to_le_bytes()),
         (0x38, &[0x53, 0xEF, state, 0]),
         (0x5C, &4u32.to_le_bytes()),
-        (0x60, &0x42u32.to_le_bytes()),
+        (0x60, &incompat.to_le_bytes()),
     ];
     for (at, bytes) in fields {
         disk.patch(1024 + at, bytes);
@@ -192,7 +210,7 @@ fn btrfs(blocks: u64) -> Superblock {
 fn names(plan: &Plan) -> Vec<&'static str> {
     plan.steps()
         .map(|step| match step {
-            Step::WriteTable(write) => write.what,
+            Step::WriteTable(write) | Step::Erase(write) => write.what,
             Step::TellKernel { .. } => "kernel",
             Step::GrowFilesystem(_) => "filesystem",
         })
@@ -231,6 +249,17 @@ fn only_the_partition_is_refused(plan: &Plan, kind: ErrorKind, to: &str, why: &s
     assert_eq!((error.kind, error.to.as_str()), (kind, to), "{error}");
     assert!(error.why.contains(why), "{error}");
     assert_eq!(names(plan), ["filesystem"]);
+}
+
+/// Nothing is touched, for `why`.
+#[track_caller]
+fn everything_is_refused(plan: &Plan, to: &str, why: &str) {
+    for half in [&plan.partition, &plan.filesystem] {
+        let error = refusal(half);
+        assert_eq!((error.kind, error.to.as_str()), (ErrorKind::Refused, to), "{error}");
+        assert!(error.why.contains(why), "{error}");
+    }
+    assert!(plan.is_empty());
 }
 
 #[test]
@@ -388,6 +417,8 @@ const fn fate(kind: Kind) -> Fate {
         Kind::Zfs => Fate::Refused("the pool"),
         Kind::Bcachefs => Fate::Refused("its own tools"),
         Kind::Bcache => Fate::Refused("the cache"),
+        Kind::Drbd => Fate::Refused("at its end"),
+        Kind::Nilfs2 => Fate::Refused("the kernel cannot grow it"),
     }
 }
 
@@ -398,7 +429,7 @@ enum Fate {
     Refused(&'static str),
 }
 
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 24] = [
     Kind::Ext2,
     Kind::Ext3,
     Kind::Ext4,
@@ -414,6 +445,8 @@ const KINDS: [Kind; 22] = [
     Kind::Zfs,
     Kind::Bcachefs,
     Kind::Bcache,
+    Kind::Drbd,
+    Kind::Nilfs2,
     Kind::Vfat,
     Kind::Exfat,
     Kind::Ntfs,
@@ -534,6 +567,14 @@ fn a_mounted_filesystem_knows_its_size_better_than_its_superblock() {
 #[test]
 fn a_filesystem_of_several_devices_grows_on_this_one() {
     assert_eq!(goal(&Machine::new().holding(btrfs(400_000)).plan()).devid, 3);
+    let spread = Details::Btrfs(Btrfs { devid: 3, device_bytes: 1 << 30, devices: 2, seed: false });
+    for blocks in [400_000, LARGE_BLOCKS] {
+        let plan = Machine::full().holding(sized(Kind::Btrfs, blocks, spread)).plan();
+        assert_eq!(
+            plan.notes,
+            ["the filesystem has 1 other devices, which keep their size; `wisp grow DEVICE` grows each"]
+        );
+    }
 }
 
 #[test]
@@ -552,4 +593,239 @@ fn a_filesystem_is_fitted_into_the_room_there_is() {
     assert_eq!(refit(&facts, ByteCount(LARGE)), machine.plan().filesystem);
     assert_eq!(refit(&facts, ByteCount(4096)), Half::Full(ByteCount(SMALL)), "it never shrinks");
     assert_eq!(refit(&Facts { content: None, ..facts }, ByteCount(LARGE)), Half::Absent);
+}
+
+/// A RAID superblock of version 1.0 that says it lies at sector `at` of its member.
+fn md_1_0(at: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 256];
+    bytes[..8].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 1, 0, 0, 0]);
+    bytes[16..32].copy_from_slice(&[7; 16]);
+    bytes[144..152].copy_from_slice(&at.to_le_bytes());
+    bytes
+}
+
+/// F2: the disk is a member of an array whose partitions show on it as well.
+#[test]
+fn a_disk_that_belongs_to_something_as_a_whole_keeps_its_table() {
+    let sectors = DISK_MIB * SECTORS;
+    let mut via = vec![0; 51];
+    via[..2].copy_from_slice(&[0x55, 0xAA]);
+    via[50] = 0xFF;
+    let mut md_0_90 = vec![0; 64];
+    md_0_90[..12].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 0, 0, 0, 0, 90, 0, 0, 0]);
+    let samples: [(&str, u64, Vec<u8>); 9] = [
+        ("linux_raid_member", sectors - 16, md_1_0(sectors - 16)),
+        ("linux_raid_member", sectors - 128, md_0_90),
+        ("isw_raid_member", sectors - 2, b"Intel Raid ISM Cfg Sig. 1.1.00".to_vec()),
+        ("ddf_raid_member", sectors - 1, vec![0xde, 0x11, 0xde, 0x11]),
+        ("promise_fasttrack_raid_member", sectors - 3087, b"Promise Technology, Inc.".to_vec()),
+        ("via_raid_member", sectors - 1, via),
+        ("dynamic disk (LDM)", 6, b"PRIVHEAD".to_vec()),
+        ("hpt37x_raid_member", 9, [&[0; 32][..], &[0xf0, 0x16, 0x78, 0x5a]].concat()),
+        ("drbd", sectors - 8, [&[0; 60][..], &[0x83, 0x74, 0x02, 0x6b]].concat()),
+    ];
+    for (name, at, bytes) in samples {
+        for mut machine in [Machine::new().holding(ext4(400_000)), Machine::unaligned().holding(ext4(400_000))] {
+            if machine.number == Some(2) && at < 34 {
+                // On a GPT disk its entries lie there.
+                continue;
+            }
+            machine.disk.patch(at * 512, &bytes);
+            everything_is_refused(&machine.plan(), "/dev/vda", name);
+            // Also where only the filesystem would grow: the other half of a mirror would not.
+            let plan = Machine { content: Some(ext4(1000)), ..machine }.plan_in(Mode::Repair);
+            everything_is_refused(&plan, "/dev/vda", name);
+        }
+    }
+    for holders in [[Some("md127".into()), None]] {
+        let machine = Machine { holders, ..Machine::new().holding(ext4(400_000)) };
+        everything_is_refused(&machine.plan(), "/dev/vda", "md127 uses the whole disk");
+    }
+}
+
+#[test]
+fn a_partition_that_something_else_uses_is_left() {
+    let machine = Machine { holders: [None, Some("dm-0".into())], ..Machine::new() };
+    let plan = machine.plan();
+    assert!(plan.is_empty());
+    assert!(refusal(&plan.filesystem).why.contains("dm-0 uses it"), "{plan:?}");
+}
+
+#[test]
+fn a_whole_disk_filesystem_below_a_raid_of_the_firmware_is_left() {
+    let machine = Machine::whole_disk();
+    let facts = Facts { claim: Some("isw_raid_member"), ..machine.facts() };
+    let plan = machine.judge(&facts, Mode::On);
+    assert!(plan.is_empty());
+    assert!(refusal(&plan.filesystem).why.contains("isw_raid_member"), "{plan:?}");
+}
+
+/// F4: the table of a disk that is used as a whole is not damaged, and nobody is told to repair it.
+#[test]
+fn a_disk_whose_table_other_content_overwrote_is_not_called_damaged() {
+    let swap = [(1024, [&1u32.to_le_bytes()[..], &9u32.to_le_bytes()].concat()), (4086, b"SWAPSPACE2".to_vec())];
+    let raid = [(4096, md_1_0(8)), (4608, vec![1])];
+    for (name, pieces) in [("swap", swap), ("linux_raid_member", raid)] {
+        let mut machine = Machine::new().holding(ext4(400_000));
+        for (at, bytes) in pieces {
+            machine.disk.patch(at, &bytes);
+        }
+        for mode in [Mode::On, Mode::Repair] {
+            everything_is_refused(&machine.plan_in(mode), "/dev/vda", name);
+        }
+    }
+}
+
+/// Metadata in the last partition are that partition's, wherever the disk ends.
+#[test]
+fn a_raid_partition_at_the_end_of_the_disk_claims_itself_alone() {
+    let mut machine = Machine::new();
+    let (first, end) = (4096 * SECTORS, DISK_MIB * SECTORS);
+    let mut disk = make::mbr(
+        DISK_MIB,
+        &[(0x83, 2 * SECTORS as u32, 2045 * SECTORS as u32), (0xfd, first as u32, (end - first) as u32)],
+    );
+    let mut md_0_90 = vec![0; 64];
+    md_0_90[..12].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 0, 0, 0, 0, 90, 0, 0, 0]);
+    disk.patch((end - 128) * 512, &md_0_90);
+    machine = Machine { disk, number: Some(1), ..machine };
+    assert_eq!(sizes(&machine.plan().partition), (SMALL, 4094 * MIB));
+}
+
+/// F5: what an earlier use of the disk left where the partition is going to end.
+#[test]
+fn a_stale_signature_at_the_new_end_is_erased_before_anything_else() {
+    let end = START + LARGE;
+    let mut nilfs = vec![0; 1024];
+    nilfs[6..10].copy_from_slice(&[0x34, 0x34, 0, 1]);
+    let mut hasher = crc32fast::Hasher::new_with_initial(!0);
+    hasher.update(&nilfs[..256]);
+    nilfs[16..20].copy_from_slice(&(!hasher.finalize()).to_le_bytes());
+    let mut md_0_90 = vec![0; 64];
+    md_0_90[..12].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 0, 0, 0, 0, 90, 0, 0, 0]);
+    let uberblock = 0x00ba_b10c_u64.to_le_bytes().to_vec();
+    let samples: [(&str, u64, Vec<u8>, usize); 6] = [
+        ("linux_raid_member", end - (8 << 10), md_1_0((LARGE - (8 << 10)) / 512), 512),
+        ("linux_raid_member", end - (64 << 10), md_0_90, 512),
+        ("drbd", end - 4096, [&[0; 60][..], &[0x83, 0x74, 0x02, 0x6d]].concat(), 512),
+        ("nilfs2", end - 4096, nilfs, 512),
+        // The last label of 256 KiB before the end, aligned on the partition; an uberblock 131 KiB in it.
+        ("zfs_member", end - (LARGE % (256 << 10)) - (256 << 10) + (131 << 10), uberblock.clone(), 512 << 10),
+        ("zfs_member", end - (LARGE % (256 << 10)) - (512 << 10) + (128 << 10), uberblock, 512 << 10),
+    ];
+    for (name, at, bytes, length) in samples {
+        let mut machine = Machine::new();
+        for (piece, bytes) in (0..).zip(bytes.chunks(512)) {
+            machine.disk.patch(at + piece * 512, bytes);
+        }
+        let plan = machine.plan();
+        assert_eq!(names(&plan), ["a stale signature", "the backup GPT", "the primary GPT", "kernel", "filesystem"]);
+        assert!(plan.notes[0].contains(name) || plan.notes.iter().any(|note| note.contains(name)), "{:?}", plan.notes);
+        let Some(Step::Erase(write)) = plan.steps().next() else { panic!("{plan:?}") };
+        assert_eq!((write.bytes.len(), write.bytes.iter().all(|&byte| byte == 0)), (length, true));
+        assert!(write.at.0 >= START + SMALL && write.at.0 <= at && at < write.at.0 + length as u64, "in the new space");
+        machine.carry_out(&plan);
+        let window = wisp::bytes::Window { whole: &machine.disk, start: START, size: LARGE };
+        assert_eq!(filesystem::find_signatures(&window, ByteCount(LARGE)).unwrap(), []);
+        assert!(machine.plan().is_empty(), "and a second run has nothing to do");
+    }
+}
+
+/// F5 where the table was made larger before, by another tool: the kernel is not told before the signature is gone.
+#[test]
+fn a_stale_signature_is_erased_where_only_the_kernel_has_to_be_told() {
+    let mut machine = Machine { size: SMALL, ..Machine::full().holding(ext4(SMALL_BLOCKS)) };
+    machine.disk.patch(START + LARGE - (8 << 10), &md_1_0((LARGE - (8 << 10)) / 512));
+    assert_eq!(names(&machine.plan()), ["a stale signature", "kernel", "filesystem"]);
+}
+
+/// F1: without its journal, nothing of a filesystem can be relied on, and what is written now may be overwritten later.
+#[test]
+fn a_journal_that_is_not_replayed_keeps_table_and_filesystem_as_they_are() {
+    for options in ["ro,noload", "norecovery", "rescue=nologreplay", "rescue=usebackuproot:nologreplay", "rescue=all"] {
+        let machine = Machine { mount_options: options.into(), ..Machine::new() };
+        let plan = machine.plan();
+        assert!(plan.is_empty(), "{options}");
+        assert!(refusal(&plan.partition).why.contains("journal"), "{plan:?}");
+        let mut full = Machine { mount_options: options.into(), ..Machine::full() };
+        full.content = Some(ext4(LARGE_BLOCKS));
+        assert!(matches!(full.plan().filesystem, Half::Full(_)), "nothing to do is no refusal");
+    }
+    let dirty =
+        |mounted_read_only| Machine { mounted_read_only, ..Machine::new().holding(ext4_with(SMALL_BLOCKS, 1, 0x46)) };
+    assert!(refusal(&dirty(true).plan().filesystem).why.contains("did not replay"));
+    assert!(!dirty(false).plan().is_empty(), "a writable mount always says so");
+}
+
+/// D4: an ext4 made for a small disk has an end that no later disk moves.
+#[test]
+fn space_that_an_ext4_will_never_use_is_a_note() {
+    let content = ext4(SMALL_BLOCKS);
+    let extent = content.extent.map(|extent| Extent { max_blocks: SMALL_BLOCKS + 10 * GROUP, ..extent });
+    let plan = Machine::new().holding(Superblock { extent, ..content }).plan();
+    assert!(plan.notes.iter().any(|note| note.contains("no further")), "{:?}", plan.notes);
+    assert!(Machine::new().plan().notes.iter().all(|note| !note.contains("no further")));
+}
+
+/// F5 and the power: at every cut, also in the middle of the erasing, the partition as the kernel sees it then is the ext4
+/// that it was, and the next run ends where an undisturbed one does.
+#[test]
+fn a_power_cut_while_a_stale_signature_is_erased_leaves_the_root_recognised() {
+    let end = START + LARGE;
+    let labels = end - (LARGE % (256 << 10)) - (512 << 10);
+    let mut machine = Machine::new();
+    // The magic and the features of ext4, where the partition's superblock is.
+    for (at, bytes) in [
+        (0x38, &[0x53, 0xEF, 1, 0][..]),
+        (0x4, &[0, 0, 8, 0]),
+        (0x18, &[2, 0, 0, 0]),
+        (0x20, &[0, 0x80, 0, 0]),
+        (0x24, &[0, 0x80, 0, 0]),
+        (0x28, &[0, 0x20, 0, 0]),
+        (0x60, &[0x42, 0, 0, 0]),
+    ] {
+        machine.disk.patch(START + 1024 + at, bytes);
+    }
+    machine.disk.patch(end - (8 << 10), &md_1_0((LARGE - (8 << 10)) / 512));
+    for block in 0..4 {
+        machine.disk.patch(labels + (128 << 10) + block * 1024, &0x00ba_b10c_u64.to_le_bytes());
+    }
+    let plan = machine.plan();
+    assert_eq!(names(&plan)[..3], ["a stale signature", "a stale signature", "the backup GPT"]);
+    let mut finished = Machine { disk: machine.disk.clone(), ..Machine::new() };
+    finished.carry_out(&plan);
+
+    let check = |disk: &MemoryDisk| {
+        let table = table::read(disk, disk.geometry()).unwrap().unwrap();
+        if !table.repair_needed() {
+            let span = table.partition(2).unwrap().span().bytes(SectorSize::B512);
+            let window = wisp::bytes::Window { whole: disk, start: START, size: span.0 };
+            assert_eq!(filesystem::recognise(&window, span).unwrap().unwrap().kind, Kind::Ext4);
+            assert!(span.0 == SMALL || filesystem::find_signatures(&window, span).unwrap().is_empty());
+        }
+        let mut next = Machine { disk: disk.clone(), ..Machine::new() };
+        let rest = next.plan();
+        next.carry_out(&rest);
+        assert!(next.disk == finished.disk, "the next run ends where an undisturbed one does");
+    };
+    let mut disk = machine.disk.clone();
+    for step in plan.steps() {
+        let (Step::Erase(write) | Step::WriteTable(write)) = step else { continue };
+        let sectors: Vec<_> = (write.at.0..)
+            .step_by(512)
+            .zip(write.bytes.chunks(512))
+            .filter(|(at, bytes)| disk.sector(at / 512) != *bytes)
+            .collect();
+        for (at, bytes) in &sectors {
+            // Only this one, and all up to it.
+            let mut torn = disk.clone();
+            torn.write(*at, bytes);
+            check(&torn);
+        }
+        for (at, bytes) in sectors {
+            disk.write(at, bytes);
+            check(&disk);
+        }
+    }
+    assert!(disk == finished.disk);
 }

@@ -21,12 +21,22 @@ impl Root {
         root
     }
 
+    /// The same with `make install-openrc` done.
+    fn openrc_installed(name: &str) -> Self {
+        let root = Self::openrc(name);
+        let destination = format!("DESTDIR={}", root.path());
+        root.judge("make", &["-s", "-C", env!("CARGO_MANIFEST_DIR"), "install-openrc", &destination, "PREFIX=/usr"]);
+        root.write("usr/bin/wisp", "");
+        root
+    }
+
     /// With systemd, and `make install-systemd` done.
     fn systemd(name: &str) -> Self {
         let root = Self::empty(name);
         root.write("usr/lib/systemd/systemd", "");
         let destination = format!("DESTDIR={}", root.path());
         root.judge("make", &["-s", "-C", env!("CARGO_MANIFEST_DIR"), "install-systemd", &destination, "PREFIX=/usr"]);
+        root.write("usr/bin/wisp", "");
         root
     }
 
@@ -71,7 +81,7 @@ const SERVICES: [&str; 4] = ["wisp-boot", "wisp-early", "wisp-main", "wisp-final
 
 #[test]
 fn openrc_gets_links_in_runlevels_and_loses_tiny_clouds() {
-    let root = Root::openrc("openrc");
+    let root = Root::openrc_installed("openrc");
     assert!(!service::is_enabled(root.path()).unwrap());
     root.link("etc/runlevels/boot/tiny-cloud-boot", "/etc/init.d/tiny-cloud-boot");
     root.link("etc/runlevels/sysinit/tiny-cloud-early", "/etc/init.d/tiny-cloud-early");
@@ -103,7 +113,7 @@ fn openrc_gets_links_in_runlevels_and_loses_tiny_clouds() {
 
 #[test]
 fn what_is_no_link_is_never_replaced() {
-    let root = Root::openrc("file");
+    let root = Root::openrc_installed("file");
     root.write("etc/runlevels/default/wisp-main", "mine");
     assert_eq!(service::enable(root.path()).unwrap_err().kind, Kind::Os(17));
     assert_eq!(fs::read(root.join("etc/runlevels/default/wisp-main")).unwrap(), b"mine");
@@ -134,14 +144,34 @@ fn units_are_linked_where_they_are_and_not_if_they_are_nowhere() {
     let root = Root::empty("nowhere");
     root.write("usr/lib/systemd/systemd", "");
     let error = service::enable(root.path()).unwrap_err();
-    assert_eq!(error.to_string(), "find the unit wisp-boot.service: it is not installed");
+    assert_eq!(error.to_string(), "enable the service wisp-boot.service: it is not installed");
     assert!(root.links("etc").is_empty(), "nothing half");
+    root.write("bin/wisp", "");
     for service in SERVICES {
         root.write(&format!("etc/systemd/system/{service}.service"), "[Service]\nExecStart=/bin/wisp\n");
     }
     service::enable(root.path()).unwrap();
     let first = "etc/systemd/system/multi-user.target.wants/wisp-boot.service -> /etc/systemd/system/wisp-boot.service";
     assert_eq!(root.links("etc")[0], first);
+}
+
+#[test]
+fn services_that_would_not_run_are_not_enabled() {
+    let root = Root::openrc("missing");
+    let error = service::enable(root.path()).unwrap_err();
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Absent, "enable the service wisp-boot: it is not installed")
+    );
+    assert!(root.links("etc").is_empty(), "no link to nowhere");
+
+    for root in [Root::openrc_installed("prefix-openrc"), Root::systemd("prefix-systemd")] {
+        fs::remove_file(root.join("usr/bin/wisp")).unwrap();
+        root.write("usr/local/bin/wisp", "");
+        let error = service::enable(root.path()).unwrap_err();
+        assert!(error.to_string().ends_with("it starts /usr/bin/wisp, which does not exist"), "{error}");
+        assert!(root.links("etc").is_empty(), "nothing half");
+    }
 }
 
 #[test]

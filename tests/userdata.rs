@@ -140,9 +140,9 @@ fn a_script_of_any_interpreter_is_run() {
 fn a_script_that_fails_is_a_failure_without_its_text() {
     let place = Place::live("failures");
     for (body, exit, why) in [
-        ("exit 3", "3\n", "ended with exit code 3"),
-        ("kill -9 $$", "137\n", "ended by signal 9"),
-        ("secret-command-that-is-not-there", "127\n", "ended with exit code 127"),
+        ("exit 3", "3\n", "script exited 3"),
+        ("kill -9 $$", "137\n", "script was ended by signal 9"),
+        ("secret-command-that-is-not-there", "127\n", "script exited 127"),
     ] {
         let (outcome, _, kept) = place.script(&format!("#!/bin/sh\n{body}\n"));
         assert_eq!((kept.as_str(), told(outcome)), (exit, format!("run the user-data: {why}")));
@@ -190,7 +190,7 @@ fn a_script_that_cannot_be_executed_is_read_by_its_interpreter() {
     let path = place.write("var/lib/cloud/user-data", "");
     let open = File::options().append(true).open(path).unwrap();
     let (outcome, said, _) = place.script("#!/bin/sh -e\necho hello; false; echo on\n");
-    assert_eq!((told(outcome).as_str(), said.as_str()), ("run the user-data: ended with exit code 1", "hello\n"));
+    assert_eq!((told(outcome).as_str(), said.as_str()), ("run the user-data: script exited 1", "hello\n"));
     drop(open);
     // Where nothing may be executed; machines mount one of these so, and which one is theirs to say.
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -204,7 +204,7 @@ fn a_script_that_cannot_be_executed_is_read_by_its_interpreter() {
         }
         fs::remove_file(format!("{folder}/wisp-userdata-{}", std::process::id())).unwrap();
         let (outcome, said, _) = Place::live_in(folder, "noexec").script("#!/bin/sh -e\necho hello; false\n");
-        assert_eq!((told(outcome).as_str(), said.as_str()), ("run the user-data: ended with exit code 1", "hello\n"));
+        assert_eq!((told(outcome).as_str(), said.as_str()), ("run the user-data: script exited 1", "hello\n"));
     }
 }
 

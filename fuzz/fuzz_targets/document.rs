@@ -17,7 +17,7 @@ fn measure(document: &Document) -> (usize, usize) {
 
 /// Asks for everything.
 fn heed(config: &Config) {
-    let _ = (config.account(), config.authorized_keys(), config.ntp_client(), config.packages());
+    let _ = (config.account("alpine"), config.authorized_keys(), config.ntp_client(), config.packages());
     let _ = (config.commands("bootcmd"), config.apk_cache(), config.repositories());
     for file in config.files().into_iter().flat_map(|(files, _)| files) {
         assert!(file.path.starts_with('/') && file.path.split('/').all(|part| part != "..") && file.mode <= 0o7777);

@@ -1,15 +1,22 @@
 //! The keys by which somebody may log in (`authorized_keys`).
 //!
-//! Keys are added, and told apart by their bodies; what is there stays, in its order. Below a home, which its owner may
-//! change at any moment, no symbolic link is followed. Modes and owners are made what sshd's `StrictModes` wants.
+//! Keys are added, and told apart by their bodies; what is there stays, in its order. The way to the file is gone one name
+//! at a time ([`Walk`]). In a home, and behind the first directory that is not root's, everything is the user's, who may
+//! change it at any moment: no symbolic link is followed there. A file that sshd reads for another user, too, is none for
+//! one user's keys. Modes are made what sshd's `StrictModes` wants.
 
-use super::Account;
-use super::home::folder;
-use super::key::{self, Key};
-use super::sshd::Config;
+use super::key::Key;
+use super::sshd::{Config, expand, names_account};
+use super::{Account, TABLE_LIMIT, read, table};
 use crate::error::{Error, Result};
+use crate::sys::folder::walk::{Step, Walk};
 use crate::sys::folder::{Facts, Folder, Owner};
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
+
+const DOING: &str = "install keys for";
 
 /// Bytes of a file of keys: some thousand of them.
 const FILE_LIMIT: usize = 4 << 20;
@@ -20,47 +27,188 @@ const WRITABLE: u32 = 0o022;
 /// What they need not have of keys, or of the folder that these are in.
 const ANYTHING: u32 = 0o077;
 
-/// Lets `keys` log in as `account`, which has a home; how many of them are new.
-///
-/// # Errors
-/// `Refused` when sshd takes no keys from files, or the file is none that may be changed; `Os`: ELOOP and ENOTDIR for
-/// symbolic links.
-pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize> {
-    const DOING: &str = "install keys for";
-    let path = Config::read(root).keys_path(account)?;
-    let user = account.owner.possible();
-    if let Some((above, name)) = path.rsplit_once('/').filter(|_| path.starts_with('/')) {
-        // sshd reads it as the user.
-        return merge(&folder(root, above)?, name, keys, user, (0o644, WRITABLE, Owner::ROOT.possible()));
-    }
-    let absent = || Error::absent(DOING, "it has no home").to(&*account.name);
-    let mut place = Folder::open(root, &account.home)?.ok_or_else(absent)?;
-    let home = place.facts()?;
-    if home.owner.uid == user.uid {
-        tighten(&place, home, user, WRITABLE)?;
-    } else if home.owner.uid != Owner::ROOT.uid {
-        return Err(Error::refused(DOING, "its home is somebody else's").to(&*account.name));
-    }
-    let (folders, name) = path.rsplit_once('/').unwrap_or(("", &path));
-    let mut parts = folders.split('/').filter(|part| !matches!(*part, "" | ".")).peekable();
-    while let Some(part) = parts.next() {
-        if place.look(part)?.is_some_and(|found| is_secret(found, user, 0o005)) {
-            // One that a power cut left before it had its owner is empty.
-            place.remove_folder(part)?;
-        }
-        place = place.make(part, 0o700, user)?;
-        let now = place.facts()?;
-        if is_secret(now, user, 0o005) {
-            return Err(Error::refused(DOING, "somebody exchanges folders meanwhile").to(&*account.name));
-        }
-        tighten(&place, now, user, if parts.peek().is_some() { WRITABLE } else { ANYTHING })?;
-    }
-    merge(&place, name, keys, user, (0o600, ANYTHING, user))
+/// Accounts that are compared with one whose file is in a directory of root's; a hundred thousand take a second.
+const ACCOUNTS_LIMIT: usize = 100_000;
+
+/// Where the keys of an account go.
+struct Place {
+    walk: Walk,
+    /// Where its home begins, if the way leads through it.
+    home: Option<usize>,
+    /// Whether what is made there is the user's.
+    is_users: bool,
 }
 
-/// Takes the bits in `mask` from a folder, and gives it to the user if it is not his.
-fn tighten(folder: &Folder, now: Facts, user: Owner, mask: u32) -> Result<()> {
-    folder.set(now.mode & !mask, if now.owner.uid == user.uid { now.owner } else { user })
+/// Lets `keys` log in as `account`, which has a home; how many of them are new. Of the files in which sshd looks for them
+/// it is the first that is for this account alone and can be written.
+///
+/// # Errors
+/// `Refused` when sshd takes no keys from files, or none of them may be changed; `Os`: ELOOP and ENOTDIR for symbolic links.
+pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize> {
+    let config = Config::read(root);
+    let group = read(root, "group", TABLE_LIMIT)?;
+    let mut failure = None;
+    for pattern in config.keys_files(account, &group).patterns {
+        let place = Place::find(root, account, &pattern, &config);
+        match place.and_then(|place| place.install(account, keys)) {
+            Ok(added) => return Ok(added),
+            // The first is the one that its owner looks for.
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    let none = || refuse(account, "sshd reads no authorized_keys file (AuthorizedKeysFile none)");
+    Err(failure.unwrap_or_else(none))
+}
+
+/// What keeps some connections of `account` from its keys, for the operator.
+///
+/// # Errors
+/// `Os`.
+pub fn keys_warning(root: &str, account: &Account) -> Result<Option<String>> {
+    let files = Config::read(root).keys_files(account, &read(root, "group", TABLE_LIMIT)?);
+    let warning = |line| format!("sshd reads another AuthorizedKeysFile for connections of \"Match {line}\"");
+    Ok(files.elsewhere.map(warning))
+}
+
+fn refuse(account: &Account, why: impl Into<alloc::borrow::Cow<'static, str>>) -> Error {
+    Error::refused(DOING, why).to(&*account.name)
+}
+
+impl Place {
+    /// Where `pattern` leads, if that is a place for keys of `account` alone.
+    fn find(root: &str, account: &Account, pattern: &str, config: &Config) -> Result<Self> {
+        let Some(path) = expand(pattern, account) else {
+            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is not a file of one user")));
+        };
+        let home = Walk::to_folder(root, &account.home)?;
+        let walk = Walk::to_file(root, &path)?;
+        if let (Some(place), Some(end)) = (walk.last(), home.last())
+            && !home.rest.is_empty()
+            && place.identity == end.identity
+            && walk.rest.starts_with(&home.rest)
+        {
+            return Err(Error::absent(DOING, "it has no home").to(&*account.name));
+        }
+        // What is below the root is not all in the home of an account whose home that is.
+        let home = home.last().filter(|_| home.rest.is_empty() && home.steps.len() > 1);
+        let home = home.and_then(|home| walk.steps.iter().position(|step| step.identity == home.identity));
+        if home.is_none() && !pattern.starts_with('/') {
+            return Err(refuse(account, "its home is the root directory"));
+        }
+        if home.is_none() && !names_account(pattern) {
+            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is for the keys of all users")));
+        }
+        let is_users = home.is_some() || walk.last().is_some_and(|last| !last.is_roots);
+        let place = Self { walk, home, is_users };
+        place.check(account, config.is_strict())?;
+        if place.is_shared(root, account, config)? {
+            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is another user's file, too")));
+        }
+        Ok(place)
+    }
+
+    /// Refuses a way that leads through what is somebody else's, or that sshd does not go.
+    fn check(&self, account: &Account, is_strict: bool) -> Result<()> {
+        let user = account.owner.possible();
+        let is_ok = |owner: Owner| owner.uid == user.uid || owner.uid == Owner::ROOT.possible().uid;
+        // Above a home sshd does not look, and who owns it may be anybody: no link was followed.
+        let own = self.home.map_or(0, |home| home);
+        for step in self.walk.steps.iter().skip(own) {
+            if !is_ok(step.facts.owner) {
+                let what = if self.home.is_some() {
+                    "its home is somebody else's"
+                } else {
+                    "a directory on the way is somebody else's"
+                };
+                return Err(refuse(account, format!("{what}: {}", step.folder.path(""))));
+            }
+            if self.home.is_none() && is_strict && step.facts.mode & WRITABLE != 0 {
+                let path = step.folder.path("");
+                return Err(refuse(account, format!("others can write to {path}, and sshd has StrictModes on")));
+            }
+            if !self.is_users && !may_enter(step.facts, user) {
+                return Err(refuse(
+                    account,
+                    format!("sshd reads keys as the user, who may not enter {}", step.folder.path("")),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether sshd reads the same file for an account of another number. In a directory of a user he alone decides; in one
+    /// of root's it may be that two accounts have one home, or that another user's file was mounted there.
+    fn is_shared(&self, root: &str, account: &Account, config: &Config) -> Result<bool> {
+        let Some(last) = self.walk.last() else { return Ok(false) };
+        let user = account.owner.possible();
+        if user.uid == Owner::ROOT.uid || last.facts.owner.uid == user.uid && user.uid != Owner::ROOT.possible().uid {
+            return Ok(false);
+        }
+        let passwd = read(root, "passwd", TABLE_LIMIT)?;
+        let others = table::lines(&passwd).take(ACCOUNTS_LIMIT).filter_map(Account::parse);
+        for other in others.filter(|other| other.owner.uid != account.owner.uid) {
+            for path in config.all_patterns().filter_map(|pattern| expand(pattern, &other)) {
+                let name = path.rsplit_once('/').map_or(&*path, |(_, name)| name);
+                if self.walk.rest.last().is_none_or(|own| own != name) {
+                    continue;
+                }
+                let walk = Walk::to_file(root, &path).ok().filter(|walk| walk.rest == self.walk.rest);
+                if walk.is_some_and(|walk| walk.last().is_some_and(|other| other.identity == last.identity)) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes the directories that are not there, and adds the keys.
+    fn install(self, account: &Account, keys: &[Key]) -> Result<usize> {
+        let user = account.owner.possible();
+        let Walk { mut steps, mut rest } = self.walk;
+        let Some(name) = rest.pop() else { return Err(refuse(account, "its file of keys is the root directory")) };
+        let own = self.home.or_else(|| steps.iter().position(|step| !step.is_roots)).unwrap_or(steps.len());
+        // Of the home and what is above it nothing is removed.
+        let kept = own.saturating_add(usize::from(self.home.is_some()));
+        let secret = |(_, step): &(usize, &Step)| is_secret(step.facts, user, 0o005);
+        if let Some((at, _)) = steps.iter().enumerate().skip(kept).find(secret) {
+            // One that a power cut left before it had its owner is empty.
+            let removed = steps.split_off(at);
+            if let (Some(above), Some(first)) = (steps.last(), removed.first()) {
+                above.folder.remove_folder(first.folder.name())?;
+            }
+            rest.splice(..0, removed.iter().map(|step| step.folder.name().into()));
+        }
+        let last = steps.len().saturating_sub(1);
+        for (at, step) in steps.iter().enumerate().skip(own) {
+            let is_for_keys = at == last && rest.is_empty() && at >= kept;
+            let mask = match step.facts.owner.uid == user.uid {
+                true if is_for_keys => ANYTHING,
+                // A home of root's has the mode that root wants it to have.
+                false if at < kept => 0,
+                _ => WRITABLE,
+            };
+            step.folder.set(step.facts.mode & !mask, step.facts.owner)?;
+        }
+        let (mode, mask, owner) =
+            if self.is_users { (0o600, ANYTHING, user) } else { (0o644, WRITABLE, Owner::ROOT.possible()) };
+        let mut made: Option<Folder> = None;
+        for part in &rest {
+            let Some(above) = made.as_ref().or(steps.last().map(|step| &step.folder)) else { break };
+            let folder = above.make(part, if self.is_users { 0o700 } else { 0o755 }, owner)?;
+            if folder.facts()?.owner.uid != owner.uid {
+                return Err(refuse(account, "its directories are exchanged meanwhile"));
+            }
+            made = Some(folder);
+        }
+        let folder = made.as_ref().or(steps.last().map(|step| &step.folder));
+        folder.map_or(Ok(0), |folder| merge(folder, &name, keys, user, (mode, mask, owner)))
+    }
+}
+
+/// Whether the user may go through a directory; of his groups only his own is known, so any but root's may be one of them.
+const fn may_enter(facts: Facts, user: Owner) -> bool {
+    let is_of_group = facts.owner.gid != 0 || user.gid == 0;
+    user.uid == 0 || facts.owner.uid == user.uid || facts.mode & 0o001 != 0 || is_of_group && facts.mode & 0o010 != 0
 }
 
 /// Whether something is not the user's and he may not read it. He can have moved it where his own should be, to be given
@@ -97,14 +245,9 @@ fn merge(
 /// Adds the keys whose bodies are not there; how many.
 fn add(content: &mut Vec<u8>, keys: &[Key]) -> usize {
     let lines = content.split(|byte| *byte == b'\n').filter_map(|line| core::str::from_utf8(line).ok());
-    let mut known: Vec<&str> = lines.filter_map(key::body).collect();
-    let mut new: Vec<&Key> = Vec::new();
-    for key in keys {
-        if !known.contains(&key.body()) {
-            known.push(key.body());
-            new.push(key);
-        }
-    }
+    let known: Vec<Key> = lines.filter_map(|line| Key::parse(line).ok()).collect();
+    let mut known: BTreeSet<(&str, bool)> = known.iter().map(Key::identity).collect();
+    let new: Vec<&Key> = keys.iter().filter(|key| known.insert(key.identity())).collect();
     for key in &new {
         if !content.is_empty() && !content.ends_with(b"\n") {
             content.push(b'\n');
@@ -124,7 +267,7 @@ mod tests {
 
     #[test]
     fn keys_are_added_once_behind_those_that_are_there() {
-        let key = Key::parse(&alloc::format!("{KEY} new"), false).unwrap();
+        let key = Key::parse(&alloc::format!("{KEY} new")).unwrap();
         let new = &key.line;
         let after = |content: &str| {
             let mut content = content.as_bytes().to_vec();
@@ -144,7 +287,7 @@ mod tests {
         let key = |number: u32, comment: usize| {
             let blob = [b"\0\0\0\x0bssh-ed25519\0\0\0\x20", &number.to_be_bytes().repeat(8)[..]].concat();
             let line = alloc::format!("ssh-ed25519 {} {}", crate::text::base64::encode(&blob), "c".repeat(comment));
-            Key::parse(&line, false).unwrap()
+            Key::parse(&line).unwrap()
         };
         let path = std::env::temp_dir().join(alloc::format!("wisp-keys-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();

@@ -6,7 +6,6 @@
 use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};
 use crate::error::{Error, Result};
-use crate::sys::file;
 use crate::sys::folder::{Folder, Owner, Thing, UNFINISHED};
 
 /// How deep a skeleton is; Debian's has one level, desktops have four.
@@ -56,8 +55,7 @@ pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
 fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
     const DOING: &str = "copy";
     let depth = depth.checked_sub(1).ok_or_else(|| Error::refused(DOING, "it is too deep").to(from.path("")))?;
-    // It is the superuser's, and stays where it is.
-    for name in file::list(&from.path("."))? {
+    for name in from.list()? {
         let Some(facts) = from.look(&name)? else { continue };
         let is_there = to.look(&name)?.is_some();
         match facts.thing {

@@ -1,142 +1,297 @@
-//! The keys by which the machine is known (`ssh_host_*_key`): every clone of an image has the same until they are renewed.
+//! The keys by which the machine is known (`ssh_host_*_key` of OpenSSH, `dropbear_*_host_key`): every clone of an image has
+//! the same until they are renewed.
 //!
-//! The private half is written as OpenSSH does (PROTOCOL.key, `openssh-key-v1`, unencrypted), readable by the superuser
-//! alone, and is nowhere else. Ed25519 is RFC 8032; the arithmetic is not done here.
+//! New keys are made beside the old ones, in a directory that only root can enter, and are on the medium before anything is
+//! replaced or removed: whatever fails or is cut off, the server has a key of each type that it had. Which keys were made
+//! for which instance is recorded beside them, so that a state directory that cannot be written is no reason for new ones.
 
-use super::home::folder;
+mod batch;
+mod ed25519;
+mod record;
+
 use super::sshd::{self, Config};
-use crate::error::{Error, Result};
-use crate::sys::folder::{Folder, Owner};
+use crate::error::{Error, Kind, Result};
+use crate::sys::clock;
+use crate::sys::folder::{Folder, Owner, Thing};
+use crate::sys::process::{self, News};
 use crate::sys::program::Program;
-use crate::sys::{file, random, stdio};
-use crate::text::base64;
+use crate::sys::{file, stdio};
+use crate::units::Deadline;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use curve25519_dalek::EdwardsPoint;
+use batch::{Batch, Step};
+use core::time::Duration;
+pub use record::Identity;
+use record::Record;
 use rustix::fd::AsFd as _;
-use sha2::{Digest as _, Sha512};
 
 const DOING: &str = "renew the host keys";
+const MAKE: &str = "make the host key";
 
-/// What makes keys of other types. It comes with sshd.
-const GENERATOR: &str = "/usr/bin/ssh-keygen";
+/// What is behind the name of a private half in that of the public one.
+const PUBLIC: &str = ".pub";
 
-/// What a public key begins with on the wire (RFC 8709): its type and the length of the rest.
-const TYPE: &[u8] = b"\0\0\0\x0bssh-ed25519\0\0\0\x20";
+/// Where new keys wait until all are made.
+const NEW: &str = ".wisp-new";
 
-/// Where sshd looks for one if nothing else is said.
-const USUAL: &str = "/etc/ssh/ssh_host_ed25519_key";
+/// How long a program may take for one key: RSA takes a second, and half a minute in a machine that is emulated.
+const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Characters in a line of the private half; OpenSSH's own number.
-const LINE: usize = 70;
+/// Bytes of the public half of a key; one of RSA with 16384 bits has 3 KiB.
+const PUBLIC_LIMIT: usize = 8 << 10;
+
+/// An SSH server and its keys.
+struct Server {
+    /// Where it is configured.
+    folder: &'static str,
+    /// What the names of its keys begin and end with, in that folder.
+    names: (&'static str, &'static str),
+    /// The file that says which keys were made for whom. It is called so that what removes the keys of an image
+    /// (`rm /etc/ssh/ssh_host_*`) removes it, too.
+    record: &'static str,
+    /// What makes keys of other types than Ed25519; it comes with the server.
+    generator: &'static str,
+    /// Its arguments besides `-t` and `-f`.
+    arguments: &'static [&'static str],
+    is_dropbear: bool,
+}
+
+const SERVERS: [Server; 2] = [
+    Server {
+        folder: sshd::FOLDER,
+        names: ("ssh_host_", "_key"),
+        record: "ssh_host_instance",
+        generator: "/usr/bin/ssh-keygen",
+        arguments: &["-q", "-N", "", "-C", ""],
+        is_dropbear: false,
+    },
+    Server {
+        folder: "/etc/dropbear",
+        names: ("dropbear_", "_host_key"),
+        record: "dropbear_host_instance",
+        generator: "/usr/bin/dropbearkey",
+        arguments: &[],
+        is_dropbear: true,
+    },
+];
+
+/// Types of keys, by the word in their names, which is that of ssh-keygen. `ed25519` before those that every server has.
+const TYPES: [&str; 3] = [ED25519, "ecdsa", "rsa"];
+const ED25519: &str = "ed25519";
 
 /// What became of the keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// The new Ed25519 key: its line of `.pub`.
-    pub public: Option<String>,
-    /// Keys that sshd is told to show and that nobody could make.
+    /// The keys that are the machine's own now, as far as there is a line for each: that of Ed25519 first.
+    pub public: Vec<String>,
+    /// Keys that the server is told to show and that nobody could make.
     pub missing: Vec<String>,
+    /// What kept keys from being made; those of the image stay in their place.
+    pub failures: Vec<Error>,
 }
 
-/// Gives the system below `root` keys of its own and removes those of its image; `None` where there is no sshd. Cut off,
-/// it is done again from the beginning: nobody has seen those keys. Where sshd is told to show keys of other types and
-/// this is the running system, its ssh-keygen makes them, as the services of the distributions do.
-///
-/// # Errors
-/// `Refused` when sshd is told to show only keys that cannot be made here: those of the image stay, since without any it
-/// does not start. `Os`.
-pub fn renew(root: &str) -> Result<Option<Renewed>> {
-    let Some(ssh) = Folder::open(root, sshd::FOLDER)? else { return Ok(None) };
-    let told = Config::read(root).host_keys;
-    let is_ours = |path: &&&str| path.starts_with('/') && path.contains("ed25519") && !path.ends_with(".pub");
-    let told: Vec<&str> = if told.is_empty() { Vec::from([USUAL]) } else { told.iter().map(|path| &**path).collect() };
-    let own = told.iter().find(is_ours).copied();
-    let is_usual = |path: &&str| path.strip_prefix(sshd::FOLDER).is_some_and(|name| name.starts_with("/ssh_host_"));
-    // It makes those of usual names alone.
-    let has_generator = root.is_empty() && file::exists(GENERATOR) && told.iter().any(is_usual);
-    if own.is_none() && !has_generator {
-        return Err(Error::refused(DOING, "sshd is told to show only such as cannot be made here; the old ones stay"));
-    }
-    let mut renewed = Renewed::default();
-    if let Some((above, name)) = own.and_then(|path| path.rsplit_once('/')) {
-        renewed.public = Some(write_new(&folder(root, above)?, name)?);
-    }
-    for name in file::list(&ssh.path("."))? {
-        let path = [sshd::FOLDER, "/", name.strip_suffix(".pub").unwrap_or(&name)].concat();
-        if name.starts_with("ssh_host_") && name.contains("_key") && Some(&*path) != own {
-            ssh.remove(&name)?;
+/// Gives the system below `root` keys of its own in place of those of its image; `None` where no SSH server has any. Those
+/// that were made for this instance before stay. Ed25519 is made here; where this is the running system, ssh-keygen and
+/// dropbearkey make the other types that the server offers.
+#[must_use]
+pub fn renew(root: &str, identity: &Identity<'_>) -> Option<Renewed> {
+    let mut all = None;
+    for server in &SERVERS {
+        let has_generator = root.is_empty() && file::exists(server.generator);
+        let generator = Some(server.generator).filter(|_| has_generator);
+        match server.renew(root, identity, generator) {
+            Ok(None) => {}
+            Ok(Some(renewed)) => {
+                let all: &mut Renewed = all.get_or_insert_default();
+                all.public.extend(renewed.public);
+                all.missing.extend(renewed.missing);
+                all.failures.extend(renewed.failures);
+            }
+            Err(error) => all.get_or_insert_default().failures.push(error),
         }
     }
-    for (above, name) in told.iter().filter(|path| Some(**path) != own).filter_map(|path| path.rsplit_once('/')) {
-        if let Some(folder) = Folder::open(root, above)? {
-            folder.remove(name)?;
+    all
+}
+
+impl Server {
+    /// What is to be shown: paths of private halves.
+    fn offered(&self, root: &str, names: &[String]) -> Vec<String> {
+        let told = if self.is_dropbear { Vec::new() } else { Config::read(root).host_keys };
+        let is_path = |path: &String| path.starts_with('/') && !path.ends_with(PUBLIC);
+        let mut offered: Vec<String> = Vec::new();
+        for path in told.into_iter().filter(is_path) {
+            if !offered.contains(&path) {
+                offered.push(path);
+            }
+        }
+        if !offered.is_empty() {
+            return offered;
+        }
+        // What it has built in: of these the types that the image has, and all if it has none. dropbear makes those itself.
+        let usual = TYPES.map(|kind| [self.names.0, kind, self.names.1].concat());
+        let has_any = names.iter().any(|name| self.is_key(name));
+        let is_wanted = |name: &&String| {
+            let is_own = !self.is_dropbear && name.contains(ED25519);
+            if has_any { is_own || names.contains(name) } else { !self.is_dropbear }
+        };
+        usual.iter().filter(is_wanted).map(|name| [self.folder, "/", name].concat()).collect()
+    }
+
+    /// Whether a file in the server's folder is half of a key, or of its certificate.
+    fn is_key(&self, name: &str) -> bool {
+        name.starts_with(self.names.0) && name.contains(self.names.1)
+    }
+
+    fn renew(&self, root: &str, identity: &Identity<'_>, generator: Option<&str>) -> Result<Option<Renewed>> {
+        let Some((batch, renewed)) = self.prepare(root, identity, generator)? else { return Ok(None) };
+        batch.steps().into_iter().try_for_each(Step::run)?;
+        Ok(Some(renewed))
+    }
+
+    /// Makes all keys, and changes none that is there.
+    fn prepare(
+        &self,
+        root: &str,
+        identity: &Identity<'_>,
+        generator: Option<&str>,
+    ) -> Result<Option<(Batch, Renewed)>> {
+        let Some(own) = Folder::open(root, self.folder)? else { return Ok(None) };
+        let names = own.list()?;
+        let offered = self.offered(root, &names);
+        if offered.is_empty() {
+            return Ok(None);
+        }
+        let (mut batch, mut renewed) = (Batch::default(), Renewed::default());
+        let before = Record::read(&own, self.record)?;
+        let is_there = |path: &str| Ok(Folder::find(root, path)?.is_some_and(|found| found.thing == Thing::File));
+        // Paths of keys that are, or will be, this machine's own; and of those that stay although they are the image's.
+        let (mut ours, mut stay): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
+        for path in &offered {
+            if before.has(path, identity) && is_there(path)? {
+                renewed.public.extend(public_of(root, path));
+                ours.push(path);
+                continue;
+            }
+            match self.make(root, path, generator, &mut batch) {
+                Ok(Some(public)) => {
+                    renewed.public.extend(public);
+                    ours.push(path);
+                }
+                Ok(None) => renewed.missing.push(path.clone()),
+                Err(error) => {
+                    renewed.failures.push(error);
+                    stay.push(path);
+                }
+            }
+        }
+        if ours.is_empty() {
+            let why = "only keys are configured that cannot be made here; those of the image stay";
+            let refused = || Error::refused(DOING, why).to(self.folder);
+            return Err(renewed.failures.pop().unwrap_or_else(refused));
+        }
+        if batch.made.is_empty() && own.look(NEW)?.is_none() {
+            return Ok(Some((batch, renewed)));
+        }
+        let index = batch.place(root, self.folder)?;
+        let is_kept = |path: &str| ours.iter().chain(&stay).any(|kept| *kept == path);
+        for name in names.iter().filter(|name| self.is_key(name)) {
+            if !is_kept(&[self.folder, "/", name.strip_suffix(PUBLIC).unwrap_or(name)].concat()) {
+                batch.old.push((index, name.clone()));
+            }
+        }
+        for (above, name) in renewed.missing.iter().filter_map(|path| path.rsplit_once('/')) {
+            if above != self.folder && Folder::open(root, above)?.is_some() {
+                let index = batch.place(root, above)?;
+                batch.old.push((index, name.into()));
+            }
+        }
+        if let Some(place) = batch.places.get(index) {
+            place.new.write(self.record, before.emit(identity, &ours).as_bytes(), 0o644, Owner::ROOT)?;
+            batch.record = Some((index, self.record));
+        }
+        Ok(Some((batch, renewed)))
+    }
+
+    /// Makes the key for `path`; its public half as a line, as far as it has one. `None` if nothing can make it.
+    fn make(
+        &self,
+        root: &str,
+        path: &str,
+        generator: Option<&str>,
+        batch: &mut Batch,
+    ) -> Result<Option<Option<String>>> {
+        let Some((above, name)) = path.rsplit_once('/') else { return Ok(None) };
+        let Some(kind) = TYPES.into_iter().find(|kind| name.contains(kind)) else { return Ok(None) };
+        if kind != ED25519 && generator.is_none() {
+            return Ok(None);
+        }
+        let index = batch.place(root, above)?;
+        let Some(place) = batch.places.get(index) else { return Ok(None) };
+        let public = match generator.filter(|_| kind != ED25519) {
+            None => Some(self.make_own(&place.new, name)?),
+            Some(generator) => {
+                let file = place.new.path(name);
+                let arguments = [self.arguments, &["-t", kind, "-f", &file]].concat();
+                let program = Program { path: generator, arguments: &arguments, environment: &[] };
+                let deadline = Deadline::after(clock::now(), PATIENCE);
+                run(&program, deadline).map_err(|error| error.to(path))?;
+                place.new.flush_file(name)?;
+                if !self.is_dropbear {
+                    place.new.flush_file(&[name, PUBLIC].concat())?;
+                }
+                read_public(&place.new, name)
+            }
+        };
+        batch.made.push((index, name.into()));
+        Ok(Some(public))
+    }
+
+    /// Makes an Ed25519 key; its public half as a line.
+    fn make_own(&self, folder: &Folder, name: &str) -> Result<String> {
+        let put = |private: &[u8]| folder.write(name, private, 0o600, Owner::ROOT);
+        let line = ed25519::make(self.is_dropbear, put)?;
+        if !self.is_dropbear {
+            let public = [&*line, "\n"].concat();
+            folder.write(&[name, PUBLIC].concat(), public.as_bytes(), 0o644, Owner::ROOT)?;
+        }
+        Ok(line)
+    }
+}
+
+/// Runs what makes a key, in a child process that is ended at the deadline.
+fn run(program: &Program<'_>, deadline: Deadline) -> Result<()> {
+    let mut child = process::spawn(|teller| {
+        let ended = program.run(stdio::error().as_fd(), &mut || ()).and_then(|ended| ended.success("run"));
+        ended.err().map_or(0, |error| {
+            teller.tell(&format!("{error}"));
+            1
+        })
+    })?;
+    let mut why = String::from("the program that makes it crashed");
+    loop {
+        match child.listen(deadline) {
+            News::Line(line) => why = line,
+            News::Ended(Ok(0)) => return Ok(()),
+            News::Ended(_) => return Err(Error::new(Kind::Ended, MAKE, why)),
+            News::Silence => {
+                child.end();
+                return Err(Error::new(Kind::TimedOut, MAKE, "it took too long and was ended"));
+            }
         }
     }
-    if own.is_none() || told.len() > 1 && has_generator {
-        let program = Program { path: GENERATOR, arguments: &["-A"], environment: &[] };
-        program.run(stdio::error().as_fd(), &mut || ())?.success(DOING)?;
-    }
-    ssh.flush()?;
-    let is_missing = |path: &&&str| !file::exists(&[root, path].concat());
-    renewed.missing = told.iter().filter(is_missing).map(|path| String::from(*path)).collect();
-    Ok(Some(renewed))
 }
 
-/// Makes an Ed25519 key; its public half as a line.
-fn write_new(folder: &Folder, name: &str) -> Result<String> {
-    let public_name = [name, ".pub"].concat();
-    let mut seed = [0; 32];
-    random::fill(&mut seed)?;
-    let public = public_half(&seed);
-    let mut private = emit_private(&seed, &public);
-    wipe(&mut seed);
-    // Never a private half beside the public one of another key.
-    folder.remove(&public_name)?;
-    let written = folder.write(name, &private, 0o600, Owner::ROOT);
-    wipe(&mut private);
-    written?;
-    let line = ["ssh-ed25519 ", &base64::encode(&[TYPE, &public].concat())].concat();
-    folder.write(&public_name, [&*line, "\n"].concat().as_bytes(), 0o644, Owner::ROOT)?;
-    Ok(line)
+/// The public half that lies beside the key at `path`.
+fn public_of(root: &str, path: &str) -> Option<String> {
+    let (above, name) = path.rsplit_once('/')?;
+    read_public(&Folder::open(root, above).ok()??, name)
 }
 
-/// The public half (RFC 8032, 5.1.5).
-fn public_half(seed: &[u8; 32]) -> [u8; 32] {
-    let mut hash = Sha512::digest(seed);
-    let mut scalar = [0; 32];
-    scalar.iter_mut().zip(&hash).for_each(|(to, from)| *to = *from);
-    let public = EdwardsPoint::mul_base_clamped(scalar).compress().to_bytes();
-    wipe(&mut hash);
-    wipe(&mut scalar);
-    public
+fn read_public(folder: &Folder, name: &str) -> Option<String> {
+    let (line, _) = folder.read(&[name, PUBLIC].concat(), PUBLIC_LIMIT).ok()??;
+    Some(String::from(core::str::from_utf8(&line).ok()?.trim()))
 }
 
-/// The file of a private key (PROTOCOL.key). Of Ed25519 without a comment every length is known. Two equal numbers say
-/// that it was decrypted well; nothing was encrypted.
-fn emit_private(seed: &[u8; 32], public: &[u8; 32]) -> Vec<u8> {
-    const HEAD: &[u8] = b"openssh-key-v1\0\0\0\0\x04none\0\0\0\x04none\0\0\0\0\0\0\0\x01\0\0\0\x33";
-    const MIDDLE: &[u8] = b"\0\0\0\x88\0\0\0\0\0\0\0\0";
-    const PRIVATE: &[u8] = b"\0\0\0\x40";
-    // No comment, and what fills the last block of eight bytes.
-    const TAIL: &[u8] = b"\0\0\0\0\x01\x02\x03\x04\x05";
-    let mut whole = [HEAD, TYPE, public, MIDDLE, TYPE, public, PRIVATE, seed, public, TAIL].concat();
-    let mut text = base64::encode(&whole).into_bytes();
-    wipe(&mut whole);
-    let mut file = Vec::with_capacity(1024);
-    file.extend_from_slice(b"-----BEGIN OPENSSH PRIVATE KEY-----\n");
-    for line in text.chunks(LINE) {
-        file.extend_from_slice(line);
-        file.push(b'\n');
-    }
-    file.extend_from_slice(b"-----END OPENSSH PRIVATE KEY-----\n");
-    wipe(&mut text);
-    file
-}
-
-/// Leaves nothing of a secret in memory that is given back.
-fn wipe(secret: &mut [u8]) {
-    secret.fill(0);
-    // Else the compiler sees that nobody reads it.
-    core::hint::black_box(secret);
-}
+#[cfg(test)]
+mod tests;

@@ -8,18 +8,22 @@
 
 mod authorized;
 mod create;
+mod eligible;
 mod home;
 #[cfg(feature = "full")]
 pub mod host;
 pub mod key;
 mod lock;
+mod login;
 mod rules;
 mod sshd;
 mod table;
 
-pub use authorized::install_keys;
+pub use authorized::{install_keys, keys_warning};
 pub use create::{Wanted, create};
+pub use eligible::no_login_reason;
 pub use home::make_home;
+pub use login::{obstacles, replace_missing_shell, unlock};
 pub use rules::{admin_group, permit};
 
 use crate::error::{Error, Result};

@@ -1,11 +1,12 @@
 //! What sshd is told (sshd_config(5)): where it looks for the keys of a user, and what it shows as its own.
 //!
-//! Of each option the first value counts; what stands under `Match` is for some users only and is passed over, as is
-//! what cannot be read: sshd says that itself. Of patterns those with one `*` in the last name are understood.
+//! Of each option the first value counts, and before it the first one under a `Match` that fits. What cannot be read is
+//! passed over: sshd says that itself.
 
+use super::table::{field, lines, number};
 use super::{Account, DEFAULTS_LIMIT};
-use crate::error::{Error, Result};
 use crate::sys::file;
+use crate::sys::folder::walk::Walk;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,20 +14,55 @@ use alloc::vec::Vec;
 /// Where sshd is told everything, and what relative paths start from.
 pub(super) const FOLDER: &str = "/etc/ssh";
 
+/// Where openSUSE keeps what the distribution says; read where `/etc/ssh/sshd_config` is not there.
+const VENDOR: &str = "/usr/etc/ssh/sshd_config";
+
 /// How many files are one within another; sshd's own limit.
 const DEPTH_LIMIT: usize = 16;
 
 /// Files that are read in all: with 16 levels, a pattern that fits its own file would take for ever.
 const READ_LIMIT: usize = 256;
 
+/// Where sshd looks if nothing else is said. Its second file, `authorized_keys2`, is for keys of old.
+const USUAL: &str = ".ssh/authorized_keys";
+
 /// What sshd is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
-    /// The value of `AuthorizedKeysFile`, its first word.
-    keys_file: Option<String>,
+    /// Each `AuthorizedKeysFile`, in order.
+    keys_files: Vec<KeysFile>,
     /// Each value of `HostKey`, in order; empty: those that sshd has built in.
     pub host_keys: Vec<String>,
+    strict_modes: Option<bool>,
+    /// Every other option outside of a `Match`, in order, with its words.
+    others: Vec<(String, Vec<String>)>,
     files: usize,
+}
+
+/// One `AuthorizedKeysFile`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct KeysFile {
+    /// The `Match` lines that must fit all.
+    scope: Vec<String>,
+    patterns: Vec<String>,
+}
+
+/// Where the keys of one account are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysFiles {
+    /// The patterns, in order; none: sshd takes no keys from files.
+    pub patterns: Vec<String>,
+    /// A `Match` that depends on the connection and may choose other files.
+    pub elsewhere: Option<String>,
+}
+
+/// Whether a `Match` fits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    No,
+    /// It depends on the connection.
+    Maybe,
+    Yes,
 }
 
 impl Config {
@@ -34,178 +70,316 @@ impl Config {
     #[must_use]
     pub fn read(root: &str) -> Self {
         let mut config = Self::default();
-        config.include(root, "sshd_config", DEPTH_LIMIT);
+        config.include(root, "sshd_config", DEPTH_LIMIT, &[]);
+        if config.files == 0 {
+            config.include(root, VENDOR, DEPTH_LIMIT, &[]);
+        }
         config
     }
 
-    /// Where the keys of `account` are; below its home unless it begins with `/`.
-    ///
-    /// # Errors
-    /// `Refused` when sshd takes no keys from files, or the path leads upwards.
-    pub fn keys_path(&self, account: &Account) -> Result<String> {
-        const DOING: &str = "find the file for the keys of";
-        let pattern = self.keys_file.as_deref().unwrap_or(".ssh/authorized_keys");
-        if pattern.eq_ignore_ascii_case("none") {
-            return Err(Error::refused(DOING, "sshd is told to have none").to(&*account.name));
+    /// Where sshd looks for the keys of `account`, a member of what `group` (group(5)) says.
+    #[must_use]
+    pub fn keys_files(&self, account: &Account, group: &[u8]) -> KeysFiles {
+        let usual = || Vec::from([String::from(USUAL)]);
+        let mut elsewhere = None;
+        let mut chosen = self.keys_files.iter().find(|file| file.scope.is_empty());
+        for file in self.keys_files.iter().filter(|file| !file.scope.is_empty()) {
+            let fit = file.scope.iter().map(|line| fits(line, account, group)).min();
+            match fit.unwrap_or(Fit::No) {
+                Fit::Yes => {
+                    chosen = Some(file);
+                    break;
+                }
+                Fit::Maybe if elsewhere.is_none() => elsewhere = Some(file),
+                Fit::Maybe | Fit::No => {}
+            }
         }
-        let path = expand(pattern, account);
-        let below = path.strip_prefix(account.home.trim_end_matches('/')).and_then(|rest| rest.strip_prefix('/'));
-        let path = below.unwrap_or(&path);
-        if path.split('/').any(|part| part == "..") || path.is_empty() || path.ends_with('/') {
-            return Err(Error::refused(DOING, "sshd is told a path that is none").to(&*account.name));
-        }
-        Ok(path.into())
+        let mut patterns = chosen.map_or_else(usual, |file| file.patterns.clone());
+        patterns.retain(|pattern| !pattern.eq_ignore_ascii_case("none"));
+        let is_other = |file: &&KeysFile| file.patterns != patterns;
+        let elsewhere = elsewhere.filter(is_other).map(|file| file.scope.join(" "));
+        KeysFiles { patterns, elsewhere }
+    }
+
+    /// Each pattern that counts for some user.
+    pub fn all_patterns(&self) -> impl Iterator<Item = &str> {
+        let said = self.keys_files.iter().flat_map(|file| &file.patterns).map(|pattern| &**pattern);
+        said.chain(core::iter::once(USUAL))
+    }
+
+    /// Whether sshd looks who can change keys and the directories that they are in.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.strict_modes.unwrap_or(true)
+    }
+
+    /// Every word of the options of this name that stand outside of a `Match`: those of lists add up.
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.others.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        named.flat_map(|(_, words)| words.iter().map(String::as_str))
+    }
+
+    /// The value of an option that has one: the first counts.
+    pub(super) fn first(&self, name: &str) -> Option<&str> {
+        self.others.iter().find(|(other, _)| other.eq_ignore_ascii_case(name))?.1.first().map(String::as_str)
+    }
+
+    /// Whether an option that is yes or no is on; without it, `usual`.
+    pub(super) fn is_on(&self, name: &str, usual: bool) -> bool {
+        self.first(name).map_or(usual, |value| value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true"))
     }
 
     /// Reads the files that `pattern` fits, in the order of their names.
-    fn include(&mut self, root: &str, pattern: &str, depth: usize) {
+    fn include(&mut self, root: &str, pattern: &str, depth: usize, scope: &[String]) {
         let Some(depth) = depth.checked_sub(1) else { return };
-        let start = if pattern.starts_with('/') { [root, "", ""] } else { [root, FOLDER, "/"] };
-        let whole = [start.concat().as_str(), pattern].concat();
-        let Some((folder, pattern)) = whole.rsplit_once('/') else { return };
-        for name in file::list(folder).unwrap_or_default().iter().filter(|name| fits(name, pattern)) {
+        let start = if pattern.starts_with('/') { ["", ""] } else { [FOLDER, "/"] };
+        let mut paths = Vec::from([String::new()]);
+        for part in [&*start.concat(), pattern].concat().split('/').filter(|part| !part.is_empty()) {
+            let has_wildcard = part.contains(['*', '?', '[']);
+            let names = |above: &String| if has_wildcard { list(root, above, part) } else { Vec::from([part.into()]) };
+            let below = |above: &String| names(above).into_iter().map(|name| [above, "/", &*name].concat()).collect();
+            paths = paths.iter().flat_map::<Vec<String>, _>(below).take(READ_LIMIT).collect();
+        }
+        for path in paths {
+            let Some(content) = content(root, &path) else { continue };
             if self.files >= READ_LIMIT {
                 return;
             }
             self.files = self.files.saturating_add(1);
-            if let Ok(content) = file::read(&[folder, "/", name].concat(), DEFAULTS_LIMIT) {
-                self.parse(root, &String::from_utf8_lossy(&content), depth);
-            }
+            self.parse(root, &String::from_utf8_lossy(&content), depth, scope);
         }
     }
 
-    fn parse(&mut self, root: &str, text: &str, depth: usize) {
+    /// Reads one file, of which everything is for those whom `outer` fits.
+    fn parse(&mut self, root: &str, text: &str, depth: usize, outer: &[String]) {
+        let mut scope = outer.to_vec();
         for line in text.lines() {
             let (name, rest) = option(line);
             let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
             if is("Match") {
-                return;
+                scope.truncate(outer.len());
+                scope.push(rest.into());
             } else if is("Include") {
-                words(rest).for_each(|pattern| self.include(root, pattern, depth));
-            } else if is("HostKey") {
-                self.host_keys.extend(words(rest).next().map(String::from));
-            } else if is("AuthorizedKeysFile") && self.keys_file.is_none() {
-                self.keys_file = words(rest).next().map(String::from);
+                words(rest).iter().for_each(|pattern| self.include(root, pattern, depth, &scope));
+            } else if is("HostKey") && scope.is_empty() {
+                self.host_keys.extend(words(rest).into_iter().next());
+            } else if is("StrictModes") && scope.is_empty() && self.strict_modes.is_none() {
+                self.strict_modes =
+                    words(rest).first().map(|word| !["no", "false"].iter().any(|no| word.eq_ignore_ascii_case(no)));
+            } else if is("AuthorizedKeysFile") {
+                self.keys_files.push(KeysFile { scope: scope.clone(), patterns: words(rest) });
+            } else if scope.is_empty() && !name.is_empty() && !name.starts_with('#') {
+                self.others.push((name.into(), words(rest)));
             }
         }
     }
 }
 
+/// The names in a directory that a pattern fits, as a shell has it: a dot in front is not fitted by a wildcard.
+fn list(root: &str, above: &str, pattern: &str) -> Vec<String> {
+    let walk = Walk::to_folder(root, above).ok().filter(|walk| walk.rest.is_empty());
+    let folder = walk.as_ref().and_then(Walk::last).map(|step| step.folder.path("."));
+    let names = folder.and_then(|path| file::list(&path).ok()).unwrap_or_default();
+    let is_hidden = |name: &str| name.starts_with('.') && !pattern.starts_with('.');
+    names.into_iter().filter(|name| !is_hidden(name) && is_match(name, pattern)).collect()
+}
+
+/// What the file at `path` holds, if it can be read.
+fn content(root: &str, path: &str) -> Option<Vec<u8>> {
+    let walk = Walk::to_file(root, path).ok()?;
+    let [name] = &*walk.rest else { return None };
+    let (content, _) = walk.last()?.folder.read(name, DEFAULTS_LIMIT).ok()??;
+    Some(content)
+}
+
 /// The name of the option in a line, and what is behind it.
 fn option(line: &str) -> (&str, &str) {
-    let is_end = |letter: char| letter.is_ascii_whitespace() || letter == '=';
+    let is_end = |letter: char| letter.is_ascii_whitespace() || matches!(letter, '=' | '"');
     let line = line.trim();
     let (name, rest) = line.split_at(line.find(is_end).unwrap_or(line.len()));
-    (name, rest.trim_start_matches(is_end))
+    let rest = rest.trim_start();
+    (name, rest.strip_prefix('=').unwrap_or(rest))
 }
 
-/// The words of a value, without the quotes around one, up to a comment.
-fn words(mut rest: &str) -> impl Iterator<Item = &str> {
-    core::iter::from_fn(move || {
-        rest = rest.trim_start();
-        let quoted = rest.strip_prefix('"').and_then(|inner| inner.split_once('"'));
-        let (word, left) =
-            quoted.unwrap_or_else(|| rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len())));
-        rest = left;
-        (!word.is_empty() && !word.starts_with('#')).then_some(word)
-    })
+/// The words of a value up to a comment, as `argv_split` of OpenSSH reads them. A value whose quotes do not end has none:
+/// sshd does not start with it.
+fn words(value: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = value.chars().peekable();
+    while let Some(first) = rest.next_if(|letter| *letter != '#') {
+        if first.is_ascii_whitespace() {
+            continue;
+        }
+        let (mut word, mut quote, mut next) = (String::new(), None, Some(first));
+        while let Some(letter) = next {
+            match (letter, quote) {
+                ('\\', _) => {
+                    let is_escaped = |next: &char| matches!(next, '\'' | '"' | '\\') || quote.is_none() && *next == ' ';
+                    word.push(rest.next_if(is_escaped).unwrap_or('\\'));
+                }
+                (' ' | '\t', None) => break,
+                ('"' | '\'', None) => quote = Some(letter),
+                (_, Some(end)) if letter == end => quote = None,
+                _ => word.push(letter),
+            }
+            next = rest.next();
+        }
+        if quote.is_some() {
+            return Vec::new();
+        }
+        words.push(word);
+    }
+    words
 }
 
-/// Whether `pattern` stands for `name`, with one `*` as a shell has it: it stands for no dot in front.
-fn fits(name: &str, pattern: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return name == pattern };
-    let rest = name.strip_prefix(before).filter(|_| !before.is_empty() || !name.starts_with('.'));
-    rest.is_some_and(|rest| rest.ends_with(after))
+/// Whether a `Match` fits `account`, whoever connects from wherever.
+fn fits(line: &str, account: &Account, group: &[u8]) -> Fit {
+    let words = words(line);
+    let mut words = words.iter().flat_map(|word| {
+        // `User=ann` is one word with newer versions.
+        let (name, value) = word.split_once('=').map_or((&**word, None), |(name, value)| (name, Some(value)));
+        core::iter::once(name).chain(value)
+    });
+    let mut fit = Fit::Yes;
+    while let Some(name) = words.next() {
+        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        if is("all") {
+            continue;
+        }
+        if is("invalid-user") {
+            return Fit::No;
+        }
+        let Some(value) = words.next() else { return Fit::No };
+        let one = if is("User") {
+            judge(is_listed(&account.name, value) == Some(true))
+        } else if is("Group") {
+            judge(is_member(account, group, value))
+        } else {
+            Fit::Maybe
+        };
+        fit = fit.min(one);
+    }
+    fit
 }
 
-/// A path with what its tokens stand for.
-fn expand(pattern: &str, account: &Account) -> String {
-    let uid = format!("{}", account.owner.uid);
-    let tokens = [("%%", "\0"), ("%h", &account.home), ("%u", &account.name), ("%U", &uid), ("\0", "%")];
-    tokens.iter().fold(String::from(pattern), |path, (token, value)| path.replace(token, value))
+const fn judge(is_match: bool) -> Fit {
+    if is_match { Fit::Yes } else { Fit::No }
+}
+
+/// Whether `list` names `name`; `None` if neither with nor without `!`.
+fn is_listed(name: &str, list: &str) -> Option<bool> {
+    let mut found = None;
+    for pattern in list.split(',') {
+        let (pattern, is_negated) = pattern.strip_prefix('!').map_or((pattern, false), |pattern| (pattern, true));
+        if is_match(name, pattern) {
+            if is_negated {
+                return Some(false);
+            }
+            found = Some(true);
+        }
+    }
+    found
+}
+
+/// Whether `list` names a group of `account`, and excludes none of them.
+fn is_member(account: &Account, group: &[u8], list: &str) -> bool {
+    let is_in = |line: &&[u8]| {
+        let members = field(line, 3);
+        number(line, 2) == Some(account.owner.gid)
+            || members.split(|byte| *byte == b',').any(|member| member == account.name.as_bytes())
+    };
+    let mut is_found = false;
+    for line in lines(group).filter(is_in) {
+        match core::str::from_utf8(field(line, 0)).ok().and_then(|name| is_listed(name, list)) {
+            Some(false) => return false,
+            Some(true) => is_found = true,
+            None => {}
+        }
+    }
+    is_found
+}
+
+/// Whether `pattern` fits the whole of `text`: `*`, `?`, and `[` with what follows it up to `]` (glob(7)).
+pub(super) fn is_match(text: &str, pattern: &str) -> bool {
+    let (mut text, mut pattern) = (text, pattern);
+    // Where the last `*` was, and what it stands for up to there.
+    let mut retry: Option<(&str, &str)> = None;
+    loop {
+        let (mut letters, mut signs) = (text.chars(), pattern.chars());
+        match (letters.next(), signs.next()) {
+            (_, Some('*')) => {
+                pattern = signs.as_str();
+                retry = Some((text, pattern));
+                continue;
+            }
+            (None, None) => return true,
+            (Some(letter), Some(sign)) => {
+                let class = if sign == '[' { signs.as_str().get(1..).and_then(|rest| rest.find(']')) } else { None };
+                let is_one = if let Some(end) = class.and_then(|end| end.checked_add(1)) {
+                    let (inside, behind) = signs.as_str().split_at(end);
+                    signs = behind.get(1..).unwrap_or_default().chars();
+                    is_in_class(letter, inside)
+                } else {
+                    sign == '?' || sign == letter
+                };
+                if is_one {
+                    (text, pattern) = (letters.as_str(), signs.as_str());
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        let Some((start, behind)) = retry else { return false };
+        let mut start = start.chars();
+        if start.next().is_none() {
+            return false;
+        }
+        (text, pattern) = (start.as_str(), behind);
+        retry = Some((text, pattern));
+    }
+}
+
+/// Whether a class (`a-z_`, `!0-9`) has `letter`.
+fn is_in_class(letter: char, class: &str) -> bool {
+    let (class, is_negated) = class.strip_prefix(['!', '^']).map_or((class, false), |class| (class, true));
+    let signs: Vec<char> = class.chars().collect();
+    let is_range = |range: &[char]| matches!(range, [from, '-', to] if (*from..=*to).contains(&letter));
+    (signs.contains(&letter) || signs.windows(3).any(is_range)) != is_negated
+}
+
+/// The path that a pattern means for `account`, from the root on; `None` if there is no such file, or it is in the home of
+/// the superuser (`~`), whoever logs in.
+pub(super) fn expand(pattern: &str, account: &Account) -> Option<String> {
+    if pattern.starts_with('~') {
+        return None;
+    }
+    let mut path = String::new();
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            path.push(letter);
+            continue;
+        }
+        match letters.next()? {
+            '%' => path.push('%'),
+            'h' => path.push_str(&account.home),
+            'u' => path.push_str(&account.name),
+            'U' => path.push_str(&format!("{}", account.owner.uid)),
+            _ => return None,
+        }
+    }
+    if path.is_empty() || path.ends_with('/') || path.split('/').any(|part| part == "..") {
+        return None;
+    }
+    Some(if path.starts_with('/') { path } else { [&*account.home, "/", &*path].concat() })
+}
+
+/// Whether what a pattern means is another path for each account.
+pub(super) fn names_account(pattern: &str) -> bool {
+    // `%%` is no token, whatever is behind it.
+    let tokens = pattern.replace("%%", "");
+    !pattern.starts_with('/') || ["%h", "%u", "%U"].iter().any(|token| tokens.contains(token))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::error::Kind;
-    use crate::sys::folder::Owner;
-
-    fn ann() -> Account {
-        Account { name: "ann".into(), owner: Owner { uid: 1000, gid: 1000 }, home: "/home/ann".into() }
-    }
-
-    fn read(files: &[(&str, &str)]) -> Config {
-        let root =
-            std::env::temp_dir().join(format!("wisp-sshd-{}-{:?}", std::process::id(), std::thread::current().id()));
-        let _ = std::fs::remove_dir_all(&root);
-        for (name, text) in files {
-            let path = root.join("etc/ssh").join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        let config = Config::read(root.to_str().unwrap());
-        let _ = std::fs::remove_dir_all(&root);
-        config
-    }
-
-    fn keys_path(value: &str) -> Result<String> {
-        read(&[("sshd_config", &format!("AuthorizedKeysFile {value}\n"))]).keys_path(&ann())
-    }
-
-    #[test]
-    fn keys_are_where_sshd_looks_first() {
-        assert_eq!(read(&[]).keys_path(&ann()).unwrap(), ".ssh/authorized_keys");
-        for (value, path) in [
-            (".ssh/authorized_keys .ssh/authorized_keys2", ".ssh/authorized_keys"),
-            ("%h/.ssh/mine", ".ssh/mine"),
-            ("/home/%u/.keys", ".keys"),
-            ("/etc/ssh/keys/%u", "/etc/ssh/keys/ann"),
-            ("\"/etc/my keys/%U-%%\" x", "/etc/my keys/1000-%"),
-            ("/home/annabel/keys", "/home/annabel/keys"),
-            ("none/x", "none/x"),
-        ] {
-            assert_eq!(keys_path(value).unwrap(), path, "{value}");
-        }
-        for value in ["none", "NONE", "../%u", "/etc/../x", "%h/", "a/../../b"] {
-            assert_eq!(keys_path(value).unwrap_err().kind, Kind::Refused, "{value}");
-        }
-    }
-
-    #[test]
-    fn the_first_value_counts_and_that_of_a_match_does_not() {
-        let main = "# AuthorizedKeysFile no\n\nInclude /etc/ssh/sshd_config.d/*.conf\nauthorizedkeysfile=main\n\
-                    HostKey /etc/ssh/ssh_host_rsa_key # old\nMatch User bob\nAuthorizedKeysFile bobs\nHostKey no\n";
-        let config = read(&[("sshd_config", main)]);
-        assert_eq!(
-            (config.keys_file.as_deref(), &*config.host_keys.concat()),
-            (Some("main"), "/etc/ssh/ssh_host_rsa_key")
-        );
-        let config = read(&[
-            ("sshd_config", main),
-            ("sshd_config.d/20-b.conf", "AuthorizedKeysFile second\nHostKey b\n"),
-            ("sshd_config.d/10-a.conf", "Match all\nAuthorizedKeysFile never\n"),
-            ("sshd_config.d/10-b.conf", "\tAuthorizedKeysFile\tfirst\r\nHostKey a\n"),
-            ("sshd_config.d/.hidden.conf", "AuthorizedKeysFile hidden\n"),
-            ("sshd_config.d/00-a.conf~", "AuthorizedKeysFile backup\n"),
-        ]);
-        assert_eq!(config.keys_file.as_deref(), Some("first"));
-        assert_eq!(config.host_keys, ["a", "b", "/etc/ssh/ssh_host_rsa_key"]);
-    }
-
-    #[test]
-    fn files_that_include_themselves_end() {
-        let config = read(&[("sshd_config", "Include sshd_config\nInclude *\nHostKey a\n"), ("x", "Include *\n")]);
-        assert!(config.files <= READ_LIMIT && config.host_keys.len() <= READ_LIMIT);
-    }
-
-    #[test]
-    fn patterns_fit_as_in_a_shell() {
-        for (name, pattern) in [("a.conf", "*.conf"), ("a.conf", "a*f"), ("abcabd", "*abd"), ("a", "a"), (".a", ".*")] {
-            assert!(fits(name, pattern), "{name} {pattern}");
-        }
-        for (name, pattern) in [("a.conf~", "*.conf"), (".a", "*"), ("ab", "a"), ("a", "a*a"), ("abcab", "*abd")] {
-            assert!(!fits(name, pattern), "{name} {pattern}");
-        }
-    }
-}
+mod tests;

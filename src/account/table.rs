@@ -22,9 +22,9 @@ pub(super) fn field(line: &[u8], number: usize) -> &[u8] {
     line.split(|byte| *byte == b':').nth(number).unwrap_or_default()
 }
 
-/// A field that is a number.
+/// A field that is a number of a user or a group; the highest one means nobody's to chown(2).
 pub(super) fn number(line: &[u8], place: usize) -> Option<u32> {
-    core::str::from_utf8(field(line, place)).ok()?.parse().ok()
+    core::str::from_utf8(field(line, place)).ok()?.parse().ok().filter(|number| *number != u32::MAX)
 }
 
 /// Whether some line of `table` has `wanted` in the field at `place`.
@@ -43,6 +43,13 @@ pub(super) fn put(table: &mut Vec<u8>, name: &str, line: &str) {
     let at = lines(table).find(is_elsewhere).map_or(table.len(), |line| place(table, line).start);
     let is_begun = at > 0 && at == table.len() && !table.ends_with(b"\n");
     *table = insert(table, at..at, &[if is_begun { "\n" } else { "" }, line, "\n"]);
+}
+
+/// Sets a field, counted from 0, of the line of `name`, if it has that many.
+pub(super) fn set(table: &mut Vec<u8>, name: &str, number: usize, value: &str) {
+    let Some(line) = find(table, name) else { return };
+    let Some(old) = line.split(|byte| *byte == b':').nth(number) else { return };
+    *table = insert(table, place(table, old), &["", value]);
 }
 
 /// What is in `range` becomes these.
@@ -93,6 +100,7 @@ mod tests {
         assert_eq!(find(GROUP, "wheel"), Some(&b"wheel:x:10:root"[..]));
         assert_eq!(find(GROUP, "whee"), None);
         assert_eq!((number(b"a:x:7:", 2), number(b"a:x:-7:", 2), number(b"a:x", 2)), (Some(7), None, None));
+        assert_eq!((number(b"a:x:4294967294:", 2), number(b"a:x:4294967295:", 2)), (Some(4_294_967_294), None));
         assert!(has_number(GROUP, 2, 100) && !has_number(GROUP, 2, 1));
     }
 
@@ -105,6 +113,17 @@ mod tests {
         assert_eq!(changed(b"a:x\n\xff\n+\n", |table| put(table, "b", "b:x")), "a:x\n\u{fffd}\nb:x\n+\n");
         assert_eq!(changed(b"a:x\n+@net::\n-bad\n+", |table| put(table, "b", "b")), "a:x\nb\n+@net::\n-bad\n+");
         assert_eq!(changed(b"a:old:1\nb", |table| put(table, "a", "a:new")), "a:new\nb");
+    }
+
+    #[test]
+    fn a_field_is_set_and_everything_else_stays() {
+        let table = b"a:x:1\nann:!:2::\r\nb:!:3";
+        assert_eq!(changed(table, |table| set(table, "ann", 1, "*")), "a:x:1\nann:*:2::\r\nb:!:3");
+        assert_eq!(changed(table, |table| set(table, "b", 2, "40")), "a:x:1\nann:!:2::\r\nb:!:40");
+        assert_eq!(changed(table, |table| set(table, "ann", 4, "z")), "a:x:1\nann:!:2::z\r\nb:!:3");
+        for (name, place) in [("a", 3), ("c", 0), ("b", 9)] {
+            assert_eq!(changed(table, |table| set(table, name, place, "x")), String::from_utf8_lossy(table));
+        }
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! The default user, who may log in, and by which keys the machine is known.
 
 use super::context::Context;
+#[cfg(feature = "full")]
+use super::instance;
+use super::login;
+#[cfg(feature = "full")]
+use crate::account::host::Identity;
 use crate::account::key::Key;
 use crate::account::{self, Account, Wanted};
-use crate::error::{Error, Result};
-use crate::provider::{self, Reader};
+use crate::error::{Error, Kind, Result};
+use crate::provider::{self, Rejected};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,17 +30,21 @@ pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
     account::make_home(context.root(), &account)
 }
 
-/// The keys that the cloud has. One that names an account is that account's, which is made if it is not there, as
-/// Google's own agent does.
+/// The keys that the cloud has. One that names an account is that account's; on Google's cloud it is made if it is not
+/// there, as Google's own agent does.
 pub(super) fn set_ssh_keys(context: &mut Context<'_>) -> Result<()> {
-    let keys = context.ask(Reader::keys)?;
-    install_all(context, &keys)
+    let (keys, rejected) = context.ask(|reader| Ok((reader.keys()?, reader.rejected_keys())))?;
+    install_all(context, &keys, &rejected)
 }
 
-fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> {
-    if keys.is_empty() {
+fn install_all(context: &mut Context<'_>, keys: &[provider::Key], rejected: &[provider::Rejected]) -> Result<()> {
+    if keys.is_empty() && rejected.is_empty() {
         context.say("the cloud has no keys");
         return Ok(());
+    }
+    let mut tally = Tally::default();
+    for Rejected { number, why } in rejected {
+        tally.leave_out(context, &format!("number {number}"), why);
     }
     let default = context.user()?;
     let user = |key: &provider::Key| key.user.as_ref().unwrap_or(&default).clone();
@@ -45,14 +54,14 @@ fn install_all(context: &mut Context<'_>, keys: &[provider::Key]) -> Result<()> 
         if seen.contains(&name) {
             continue;
         }
-        let own: Vec<&str> = keys.iter().filter(|key| user(key) == name).map(|key| &*key.line).collect();
-        if let Err(error) = give(context, &name, name != default, &own) {
+        let own: Vec<&provider::Key> = keys.iter().filter(|key| user(key) == name).collect();
+        if let Err(error) = give(context, &name, name != default, &own, &mut tally) {
             context.warn(&format!("{error}"));
             failure = failure.or(Some(error));
         }
         seen.push(name);
     }
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), Err).and_then(|()| tally.outcome())
 }
 
 /// The keys that the user-data lists.
@@ -63,22 +72,62 @@ pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
     }
     let name = context.user()?;
     let account = account::find(context.root(), &name)?.ok_or_else(|| absent(&name))?;
-    let lines: Vec<&str> = keys.iter().map(String::as_str).collect();
-    install(context, &account, &lines, true)
+    let mut tally = Tally::default();
+    install(context, &account, keys.iter().map(String::as_str), &mut tally)?;
+    tally.outcome()
+}
+
+/// What became of the keys.
+#[derive(Default)]
+struct Tally {
+    installed: usize,
+    /// What is wrong with the others.
+    problems: Vec<String>,
+}
+
+impl Tally {
+    /// Problems that an error names; each is a warning of its own before.
+    const NAMED: usize = 8;
+
+    fn leave_out(&mut self, context: &Context<'_>, which: &str, why: &str) {
+        let problem = [which, ": ", why].concat();
+        context.warn(&["a key is left out, ", &problem].concat());
+        self.problems.push(problem);
+    }
+
+    /// Fails if there were keys, and none of them is one: nobody could log in, and nobody would see why.
+    fn outcome(self) -> Result<()> {
+        if self.installed > 0 || self.problems.is_empty() {
+            return Ok(());
+        }
+        let named = self.problems.iter().take(Self::NAMED).map(String::as_str).collect::<Vec<_>>().join("; ");
+        let rest = self.problems.len().saturating_sub(Self::NAMED);
+        let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
+        Err(Error::refused("install keys", format!("none of the keys that were sent can be used: {named}{more}")))
+    }
 }
 
 /// Keys that no other machine has. The journal sees to it that this happens once for an instance.
 #[cfg(feature = "full")]
 pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
-    let Some(renewed) = account::host::renew(context.root())? else {
-        context.say("there is no sshd");
+    let machine = instance::machine(context);
+    let identity = Identity {
+        machine: &machine,
+        instance: context.journal.instance.as_deref().filter(|instance| *instance != instance::NOBODY),
+        is_recorded: context.journal.is_begun(),
+    };
+    let Some(renewed) = account::host::renew(context.root(), &identity) else {
+        context.say("no SSH server is installed");
         return Ok(());
     };
     for path in &renewed.missing {
-        context.warn(&["sshd is told to show a key that nobody made: ", path].concat());
+        context.warn(&["a host key is configured that cannot be made: ", path].concat());
     }
-    context.say(&["the machine's key is ", renewed.public.as_deref().unwrap_or("of another type")].concat());
-    Ok(())
+    renewed.public.iter().for_each(|line| context.say(&["the machine's key is ", line].concat()));
+    let mut failures = renewed.failures.into_iter();
+    let first = failures.next();
+    failures.for_each(|error| context.warn(&format!("{error}")));
+    first.map_or(Ok(()), Err)
 }
 
 /// The initramfs has no agent.
@@ -92,8 +141,8 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     let root = context.root();
     let group = account::admin_group(root)?;
     // First, since whoever finds the account finds everything of it. Rules that cannot be changed keep nobody out.
-    if let Err(error) = account::permit(root, group) {
-        context.warn(&format!("{error}; whether its members become root is for the rules that are there"));
+    for error in account::permit(root, name) {
+        context.warn(&format!("{error}"));
     }
     let described = context.userdata.account().filter(|described| described.name == name);
     let mut groups = Vec::from([group]);
@@ -110,40 +159,74 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     Ok(account)
 }
 
-/// Installs the keys of one account. Who is named by a key and by nobody else is not root, and made if need be.
-fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&str]) -> Result<()> {
+/// Installs the keys of one account. Who is named by a key and by nobody else is not root and no system account; he is made
+/// if a key says so.
+fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&provider::Key], tally: &mut Tally) -> Result<()> {
     if is_named && account::check_name(name).is_err() {
-        context.warn("keys are left out: they are for a name that nobody can have");
+        context.warn("keys are left out: they are for a name that is not a user name");
         return Ok(());
     }
-    let account = match account::adopt(context.root(), name)? {
-        Some(account) if is_named && account.owner.uid == 0 => {
-            context.warn(&["keys are left out that would be root's, for ", name].concat());
-            return Ok(());
+    let leave_out = |why: &str| {
+        context.warn(&["keys for ", name, " are left out: ", why].concat());
+        Ok(())
+    };
+    let account = match account::adopt(context.root(), name) {
+        Err(error) if is_named && error.kind == Kind::Corrupt => return leave_out("its line in passwd has no home"),
+        found => found?,
+    };
+    let account = match account {
+        Some(account) if is_named && account.owner.uid == 0 => return leave_out("it is the superuser"),
+        Some(account) if is_named => {
+            if let Some(why) = account::no_login_reason(context.root(), &account)? {
+                return leave_out(why);
+            }
+            account::make_home(context.root(), &account)?;
+            account
         }
         Some(account) => account,
-        None if is_named => create_admin(context, name)?,
+        None if is_named && keys.iter().any(|key| key.creates_user) => create_admin(context, name)?,
+        None if is_named => return leave_out("there is no such account"),
         None => return Err(absent(name)),
     };
-    install(context, &account, keys, false)
+    install(context, &account, keys.iter().map(|key| &*key.line), tally)
 }
 
 fn absent(name: &str) -> Error {
     Error::absent("install keys for", "there is no such account").to(name)
 }
 
-/// Lets keys log in as `account`; those that are none are told, and the others are installed.
-fn install(context: &Context<'_>, account: &Account, lines: &[&str], has_options: bool) -> Result<()> {
+/// Lets keys log in as `account`; those that are none are named, and the others are installed.
+fn install<'a>(
+    context: &Context<'_>,
+    account: &Account,
+    lines: impl Iterator<Item = &'a str>,
+    tally: &mut Tally,
+) -> Result<()> {
     let mut keys = Vec::new();
-    for line in lines.iter().filter(|line| !line.trim().is_empty()) {
-        match Key::parse(line, has_options) {
-            Ok(key) => keys.push(key),
-            Err(error) => context.warn(&["a key is left out for ", &account.name, ": ", &error.why].concat()),
+    for (number, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        match Key::parse(line) {
+            Ok(key) => {
+                if let Some(option) = key.unknown_option() {
+                    let what = ["a key of ", &account.name, " has the option ", option].concat();
+                    context.warn(&[&what, ", which sshd may not know: it ignores such a key"].concat());
+                }
+                keys.push(key);
+            }
+            Err(error) => {
+                let which = format!("number {} of {}", number.saturating_add(1), account.name);
+                tally.leave_out(context, &which, &error.why);
+            }
         }
     }
-    if !keys.is_empty() {
-        let added = account::install_keys(context.root(), account, &keys)?;
-        context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let added = account::install_keys(context.root(), account, &keys)?;
+    tally.installed = tally.installed.saturating_add(keys.len());
+    context.say(&format!("{added} of {} keys are new to {}", keys.len(), account.name));
+    login::admit(context, account)?;
+    if let Some(warning) = account::keys_warning(context.root(), account)? {
+        context.warn(&warning);
     }
     Ok(())
 }
@@ -177,7 +260,7 @@ mod tests {
     }
 
     fn key(user: Option<&str>, comment: &str) -> provider::Key {
-        provider::Key { line: format!("{KEY} {comment}"), user: user.map(String::from) }
+        provider::Key { line: format!("{KEY} {comment}"), user: user.map(String::from), creates_user: true }
     }
 
     #[test]
@@ -188,11 +271,11 @@ mod tests {
             key(Some("root"), "all"),
             key(Some("../etc"), "odd"),
             key(Some("-x"), "odd"),
-            provider::Key { line: "ssh-rsa AAAA broken".into(), user: Some("ann".into()) },
+            provider::Key { line: "ssh-rsa AAAA broken".into(), ..key(Some("ann"), "") },
         ];
         let file = after("named", |context| {
-            install_all(context, &keys).unwrap();
-            install_all(context, &keys).unwrap();
+            install_all(context, &keys, &[]).unwrap();
+            install_all(context, &keys, &[]).unwrap();
         });
         assert_eq!(file("home/alpine/.ssh/authorized_keys"), Some(format!("{KEY} default\n")));
         assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
@@ -202,11 +285,60 @@ mod tests {
     }
 
     #[test]
+    fn keys_with_options_are_their_owners_words() {
+        let line = format!("from=\"10.0.0.0/8,!10.1.1.1\",command=\"a \\\" b\",frobnicate {KEY} me");
+        let keys = [provider::Key { line: line.clone(), ..key(None, "") }];
+        let file = after("options", |context| install_all(context, &keys, &[]).unwrap());
+        assert_eq!(file("home/alpine/.ssh/authorized_keys"), Some(format!("{line}\n")));
+    }
+
+    #[test]
+    fn keys_of_which_none_can_be_used_are_a_failure_that_names_each() {
+        let bad = |line: &str| provider::Key { line: line.into(), ..key(None, "") };
+        let rejected = [Rejected { number: 1, why: "odd" }];
+        let file = after("unusable", |context| {
+            let keys = [bad("ssh-ed25519 keydata"), bad(&KEY[..60]), bad("ssh-dss AAAA")];
+            let error = install_all(context, &keys, &rejected).unwrap_err().to_string();
+            for part in
+                ["number 1: odd", "number 1 of alpine: ", "number 2 of alpine: the key is incomplete", "not supported"]
+            {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+            assert!(!error.contains("keydata") && !error.contains("AAAA"), "{error}");
+            assert!(install_all(context, &[], &rejected).is_err());
+            assert!(install_all(context, &[bad("x"), key(None, "good")], &rejected).is_ok());
+            assert!(install_all(context, &[], &[]).is_ok());
+        });
+        assert_eq!(file("home/alpine/.ssh/authorized_keys"), Some(format!("{KEY} good\n")));
+    }
+
+    #[test]
+    fn accounts_that_nobody_logs_in_as_get_no_key_and_are_no_failure() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\nsync:x:4:65534::/bin:/bin/sync\n\
+                      nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\n\
+                      odd:x:99:99:::/bin/false\nbob:x:1001:1001::/home/bob:/bin/sh\n";
+        let keys = ["sync", "nobody", "www-data", "odd", "bob", "root"].map(|user| key(Some(user), user));
+        let not_made = provider::Key { creates_user: false, ..key(Some("carol"), "") };
+        let file = after("system", |context| {
+            std::fs::write(format!("{}/etc/passwd", context.root()), passwd).unwrap();
+            std::fs::create_dir_all(format!("{}/var/www", context.root())).unwrap();
+            std::fs::create_dir_all(format!("{}/bin", context.root())).unwrap();
+            install_all(context, &keys, &[]).unwrap();
+            install_all(context, &[not_made], &[]).unwrap();
+            assert!(!std::fs::exists(format!("{}/bin/.ssh", context.root())).unwrap());
+            assert!(!std::fs::exists(format!("{}/var/www/.ssh", context.root())).unwrap());
+        });
+        assert_eq!(file("home/bob/.ssh/authorized_keys"), Some(format!("{KEY} bob\n")), "its home is made");
+        assert_eq!(file("etc/passwd").as_deref(), Some(passwd));
+        assert_eq!(file("root/.ssh/authorized_keys"), None);
+    }
+
+    #[test]
     fn a_user_without_an_account_fails_and_the_others_have_their_keys() {
         let keys = [key(None, "default"), key(Some("ann"), "hers")];
         let file = after("absent", |context| {
             std::fs::write(format!("{}/etc/passwd", context.root()), "root:x:0:0::/root:/bin/sh\n").unwrap();
-            let error = install_all(context, &keys).unwrap_err();
+            let error = install_all(context, &keys, &[]).unwrap_err();
             assert_eq!((error.kind, error.to.as_str()), (crate::error::Kind::Absent, "alpine"));
         });
         assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
@@ -225,10 +357,9 @@ mod tests {
     #[test]
     fn rules_that_cannot_be_changed_keep_nobody_out() {
         let file = after("rules", |context| {
-            let folder = format!("{}/etc/sudoers.d", context.root());
-            std::fs::create_dir(&folder).unwrap();
-            std::os::unix::fs::symlink("/nowhere", format!("{folder}/wheel")).unwrap();
-            install_all(context, &[key(Some("ann"), "hers")]).unwrap();
+            std::fs::write(format!("{}/etc/sudoers.d", context.root()), "no folder").unwrap();
+            std::fs::create_dir_all(format!("{}/etc/doas.d/90-wisp-ann.conf", context.root())).unwrap();
+            install_all(context, &[key(Some("ann"), "hers")], &[]).unwrap();
         });
         assert_eq!(file("home/ann/.ssh/authorized_keys"), Some(format!("{KEY} hers\n")));
     }

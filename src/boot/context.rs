@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::link::Held;
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
-use crate::provider::Reader;
+use crate::provider::{Reader, nocloud};
 use crate::settings::{Agent, DEFAULT_USER, Phase};
 use crate::userdata::Userdata;
 use alloc::format;
@@ -22,6 +22,8 @@ pub struct Context<'a> {
     pub access: Option<&'a Access<'a>>,
     /// Why the cloud cannot be told although the user says that there is one.
     pub lost: Option<Error>,
+    /// Why there is no cloud to be asked, where that is so.
+    pub missing: Option<String>,
     /// What hears of second tries.
     pub tell: &'a dyn Fn(&str),
     /// Where lines go.
@@ -32,6 +34,8 @@ pub struct Context<'a> {
     pub journal: Journal,
     /// What went wrong in this phase so far, each with its action.
     pub failures: Vec<(&'static str, Error)>,
+    /// What the machine lacks although nothing failed that another boot would try again; each a sentence without secrets.
+    pub degraded: Vec<String>,
     /// The network that was made for this phase alone.
     pub held: Option<Held>,
     opened: Option<Result<Reader<'a>>>,
@@ -57,11 +61,13 @@ impl<'a> Context<'a> {
             machine,
             access,
             lost: None,
+            missing: None,
             tell,
             log,
             userdata,
             journal,
             failures: Vec::new(),
+            degraded: Vec::new(),
             held: None,
             opened: None,
             silent: None,
@@ -108,6 +114,43 @@ impl<'a> Context<'a> {
         self.log.warning(&format!("      {line}"));
     }
 
+    /// One line of what the machine lacks, which `wisp status` shows too.
+    pub fn degrade(&mut self, reason: &str) {
+        self.warn(reason);
+        if !self.degraded.iter().any(|known| known == reason) {
+            self.degraded.push(reason.into());
+        }
+    }
+
+    /// Whether the cloud is NoCloud without a seed; then nobody is asked from here on, as where no cloud shows itself. A seed
+    /// that comes later is another instance by its own identity.
+    pub fn has_lost_seed(&mut self) -> bool {
+        let is_local = |access: &&Access<'_>| access.verdict.cloud.name == nocloud::NAME && !access.is_remote();
+        if self.access.filter(is_local).is_none() {
+            return false;
+        }
+        match self.ask(|_| Ok(())) {
+            Err(error) if error.kind == Kind::Absent => {
+                self.missing = Some(format!("no seed was found: {}", error.why));
+                self.access = None;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What the phase decides by, for who looks for a fault.
+    pub fn debug(&self) {
+        let line = match self.access.map(|access| &access.verdict) {
+            Some(verdict) => {
+                let signs: Vec<String> = verdict.signs.iter().map(|sign| format!("{sign}")).collect();
+                format!("the cloud is {}: {}", verdict.cloud.name, signs.join("; "))
+            }
+            None => self.missing.clone().unwrap_or_else(|| "the cloud is not known".into()),
+        };
+        self.log.debug(&format!("      {line}; the record has {:?}", self.journal.instance));
+    }
+
     /// What `look` reads of the metadata. Whoever does not answer before the deadline of the first question is not asked
     /// the next one.
     ///
@@ -147,6 +190,8 @@ impl<'a> Context<'a> {
         let said = self.userdata.user().or(self.settings().user.as_deref()).map(String::from);
         let may_say = self.access.is_some_and(|access| !access.verdict.cloud.admin.0.is_empty());
         let told = if said.is_none() && may_say { self.ask(Reader::admin)? } else { None };
-        Ok(said.or(told).unwrap_or_else(|| DEFAULT_USER.into()))
+        let name = said.or(told).unwrap_or_else(|| DEFAULT_USER.into());
+        self.userdata.set_default_user(&name);
+        Ok(name)
     }
 }

@@ -9,8 +9,11 @@ use crate::settings::{Boot, Mode};
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
-/// A root that wisp will not grow, for a reason that stays (LVM, a partition behind it, a read-only disk), is told and is
-/// no failure: trying again at every boot would not change it.
+/// `ENOENT`: a device that the kernel or udev does not show.
+const NO_DEVICE: Kind = Kind::Os(2);
+
+/// A root that wisp does not grow, for a reason that stays (no block device, LVM, a partition behind it, a read-only disk), is
+/// logged and is no failure: trying again at every boot would not change it.
 pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
     if !context.is_live() || context.machine.evidence.container {
         context.say("only a running machine has a root to grow");
@@ -24,7 +27,7 @@ pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
     // The root is mounted, so no mount of wisp's own is needed.
     let private = Private { point: "", options: "" };
     let subject = match Subject::mounted_at(SYSFS, "/") {
-        Err(error) if matches!(error.kind, Kind::Absent | Kind::Unsupported) => {
+        Err(error) if !matches!(error.kind, Kind::Os(_) | Kind::TimedOut) || error.kind == NO_DEVICE => {
             context.say(&alloc::format!("{error}"));
             return Ok(());
         }

@@ -4,8 +4,8 @@
 //! `PHASE.json`, a stable format: `phase`; `state`, one of `running`, `done`, `failed`, `complete` (nothing was to be done);
 //! `pid`; `started` and `finished` in seconds since the machine started, `finished` 0 until it has; `instance`, `cloud`
 //! (null where there is none); `evidence`, the marks by which the cloud was recognised; `actions`, each with `name`,
-//! `state` (`done`, `failed`, `skipped`, `unknown`), `milliseconds`, and `error` (null if there is none). No secret is in
-//! them, and everybody may read them. What cannot be written here is told, and keeps nothing from being done.
+//! `state` (`done`, `failed`, `skipped`, `unknown`), `milliseconds`, and `error` (null if there is none); `degraded`, what the
+//! machine lacks, each a sentence. No secret is in them, and everybody may read them. What cannot be written here is told, and keeps nothing from being done.
 
 use super::context::Context;
 use super::instance::FACT;
@@ -75,6 +75,7 @@ struct PhaseJson<'a> {
     cloud: Option<&'a str>,
     evidence: Vec<String>,
     actions: &'a [ActionJson],
+    degraded: &'a [String],
 }
 
 impl Facts {
@@ -111,6 +112,7 @@ impl Facts {
             cloud: verdict.map(|verdict| verdict.cloud.name),
             evidence: verdict.map_or_else(Vec::new, |verdict| verdict.signs.iter().map(ToString::to_string).collect()),
             actions: &self.actions,
+            degraded: &context.degraded,
         };
         facts.write(context.root(), context.log);
     }
@@ -149,6 +151,7 @@ pub fn write_failure(root: &str, phase: Phase, error: &Error, log: &Log) {
         cloud: None,
         evidence: Vec::new(),
         actions: &facts.actions,
+        degraded: &[],
     };
     json.write(root, log);
 }

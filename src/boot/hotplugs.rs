@@ -13,7 +13,8 @@ const RULES_LIMIT: usize = 64 << 10;
 /// Where wisp may be below a root that does not run.
 const PROGRAMS: [&str; 4] = ["/usr/bin/wisp", "/usr/local/bin/wisp", "/bin/wisp", "/sbin/wisp"];
 
-/// Installs every module that the configuration names, and fails if one of them cannot be.
+/// Installs every module that the configuration names, and fails if one of them cannot be installed. A name that wisp does not
+/// know, and a system without mdev, are logged and are no failure: another boot would not change it.
 pub(super) fn install_hotplugs(context: &mut Context<'_>) -> Result<()> {
     let mut outcome = Ok(());
     for name in &context.settings().hotplugs {
@@ -23,25 +24,30 @@ pub(super) fn install_hotplugs(context: &mut Context<'_>) -> Result<()> {
         }
         context.say(&format!(">> {name}: installing"));
         let Some(module) = hotplug::find(name) else {
-            context.warn(&format!(">> {name}: unknown"));
-            let unknown = Error::unsupported("install the hotplug module", "there is no such one").to(name.as_str());
-            outcome = outcome.and(Err(unknown));
+            context.warn(&format!(">> {name}: unknown, and left out"));
             continue;
         };
-        let installed = install(context.root(), module);
+        if !tree::is_there(&format!("{}{}", context.root(), hotplug::RULES)) {
+            context
+                .warn(&format!(">> {name}: left out, since there is no {}: this system has no mdev", hotplug::RULES));
+            continue;
+        }
+        let installed = install(context, module);
         context.say(&format!(">> {name}: {}", if installed.is_ok() { "installed" } else { "failed" }));
         outcome = outcome.and(installed);
     }
     outcome
 }
 
-fn install(root: &str, module: &Module) -> Result<()> {
+fn install(context: &Context<'_>, module: &Module) -> Result<()> {
+    let root = context.root();
     let path = format!("{root}{}", hotplug::RULES);
-    if !tree::is_there(&path) {
-        return Err(Error::absent("install a rule of mdev in", "it is not there: is there mdev?").to(hotplug::RULES));
-    }
     let command = command(root, module)?;
     file::amend(&path, RULES_LIMIT, 0o644, &mut |rules| module.insert(rules, &command))?;
+    if !file::is_directory(&format!("{root}{}", hotplug::FOLDER)) {
+        context.warn(&format!("there is no {}: {} stays as it is", hotplug::FOLDER, hotplug::INTERFACES));
+        return Ok(());
+    }
     hotplug::assemble(root).map(|_| ())
 }
 

@@ -14,10 +14,12 @@
 //! `/run/wisp` has the facts of this boot ([`facts`]).
 #![forbid(unsafe_code)]
 
+mod access;
 mod account;
 pub mod actions;
 mod config;
 pub mod context;
+pub mod dry_run;
 mod end;
 mod expand;
 pub mod facts;
@@ -25,6 +27,7 @@ mod hostname;
 mod hotplugs;
 pub mod instance;
 pub mod journal;
+mod login;
 mod network;
 mod program;
 mod report;
@@ -41,6 +44,7 @@ use crate::settings::Phase;
 use crate::sys::record::Lock;
 use crate::sys::{clock, tree};
 use crate::units::Deadline;
+use crate::userdata::Userdata;
 use actions::{Action, Again};
 use alloc::format;
 use alloc::string::String;
@@ -66,6 +70,12 @@ const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// instance this is. Whoever is there answers in milliseconds.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 
+/// Whether the owner has switched it off.
+#[must_use]
+pub fn is_disabled(root: &str) -> bool {
+    SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}")))
+}
+
 /// Whether the bootstrap was completed, for whichever instance, where `folder` has the agent's state.
 #[must_use]
 pub fn is_complete(folder: &str) -> bool {
@@ -75,8 +85,9 @@ pub fn is_complete(folder: &str) -> bool {
 /// The owner's word: nothing is to be done any more for this instance.
 ///
 /// # Errors
-/// `Os`: also when there is no such folder.
+/// `Os`.
 pub fn complete(folder: &str) -> Result<()> {
+    tree::make_directories(folder, 0o755)?;
     end::complete(folder, readable(folder)?.instance.as_deref())
 }
 
@@ -112,7 +123,7 @@ pub fn incomplete(root: &str, folder: &str) -> Result<()> {
 /// What keeps the phase from beginning: a record that cannot be read, another phase that runs.
 pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let log = Log::phase(phase.name(), root.is_empty());
-    if SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}"))) {
+    if is_disabled(root) {
         log.info("wisp is disabled");
         return Ok(true);
     }
@@ -166,25 +177,34 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     };
     let tell = |line: &str| log.info(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
-    let userdata = seed::read(&machine.settings.var)?;
-    let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), userdata, journal);
+    let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), Userdata::parse(None), journal);
     context.lost = lost;
     if !context.is_live() && context.access.is_some_and(Access::is_far) {
         // It would speak of the machine that this runs on, its keys and all.
         let why = "its service speaks of the machine that this runs on, not of the files below --root";
         context.hush(Error::refused("ask the cloud", why));
     }
+    if !context.has_cloud() {
+        context.missing = Some(format!("no cloud was found: {}", machine.unknown().why));
+    }
+    let has_lost_seed = context.has_lost_seed();
     let is_complete = end::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
+    context.debug();
     let is_new = matches!(standing, Standing::New(_));
     let is_over = is_complete && !is_new;
     if let (Standing::New(name), Some(before)) = (&standing, &context.journal.instance) {
         log.line(Level::Notice, &format!("this disk was in {before} and is now in {name}: a first boot"));
     }
-    if is_new {
-        end::forget(&machine.settings.var)?;
-        context.userdata = seed::read(&machine.settings.var)?;
-    }
+    // None of these keeps the rest from being done: what can be done twice is worth more than its record.
+    let forgotten = if is_new { end::forget(&machine.settings.var) } else { Ok(()) };
+    let unread = match forgotten.and_then(|()| seed::read(&machine.settings.var)) {
+        Ok(userdata) => {
+            context.userdata = userdata;
+            None
+        }
+        Err(error) => Some(error),
+    };
     let unrecorded = adopt(&mut context, &standing).err();
     if doubt.is_none() {
         facts::write_instance(&context);
@@ -193,7 +213,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         if let Some(error) = doubt.filter(|_| phase > Phase::Boot) {
             log.warning(&format!("{error}: taken for the instance it was"));
         }
-        unrecorded.iter().for_each(|error| log.warning(&format!("{error}")));
+        unread.iter().chain(&unrecorded).for_each(|error| log.warning(&format!("{error}")));
         log.info(&format!("{}: the bootstrap is complete", phase.name()));
         facts::write_complete(&context);
         return Ok(true);
@@ -201,13 +221,21 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     // As Tiny Cloud does, so that the lines of a phase stand apart on a console.
     log.info("");
     let mut run = Run { facts: Facts::begin(&context), context };
-    if let Some(error) = unrecorded {
-        run.conclude("journal", Some(error), Duration::ZERO);
+    for (name, error) in [("user-data", unread), ("journal", unrecorded)] {
+        if error.is_some() {
+            run.conclude(name, error, Duration::ZERO);
+        }
+    }
+    if let Some(reason) = run.context.missing.clone().filter(|_| has_lost_seed || phase == Phase::Main) {
+        run.context.degrade(&reason);
     }
     // What the phases in front of this one did, they did for another instance.
     let first = if is_new { Phase::Boot } else { end::first_list(&run.context, phase) };
     for phase in Phase::ALL.into_iter().filter(|each| (first..=phase).contains(each)) {
         run.list(phase);
+        if phase == Phase::Main {
+            access::check(&mut run.context);
+        }
     }
     Ok(run.end())
 }
@@ -257,6 +285,9 @@ impl Run<'_> {
             return;
         };
         if skips || action.asks && !self.context.has_cloud() {
+            let reason =
+                if skips { "SKIP_INIT_ACTIONS names it" } else { self.context.missing.as_deref().unwrap_or_default() };
+            self.context.say(reason);
             self.mark(Level::Notice, "--", name, "skipped");
             self.facts.add(name, "skipped", Duration::ZERO, None);
             return;

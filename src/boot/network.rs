@@ -10,13 +10,12 @@ use crate::hotplug::{INTERFACES, TEXT_LIMIT, find_ifup};
 use crate::link::{self, Interface};
 use crate::metadata::Access;
 use crate::provider::nocloud;
-use crate::sys::{clock, file, node, tree};
-use crate::units::Deadline;
+use crate::sys::amend::amend;
+use crate::sys::{file, node, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
-use core::time::Duration;
 
 /// Its own folder tells ifupdown-ng from the others.
 const IFUPDOWN_NG: &str = "/usr/libexec/ifupdown-ng";
@@ -37,9 +36,6 @@ const NO_IFUPDOWN: &str = "there is no ifupdown: whatever configures the network
 /// The names of these actions, by which one knows how another ended.
 const EPHEMERAL_ACTION: &str = "set_ephemeral_network";
 const INTERFACES_ACTION: &str = "set_network_interfaces";
-
-/// How long drivers may take until there is an interface; it is worth a wait, since what is written now stays.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The C library heeds three; more are a mistake, and this many a hostile one.
 const SERVERS_LIMIT: usize = 16;
@@ -126,7 +122,7 @@ fn set_resolvers(context: &mut Context<'_>) -> Result<()> {
         context.warn(&format!("{RESOLVERS} is a link, which its owner sees to: no nameserver is added"));
         return Ok(());
     }
-    file::amend(&path, TEXT_LIMIT, 0o644, &mut |old| with_servers(old, &servers)).map(|_| ())
+    amend(context.root(), RESOLVERS, TEXT_LIMIT, 0o644, &mut |old| with_servers(old, &servers)).map(|_| ())
 }
 
 /// The addresses at [`SERVERS_KEY`], which is a list or one text of several.
@@ -171,14 +167,11 @@ fn first_interface(context: &Context<'_>) -> Result<Option<String>> {
     if let Some(held) = &context.held {
         return Ok(Some(held.interface.clone()));
     }
-    let all = match context.is_live() {
+    if context.is_live() {
         // Of a container they are there from its beginning.
-        true if context.machine.evidence.container => link::interfaces()?,
-        true => link::wait_for_interfaces(Deadline::after(clock::now(), PATIENCE))?,
-        false => link::shown(context.root()),
-    };
-    let first = link::candidates(&all, None).into_iter().min_by_key(|it| (!it.has_carrier, it.index));
-    Ok(first.map(|it| it.name.clone()))
+        return link::find_connected(context.settings().link_wait, !context.machine.evidence.container);
+    }
+    Ok(link::connected(&link::shown(context.root())).map(|it| it.name.clone()))
 }
 
 fn write(context: &Context<'_>, text: &str) -> Result<()> {
@@ -220,13 +213,17 @@ fn checked(bytes: &[u8]) -> Result<String> {
 }
 
 /// The text with a line for each server that has none.
-fn with_servers(old: &str, servers: &[IpAddr]) -> String {
-    let mut text = String::from(old);
+fn with_servers(old: &[u8], servers: &[IpAddr]) -> Vec<u8> {
+    let mut text = Vec::from(old);
     for server in servers {
         let line = format!("nameserver {server}");
-        if !text.lines().any(|known| known.split_whitespace().eq(line.split(' '))) {
-            let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-            text.push_str(&format!("{gap}{line}\n"));
+        let is_it = |known: &[u8]| {
+            let words = known.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+            words.eq(line.split(' ').map(str::as_bytes))
+        };
+        if !text.split(|byte| *byte == b'\n').any(is_it) {
+            let gap = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
+            text.extend_from_slice(format!("{gap}{line}\n").as_bytes());
         }
     }
     text
@@ -249,8 +246,8 @@ mod tests {
     #[test]
     fn servers_of_names_stand_once() {
         let servers: Vec<IpAddr> = ["10.0.0.1", "fd00::1", "10.0.0.11"].iter().map(|it| it.parse().unwrap()).collect();
-        let text = with_servers("# mine\nnameserver\t10.0.0.11\nnameserver 10.0.0.2", &servers);
-        let wanted = "# mine\nnameserver\t10.0.0.11\nnameserver 10.0.0.2\nnameserver 10.0.0.1\nnameserver fd00::1\n";
+        let text = with_servers(b"# mine\nnameserver\t10.0.0.11\nnameserver 10.0.0.2", &servers);
+        let wanted = b"# mine\nnameserver\t10.0.0.11\nnameserver 10.0.0.2\nnameserver 10.0.0.1\nnameserver fd00::1\n";
         assert_eq!(text, wanted);
         assert_eq!(with_servers(&text, &servers), text);
     }

@@ -41,7 +41,9 @@ pub(super) fn run_userdata(context: &mut Context<'_>) -> Result<()> {
     }
     let exit = format!("{}/user-data.exit", context.settings().logs);
     // What another script left there is not this one's.
-    tree::remove_file(&exit)?;
+    if let Err(error) = tree::remove_file(&exit) {
+        context.warn(&format!("{error}"));
+    }
     let script = Script::place(context)?;
     let outcome = program::follow(context, Before::Goes, |start| script.start(start));
     let status = match &outcome {
@@ -52,7 +54,12 @@ pub(super) fn run_userdata(context: &mut Context<'_>) -> Result<()> {
     if let Err(error) = file::write_atomically(&exit, format!("{status}\n").as_bytes(), 0o644) {
         context.warn(&format!("{error}"));
     }
-    outcome?.success(DOING)
+    let why = match outcome? {
+        Ended::Code(0) => return Ok(()),
+        Ended::Code(code) => format!("script exited {code}"),
+        Ended::Signal(number) => format!("script was ended by signal {number}"),
+    };
+    Err(Error::new(Kind::Ended, DOING, why))
 }
 
 /// The script as a file that can be executed.

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::journal::State;
 use crate::error::{Kind, Result};
 use crate::provider::Reader;
+use crate::settings::Phase;
 use crate::sys::{file, tree};
 use crate::userdata::{self, Userdata};
 use alloc::borrow::Cow;
@@ -36,35 +37,39 @@ pub fn read(folder: &str) -> Result<Userdata> {
 /// # Errors
 /// Those of asking and of [`userdata::decode`]; `Os`.
 pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
-    keep(reader.userdata()?.unwrap_or_default(), folder)
+    let (userdata, kept) = keep(reader.userdata()?.unwrap_or_default(), folder);
+    kept.map(|()| userdata)
 }
 
-fn keep(packed: Vec<u8>, folder: &str) -> Result<Userdata> {
-    tree::make_directories(folder, FOLDER_MODE)?;
+/// What the user sent, also where it could not be saved, and whether it was.
+fn keep(packed: Vec<u8>, folder: &str) -> (Userdata, Result<()>) {
     let path = format!("{folder}/{NAME}");
+    let made = tree::make_directories(folder, FOLDER_MODE);
     let unpacked = match userdata::decode(&packed) {
         Ok(Cow::Owned(unpacked)) => Some(unpacked),
         Ok(Cow::Borrowed(_)) => None,
         Err(error) => {
-            file::write_atomically(&format!("{path}.raw"), &packed, MODE)?;
-            return Err(error);
+            let kept = made.and_then(|()| file::write_atomically(&format!("{path}.raw"), &packed, MODE));
+            return (Userdata::parse(None), kept.and(Err(error)));
         }
     };
     let bytes = unpacked.unwrap_or(packed);
-    file::write_atomically(&path, &bytes, MODE)?;
-    Ok(Userdata::parse(Some(bytes)))
+    let kept = made.and_then(|()| file::write_atomically(&path, &bytes, MODE));
+    (Userdata::parse(Some(bytes)), kept)
 }
 
 pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
     let packed = context.ask(Reader::userdata)?.unwrap_or_default();
     // Not while asking: a disk that is full is no service that is silent.
-    context.userdata = keep(packed, &context.settings().var)?;
+    let (userdata, kept) = keep(packed, &context.settings().var);
+    // What it says of user and keys counts even where it cannot be kept. What runs once waits until it is.
+    context.userdata = if kept.is_ok() || context.phase < Phase::Final { userdata } else { Userdata::parse(None) };
     if let Ok(Some(config)) = context.userdata.config() {
         for key in config.unknown() {
             context.warn(&format!("{key}: of an #alpine-config this is no key, and is left out"));
         }
     }
-    Ok(())
+    kept
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
@@ -77,6 +82,6 @@ pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn unknown_userdata(context: &mut Context<'_>) -> Result<()> {
     let kind = context.userdata.kind();
-    context.warn(&format!("the user-data is {kind}, which wisp does not process; it is kept in the file user-data"));
+    context.degrade(&format!("the user-data is {kind}, which wisp does not process; it is kept in the file user-data"));
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! How far the first boot is, from the facts of this boot and the record of the instance. Never stuck at `running`: a
 //! phase whose process is gone has ended, whatever its file says.
 
+use super::end;
 use super::facts::FOLDER;
-use super::{SWITCHES, end};
 use crate::error::{Kind, Result};
 use crate::metadata::Machine;
+use crate::service;
 use crate::settings::Phase;
-use crate::sys::{file, tree};
+use crate::sys::file;
 use crate::text::document::Document;
 use alloc::format;
 use alloc::string::String;
@@ -53,6 +54,9 @@ pub struct Status {
     pub state: State,
     phases: Vec<Document>,
     errors: Vec<String>,
+    warnings: Vec<String>,
+    /// Whether the init system starts the phases; `None` where that cannot be told.
+    is_enabled: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +66,8 @@ struct StatusJson<'a> {
     instance: Option<&'a str>,
     cloud: Option<&'a str>,
     errors: &'a [String],
+    warnings: &'a [String],
+    enabled: Option<bool>,
 }
 
 impl Status {
@@ -79,13 +85,15 @@ impl Status {
                 Err(error) => return Err(error),
             }
         }
-        let mut status = Self { state: State::NotStarted, errors: errors(&phases), phases };
+        let (errors, warnings) = (errors(&phases), warnings(&phases));
+        let is_enabled = service::is_enabled(root).ok();
+        let mut status = Self { state: State::NotStarted, phases, errors, warnings, is_enabled };
         status.state = status.judge(root);
         Ok(status)
     }
 
     fn judge(&self, root: &str) -> State {
-        if SWITCHES.iter().any(|path| tree::is_there(&format!("{root}{path}"))) {
+        if super::is_disabled(root) {
             return State::Disabled;
         }
         let Some(last) = self.phases.last() else { return State::NotStarted };
@@ -99,24 +107,37 @@ impl Status {
         }
     }
 
-    /// Whether something failed although nothing is left to be done.
+    /// Whether something failed, or the machine lacks something, although nothing is left to be done.
     #[must_use]
     pub fn is_degraded(&self) -> bool {
-        !self.errors.is_empty()
+        !self.errors.is_empty() || !self.warnings.is_empty()
+    }
+
+    /// Whether the init system starts the phases; `None` where that cannot be told.
+    #[must_use]
+    pub const fn is_enabled(&self) -> Option<bool> {
+        self.is_enabled
     }
 
     fn fact(&self, name: &str) -> Option<&str> {
         self.phases.iter().rev().find_map(|phase| phase.at(&[name]).and_then(Document::text))
     }
 
-    /// For people: a line, and one for each error.
+    /// For people: a line, and one for each error and each warning.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("status: {}\n", self.state.name());
+        let next = match (self.state, self.is_enabled) {
+            (State::NotStarted, Some(true)) => " (enabled, runs at next boot)",
+            (State::NotStarted, _) => " (not enabled)",
+            (State::Done, _) if self.is_degraded() => " (degraded)",
+            _ => "",
+        };
+        let mut text = format!("status: {}{next}\n", self.state.name());
         if let Some(instance) = self.fact("instance") {
             text.push_str(&format!("instance: {instance}\n"));
         }
         self.errors.iter().for_each(|error| text.push_str(&format!("error: {error}\n")));
+        self.warnings.iter().for_each(|warning| text.push_str(&format!("warning: {warning}\n")));
         text
     }
 
@@ -129,6 +150,8 @@ impl Status {
             instance: self.fact("instance"),
             cloud: self.fact("cloud"),
             errors: &self.errors,
+            warnings: &self.warnings,
+            enabled: self.is_enabled,
         });
         format!("{json}\n")
     }
@@ -147,4 +170,15 @@ fn errors(phases: &[Document]) -> Vec<String> {
         Some(format!("{}: {why}", action.at(&["name"]).and_then(Document::text).unwrap_or_default()))
     };
     actions.filter_map(error).collect()
+}
+
+/// What the machine lacks, each once.
+fn warnings(phases: &[Document]) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for warning in phases.iter().filter_map(|phase| phase.at(&["degraded"])).flat_map(Document::list) {
+        if let Some(warning) = warning.text().filter(|warning| !all.iter().any(|known| known == warning)) {
+            all.push(warning.into());
+        }
+    }
+    all
 }

@@ -1,5 +1,7 @@
 //! xz: streams of LZMA2 blocks with checks and an index (the .xz file format 1.2).
 
+mod framing;
+
 #[cfg(feature = "full")]
 use alloc::vec::Vec;
 
@@ -7,6 +9,7 @@ use lzma_rust2::{Error as LzmaError, Read as _, XzReader};
 
 use super::{Input, Source};
 use crate::error::{Error, Result};
+use framing::Framing;
 
 /// The magic bytes of the stream header.
 pub(super) const MAGIC: [u8; 6] = *b"\xfd7zXZ\0";
@@ -17,17 +20,47 @@ const DOING: &str = "unpack the xz data of";
 /// than one.
 pub(super) const MEMORY_KIB: u32 = 65 << 10;
 
-pub(super) struct Decoder<'a>(XzReader<Input<'a>>);
+pub(super) struct Decoder<'a>(XzReader<Followed<'a>>);
+
+/// The input of the library, which reads no byte twice and none ahead; its framing is checked on the way.
+struct Followed<'a> {
+    input: Input<'a>,
+    framing: Framing,
+    failure: Option<Error>,
+}
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(input: Input<'a>) -> Self {
-        Self(XzReader::new_mem_limit(input, true, MEMORY_KIB))
+        let followed = Followed { input, framing: Framing::new(), failure: None };
+        Self(XzReader::new_mem_limit(followed, true, MEMORY_KIB))
     }
 }
 
 impl Source for Decoder<'_> {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
-        self.0.read(into).map_err(|error| self.0.inner_mut().failure_or(error_of(error)))
+        let result = self.0.read(into);
+        let followed = self.0.inner_mut();
+        match result {
+            Ok(0) if !followed.framing.is_complete() => Err(Error::corrupt(DOING, "it ends too early")),
+            Ok(count) => Ok(count),
+            Err(error) => {
+                let error = followed.failure.take().unwrap_or_else(|| error_of(error));
+                Err(followed.input.failure_or(error))
+            }
+        }
+    }
+}
+
+impl lzma_rust2::Read for Followed<'_> {
+    fn read(&mut self, into: &mut [u8]) -> lzma_rust2::Result<usize> {
+        let count = lzma_rust2::Read::read(&mut self.input, into)?;
+        match self.framing.follow(into.get(..count).unwrap_or_default()) {
+            Ok(()) => Ok(count),
+            Err(error) => {
+                self.failure = Some(error);
+                Err(LzmaError::Other("its framing is not valid"))
+            }
+        }
     }
 }
 

@@ -7,6 +7,11 @@ use crate::boot;
 use crate::error::{Error, Result};
 use crate::log::{Level, Log};
 use crate::metadata::Machine;
+use crate::sys::file;
+use alloc::format;
+
+/// It has 33 bytes.
+const MACHINE_ID_LIMIT: usize = 4096;
 
 pub(super) const COMMAND: Command = Command {
     name: "bootstrap",
@@ -19,8 +24,10 @@ The marker is Tiny Cloud's: .bootstrap-complete in /var/lib/cloud.
   complete      nothing is to be done any more for this instance
   incomplete    everything is to be done again in the next boot; the saved
                 user-data goes. Run it before an image is made of this disk.
-                Users, their keys, host keys and logs stay; a clone gets its own
-                host keys
+                Users, their keys and passwords, /etc/machine-id and logs stay.
+                Host keys stay too, for this machine; another instance replaces
+                them in its first boot. `wisp image pack --check` names what an
+                image should not have
   --root DIR    of the system below DIR
 
 Another instance is a first boot in any case, without this.
@@ -44,6 +51,12 @@ fn run(arguments: &[&str]) -> Result<u8> {
     set(root.trim_end_matches('/'), word)
 }
 
+/// Whether the machine has an identity of its own that a copy of its disk would share (machine-id(5)).
+fn has_machine_id(root: &str) -> bool {
+    let text = file::read(&format!("{root}/etc/machine-id"), MACHINE_ID_LIMIT).unwrap_or_default();
+    !matches!(text.trim_ascii(), b"" | b"uninitialized")
+}
+
 /// What `word` asks for.
 pub(super) fn set(root: &str, word: &str) -> Result<u8> {
     let folder = Machine::look(root).settings.var;
@@ -57,6 +70,10 @@ pub(super) fn set(root: &str, word: &str) -> Result<u8> {
         "incomplete" => {
             boot::incomplete(root, &folder)?;
             log().warning("bootstrap marked incomplete");
+            if has_machine_id(root) {
+                let what = "/etc/machine-id stays: empty it before an image is made of this disk";
+                log().line(Level::Notice, what);
+            }
         }
         other => return Err(Error::usage(DOING, "say complete, incomplete or status").to(other)),
     }

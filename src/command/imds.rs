@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
-use crate::sys::stdio;
+use crate::sys::{environment, stdio};
 
 use alloc::format;
 use alloc::string::String;
@@ -47,7 +47,7 @@ Before all items:
   --network         configure the network for it where it is not, and undo that
   --json            print id, hostname, region, zone, keys and interfaces
   --save            write the user-data, unpacked, to /var/lib/cloud/user-data
-  --root DIR        look at the files below DIR, and at no disk
+  --root DIR        look at the files below DIR, and at no disk; also $ROOT
   --timeout SECONDS how long the service may take to answer; without it
                     METADATA_DEADLINE of the configuration, else 10
 
@@ -107,8 +107,9 @@ struct Front<'a> {
 
 impl<'a> Front<'a> {
     /// Reads the options, and returns them with the items behind them: what looks like an option behind an item is a key.
-    fn read(arguments: &'a [&'a str]) -> Result<(Self, &'a [&'a str])> {
-        let (mut front, mut items) = (Self::default(), arguments);
+    /// Without the option the root is the one of the environment.
+    fn read(arguments: &'a [&'a str], root: &'a str) -> Result<(Self, &'a [&'a str])> {
+        let (mut front, mut items) = (Self { root: root.trim_end_matches('/'), ..Self::default() }, arguments);
         while let Some((&word, rest)) = items.split_first().filter(|(word, _)| word.starts_with("--")) {
             items = rest;
             let (name, attached) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
@@ -154,7 +155,9 @@ fn unknown_item(word: &str) -> Error {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let (Front { network, json, save, root, timeout }, items) = Front::read(arguments)?;
+    // As Tiny Cloud has it; the option wins.
+    let environment = environment::variable(c"ROOT").unwrap_or_default();
+    let (Front { network, json, save, root, timeout }, items) = Front::read(arguments, &environment)?;
     check(items)?;
     let log = Log::stderr();
     let mut machine = Machine::look(root);

@@ -6,16 +6,25 @@ use alloc::vec::Vec;
 
 use super::{Command, Options, Piece, unknown};
 use crate::codec::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::initramfs::build::drivers::{FILESYSTEMS, MACHINES, NETWORKS};
-use crate::initramfs::build::{Recipe, build};
-use crate::sys::{file, kernel, node};
+use crate::initramfs::build::running::root_modules;
+use crate::initramfs::build::{Addition, Initramfs, Recipe, build};
+use crate::log::Log;
+use crate::sys::{file, kernel, node, stdio};
+use crate::units::ByteCount;
 
 const DOING: &str = "read the command line";
 
 /// Where the program that fits an initramfs best may lie, from the directory of the running one: beside it as `make`
 /// leaves them, or as `make install` does.
 const PROGRAMS: [&str; 2] = ["wisp-initramfs", "../libexec/wisp/wisp-initramfs"];
+
+/// The output that is no file.
+const STANDARD_OUTPUT: &str = "-";
+
+/// Broken pipe.
+const EPIPE: i32 = 32;
 
 /// The word of `--network` for no NIC at all.
 const NO_NETWORK: &str = "none";
@@ -32,6 +41,7 @@ struct Arguments<'a> {
     modules: Vec<&'a str>,
     compress: Option<&'a str>,
     init: Option<&'a str>,
+    files: Vec<&'a str>,
 }
 
 pub(super) const COMMAND: Command = Command {
@@ -40,15 +50,17 @@ pub(super) const COMMAND: Command = Command {
     summary: "Build a stand-alone initramfs: wisp and the modules that reach a root",
     help: "The same input gives the same bytes.\n\
            \n\
-           -o, --output FILE   where to write it\n\
+           -o, --output FILE   where to write it; - for standard output\n\
            --kernel VERSION    for which kernel (the last part of DIR, or the running)\n\
            --modules-dir DIR   its modules and modules.dep (/lib/modules/VERSION)\n\
            --for LIST          which disks: virtio, virtio-blk, virtio-scsi, nvme, xen,\n\
-           \x20                   hyperv, vmware, sata, ide, mmc; all (the default), none\n\
+           \x20                   hyperv, vmware, usb, raid, sata, ide, mmc; all (the\n\
+           \x20                   default), none\n\
            --filesystem LIST   which roots: ext4, xfs, btrfs; all (the default), none\n\
            --network LIST      which NICs, for wisp.image=URL: virtio, ena, gve, hyperv,\n\
            \x20                   xen, vmware, intel; all, none (the default)\n\
            --module NAME       also this module and what it needs; may be given again\n\
+           --add FILE[:PATH]   also this file, at PATH in the initramfs; may be given again\n\
            --compress KIND     zstd, gzip, xz or none (zstd)\n\
            --init FILE         the program for /init (wisp-initramfs; with --network this\n\
            \x20                   one, as wisp-initramfs writes no images)\n",
@@ -71,13 +83,44 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let program =
         arguments.init.map_or_else(|| default_program(networks != NO_NETWORK), |init| Ok(init.to_string()))?;
     let modules = arguments.modules.into_iter().map(String::from).collect();
-    let mut recipe = Recipe { kernel, modules_dir, drivers: Vec::new(), modules, compression, program };
+    let files = arguments.files.into_iter().map(Addition::parse).collect::<Result<_>>()?;
+    // What this machine needs is known of its own kernel alone.
+    let is_own = arguments.modules_dir.is_none() && kernel == kernel::release();
+    let expected = if is_own { root_modules() } else { Vec::new() };
+    let drivers = Vec::new();
+    let mut recipe = Recipe { kernel, modules_dir, drivers, modules, compression, program, files, expected };
     recipe.choose(MACHINES, arguments.machines.unwrap_or("all"))?;
     recipe.choose(FILESYSTEMS, arguments.filesystems.unwrap_or("all"))?;
     recipe.choose(NETWORKS, networks)?;
-    let bytes = build(&recipe)?;
+    let image = build(&recipe)?;
+    if output == STANDARD_OUTPUT {
+        return match stdio::write(stdio::output(), &image.bytes).map_err(|error| error.to("standard output"))? {
+            true => tell(&recipe, &image, "standard output"),
+            false => Err(Error::new(Kind::Os(EPIPE), "write", "").to("standard output")),
+        };
+    }
     // Nothing in it is secret, and QEMU may run as anybody.
-    file::write_atomically(output, &bytes, 0o644).map(|()| 0)
+    file::write_atomically(output, &image.bytes, 0o644)?;
+    tell(&recipe, &image, output)
+}
+
+/// What was made, on standard error, where an image on standard output does not meet it.
+fn tell(recipe: &Recipe, image: &Initramfs, output: &str) -> Result<u8> {
+    let log = Log::stderr();
+    let size = ByteCount(image.bytes.len() as u64);
+    log.info(&format!(
+        "{output}: kernel {}, {} modules, {} bytes ({size})",
+        recipe.kernel,
+        image.modules,
+        image.bytes.len()
+    ));
+    if !image.missing.is_empty() {
+        log.warning(&format!(
+            "the root of this machine needs modules that are not in it: {}; --module NAME adds one",
+            image.missing.join(", ")
+        ));
+    }
+    Ok(0)
 }
 
 impl<'a> Arguments<'a> {
@@ -98,6 +141,7 @@ impl<'a> Arguments<'a> {
                 "--network" => parsed.networks = Some(options.value(name, attached)?),
                 "--module" => parsed.modules.push(options.value(name, attached)?),
                 "--compress" => parsed.compress = Some(options.value(name, attached)?),
+                "--add" => parsed.files.push(options.value(name, attached)?),
                 "--init" => parsed.init = Some(options.value(name, attached)?),
                 _ => return Err(unknown(name)),
             }
@@ -140,7 +184,6 @@ fn default_program(writes_images: bool) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn arguments_come_in_both_spellings() {
@@ -154,11 +197,12 @@ mod tests {
             modules: vec!["a", "b"],
             compress: Some("xz"),
             init: Some("prog"),
+            files: vec!["f:/p"],
         };
         let apart = "-o out --kernel 6.1 --modules-dir dir --for nvme --filesystem xfs,ext4 --network ena --module a \
-                     --module b --compress xz --init prog";
+                     --module b --compress xz --init prog --add f:/p";
         let joined = "--output=out --kernel=6.1 --modules-dir=dir --for=nvme --filesystem=xfs,ext4 --network=ena --module=a \
-                      --module=b --compress=xz --init=prog";
+                      --module=b --compress=xz --init=prog --add=f:/p";
         for line in [apart, joined] {
             let arguments: Vec<&str> = line.split(' ').collect();
             assert_eq!(Arguments::parse(&arguments).as_ref(), Ok(&expected));
@@ -177,6 +221,8 @@ mod tests {
             ("-o x --kernel 6.1 --filesystem=ext4,", ""),
             ("-o x --kernel 6.1 --filesystem zfs", "zfs"),
             ("-o x --kernel 6.1 --network tokenring", "tokenring"),
+            ("-o x --kernel 6.1 --add file", "file"),
+            ("-o x --kernel 6.1 --add /file:path", "/file:path"),
             ("--kernel 6.1", ""),
             ("-o x --modules-dir /opt/modules/", "/opt/modules"),
             ("-o x --modules-dir ..", ".."),

@@ -2,13 +2,16 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, Options, Piece, unknown};
+use super::{Command, Options, Piece, print, unknown};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::settings::Phase;
-use crate::sys::file;
+use crate::sys::{file, process};
+use alloc::vec::Vec;
 
-const USAGE: &str = "[--root DIR]";
+const USAGE: &str = "[--dry-run] [--root DIR]";
+
+const DRY_RUN: &str = "--dry-run";
 
 const HELP: &str = "\
 An init system runs the four phases, each once a boot:
@@ -23,9 +26,12 @@ and keeps no other from running; the phase then ends with 1.
 What was done: /run/wisp/PHASE.json, the system's log, `wisp status`. What the
 user's script said: /var/log/user-data.log.
 
-  --root DIR    work on the files below DIR: a trial. No program is run and no
-                service of a cloud is asked; what only a running system can do
-                is left out, and counts as done
+  --dry-run     print what would be done, and change nothing; no service of a
+                cloud is asked
+  --root DIR    set up the system below DIR: its accounts, keys, host keys, host
+                name and state are changed. No program is run and no service of
+                a cloud is asked; what only a running system can do is left
+                out, and counts as done
 ";
 
 const fn command(name: &'static str, summary: &'static str, run: fn(&[&str]) -> Result<u8>) -> Command {
@@ -45,7 +51,19 @@ pub(super) const FINAL: Command =
 const FAILED: u8 = 1;
 
 fn run(phase: Phase, arguments: &[&str]) -> Result<u8> {
-    let root = root(arguments)?;
+    let words: Vec<&str> = arguments.iter().copied().filter(|word| *word != DRY_RUN).collect();
+    let root = root(&words)?;
+    if words.len() < arguments.len() {
+        return print(&boot::dry_run::describe(phase, root)?);
+    }
+    start(phase, root)
+}
+
+/// Runs a phase, and returns the exit code.
+pub(super) fn start(phase: Phase, root: &str) -> Result<u8> {
+    if root.is_empty() && !process::is_root() {
+        return Err(Error::refused("run the phase", "only root can").to(phase.name()));
+    }
     Ok(if boot::run(phase, root)? { 0 } else { FAILED })
 }
 

@@ -1,8 +1,9 @@
 //! `wisp status`: how far the first boot is.
 //!
 //! JSON, a stable format: `status`, one of `disabled`, `not started`, `running`, `done`, `error`; `degraded`, whether
-//! something failed that nothing will try again; `instance` and `cloud` (text or null); `errors`, each `ACTION: WHY`.
-//! What each action did stands in the files of `/run/wisp` (`crate::boot::facts`).
+//! something failed that nothing will try again, or the machine lacks something; `instance` and `cloud` (text or null);
+//! `errors`, each `ACTION: WHY`; `warnings`, what the machine lacks; `enabled`, whether the init system starts the phases
+//! (or null). What each action did stands in the files of `/run/wisp` (`crate::boot::facts`).
 
 #![forbid(unsafe_code)]
 
@@ -19,13 +20,15 @@ pub(super) const COMMAND: Command = Command {
     usage: "[--wait[=SECONDS]] [--json] [--strict] [--root DIR]",
     summary: "Print how far the first boot is",
     help: "\
-It is `disabled`, `not started`, `running`, `done` or `error`. What each action
-did stands in /run/wisp/PHASE.json, what the user's script said in
-/var/log/user-data.log.
+It is `disabled`, `not started`, `running`, `done` or `error`; degraded, with a
+line for each reason, if something failed that is not tried again, or the
+machine lacks something: no cloud was found, no SSH key was installed, the
+user-data is of a kind that wisp does not process. What each action did stands
+in /run/wisp/PHASE.json, what the user's script said in /var/log/user-data.log.
 
   --wait        print it when it has ended; with SECONDS at most after these
   --json        as JSON; also --format json
-  --strict      exit with 2 if something failed that is not tried again
+  --strict      exit with 2 if it is degraded
   --root DIR    of the system below DIR
 
 Exit: 0, 1 for `error`; 8 when SECONDS were not enough.

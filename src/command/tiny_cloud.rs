@@ -8,8 +8,10 @@
 use super::{Command, bootstrap, print};
 use crate::boot;
 use crate::error::Result;
+use crate::metadata::Machine;
 use crate::settings::Phase;
-use crate::sys::environment;
+use crate::sys::{environment, stdio};
+use alloc::format;
 use alloc::string::String;
 
 pub(super) const COMMAND: Command = Command {
@@ -23,13 +25,15 @@ pub(super) const COMMAND: Command = Command {
 
 const USAGE: &str = "\
 Usage: tiny-cloud boot | early | main | final
+       tiny-cloud autodetect
        tiny-cloud -b, --bootstrap complete | incomplete | status
        tiny-cloud -E, --enable
        tiny-cloud -D, --disable
        tiny-cloud -h, --help
 
-As `wisp PHASE`, `wisp bootstrap`, `wisp enable`, `wisp disable`. $ROOT stands
-in front of every path.
+As `wisp PHASE`, `wisp bootstrap`, `wisp enable`, `wisp disable`; autodetect
+prints the name of the cloud, or `unknown`. $ROOT stands in front of every path;
+with $DEBUG the phases log more.
 ";
 
 /// Tiny Cloud's own exit code for all that it does not understand.
@@ -50,13 +54,22 @@ fn run(arguments: &[&str]) -> Result<u8> {
         }
         Some(Meant::Enable) => super::enable::enable(root),
         Some(Meant::Disable) => super::enable::disable(root),
-        Some(Meant::Phase(phase)) => Ok(u8::from(!boot::run(phase, root)?)),
+        Some(Meant::Phase(_)) if boot::is_disabled(root) => {
+            // This line is what scripts of Tiny Cloud's users look for.
+            stdio::write_all(stdio::error(), b"tiny-cloud disabled\n");
+            Ok(0)
+        }
+        Some(Meant::Phase(phase)) => super::phase::start(phase, root),
+        Some(Meant::Autodetect) => {
+            let verdict = Machine::look(root).verdict()?;
+            print(&format!("{}\n", verdict.map_or("unknown", |verdict| verdict.cloud.name)))
+        }
         Some(Meant::Bootstrap(_)) | None => misuse(),
     }
 }
 
 fn misuse() -> Result<u8> {
-    crate::sys::stdio::write_all(crate::sys::stdio::error(), USAGE.as_bytes());
+    stdio::write_all(stdio::error(), USAGE.as_bytes());
     Ok(MISUSED)
 }
 
@@ -67,6 +80,7 @@ enum Meant {
     Bootstrap(String),
     Enable,
     Disable,
+    Autodetect,
     Phase(Phase),
 }
 
@@ -92,6 +106,9 @@ fn understand(arguments: &[&str]) -> Option<Meant> {
         });
     }
     let phase = operand?;
+    if phase == "autodetect" {
+        return Some(Meant::Autodetect);
+    }
     Phase::ALL.into_iter().find(|known| known.name() == phase).map(Meant::Phase)
 }
 
@@ -120,6 +137,7 @@ mod tests {
             ("boot", Some(Meant::Phase(Phase::Boot))),
             ("final extra", Some(Meant::Phase(Phase::Final))),
             ("-- main", Some(Meant::Phase(Phase::Main))),
+            ("autodetect", Some(Meant::Autodetect)),
             ("-h", Some(Meant::Help)),
             ("early --he", Some(Meant::Help)),
             ("early -D", Some(Meant::Disable)),

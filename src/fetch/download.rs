@@ -299,7 +299,9 @@ impl<'a> Download<'a> {
         let mut trouble = self.trouble.take().unwrap_or_else(begun);
         trouble.tries = trouble.tries.saturating_add(1);
         let pause = trouble.pauses.next(random::number()).max(wait.unwrap_or_default());
-        let end = Deadline::after(trouble.silent, self.policy.total);
+        // Until the first reply it is the server that may be missing; after it, the network that may be interrupted.
+        let limit = if self.identity.is_some() { self.policy.later } else { self.policy.total };
+        let end = Deadline::after(trouble.silent, limit);
         let after = if self.at > 0 { format!(" after {}", ByteCount(self.at)) } else { String::new() };
         if end.remaining(now).is_some_and(|left| left <= pause) {
             let (tries, spent) = (trouble.tries, now.saturating_sub(trouble.since).as_secs());
@@ -308,7 +310,7 @@ impl<'a> Download<'a> {
             return Err(Error::new(error.kind, error.doing, why).to(error.to.as_str()));
         }
         if !core::mem::replace(&mut trouble.told, true) {
-            (self.tell)(&format!("{error}{after}; trying again"));
+            (self.tell)(&format!("{error}{after}; trying again for up to {} s", limit.as_secs()));
         }
         self.trouble = Some(trouble);
         clock::pause(pause);
@@ -318,7 +320,7 @@ impl<'a> Download<'a> {
     /// Refuses to wait any longer for what comes too slowly; the last read was begun at `begun`.
     fn keep_pace(&mut self, begun: Duration, count: usize) -> Result<usize> {
         let waited = clock::now().saturating_sub(begun);
-        match self.pace.count(count, waited, self.policy.total) {
+        match self.pace.count(count, waited, self.policy.later) {
             Some(why) => Err(named(&self.place, &Error::new(Kind::TimedOut, "", why))),
             None => Ok(count),
         }

@@ -76,18 +76,8 @@ impl Policy {
         again: &[],
     };
 
-    /// What fits servers anywhere in the world.
-    pub const WEB: Self = Self {
-        // Three round trips to the other side of it, and one lost SYN.
-        connect: Duration::from_secs(3),
-        // Servers that fetch it from elsewhere first.
-        reply: Duration::from_secs(20),
-        later: Duration::from_secs(60),
-        ..Self::METADATA
-    };
-
-    /// What fits downloads that take minutes or hours, from anywhere. `total` is how long no byte may come: it begins
-    /// anew with each one.
+    /// What fits downloads that take minutes or hours, from anywhere, and that no person waits for. `later` is how long no
+    /// byte may come; it begins again with each one.
     pub const IMAGE: Self = Self {
         // Four SYNs of the kernel: nobody is waiting at a prompt.
         connect: Duration::from_secs(10),
@@ -100,6 +90,19 @@ impl Policy {
         longest_pause: Duration::from_secs(10),
         again: &[],
     };
+
+    /// The same for a command that a person or a script waits for: a server that cannot be reached is reported at once, and
+    /// a download that has begun is as patient as any.
+    pub const COMMAND: Self = Self { connect: Duration::from_secs(5), total: Duration::from_secs(10), ..Self::IMAGE };
+
+    /// This policy with `timeout`, where there is one, for the first reply and for any silence after it.
+    #[must_use]
+    pub fn within(self, timeout: Option<Duration>) -> Self {
+        match timeout {
+            Some(limit) => Self { total: limit, later: limit, connect: self.connect.min(limit), ..self },
+            None => self,
+        }
+    }
 }
 
 /// A token that is asked for once and sent along with every request.

@@ -26,8 +26,41 @@ pub struct Ext {
     pub resize_inode: bool,
     /// The whole filesystem was marked read-only (`tune2fs -O read-only`).
     pub read_only: bool,
+    /// What mounting it needs besides its driver.
+    pub mount: Needs,
     /// What the last group must hold to be worth keeping.
     last_group: LastGroup,
+}
+
+/// What the kernel needs besides the driver to mount an ext filesystem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Quotas in hidden files, which each writable mount switches on.
+    pub quota: bool,
+    /// Directories that ignore case.
+    pub casefold: bool,
+    /// Files with fs-verity.
+    pub verity: bool,
+    /// The journal, where it is on another device.
+    pub journal: Option<Journal>,
+}
+
+/// An external journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The UUID of the journal device.
+    pub uuid: [u8; 16],
+    /// The device number that the kernel opens unless a mount option names another one: `s_journal_dev`, packed as
+    /// `new_encode_dev` does.
+    pub number: u32,
+}
+
+impl Journal {
+    /// The name under which the journal device is found.
+    #[must_use]
+    pub fn name(self) -> Option<alloc::string::String> {
+        identity::uuid(self.uuid)
+    }
 }
 
 /// The room that a group's own metadata takes. The kernel drops a last group that has no more than that
@@ -40,12 +73,18 @@ struct LastGroup {
     tables: u64,
     /// Blocks of superblock copy, group descriptors and the room reserved for more of them.
     super_copy: u64,
+    /// Blocks in a cluster, the unit in which `bigalloc` allocates; else 1.
+    cluster: u64,
     /// Superblock copies only in groups 0, 1 and the powers of 3, 5 and 7.
     sparse_super: bool,
 }
 
 // Feature bits, under the names of the kernel's `fs/ext4/ext4.h`.
 const COMPAT_HAS_JOURNAL: u32 = 0x4;
+const INCOMPAT_CASEFOLD: u32 = 0x20000;
+const RO_COMPAT_QUOTA: u32 = 0x100;
+const RO_COMPAT_PROJECT: u32 = 0x2000;
+const RO_COMPAT_VERITY: u32 = 0x8000;
 const COMPAT_RESIZE_INODE: u32 = 0x10;
 const COMPAT_SPARSE_SUPER2: u32 = 0x200;
 const INCOMPAT_FILETYPE: u32 = 0x2;
@@ -83,9 +122,10 @@ impl Ext {
         }
     }
 
-    /// `blocks`, less a last group that the kernel would not keep; `granule` blocks make a group.
+    /// `blocks`, less a last cluster that is not whole and a last group that the kernel would not keep; `granule` blocks make a group.
     pub(super) fn trim(self, blocks: u64, granule: u64) -> u64 {
         let last = self.last_group;
+        let blocks = blocks.saturating_sub(blocks.checked_rem(last.cluster).unwrap_or(0));
         let counted = blocks.saturating_sub(last.first_data_block);
         let (Some(group), Some(rest)) = (counted.checked_div(granule), counted.checked_rem(granule)) else {
             return blocks;
@@ -111,6 +151,7 @@ impl LastGroup {
         let groups = extent.blocks.div_ceil(extent.granule.max(1));
         Ok(Self {
             first_data_block: u64::from(fields.u32_le(0x14)?),
+            cluster: if ro_compat & RO_COMPAT_BIGALLOC == 0 { 1 } else { cluster },
             tables: in_blocks(s_inodes_per_group.saturating_mul(s_inode_size))
                 .saturating_add(2)
                 .saturating_add(cluster),
@@ -158,9 +199,24 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
         meta_bg: s_feature_incompat & INCOMPAT_META_BG != 0,
         resize_inode: s_feature_compat & COMPAT_RESIZE_INODE != 0,
         read_only: s_feature_ro_compat & RO_COMPAT_READONLY != 0,
+        mount: Needs {
+            quota: s_feature_ro_compat & (RO_COMPAT_QUOTA | RO_COMPAT_PROJECT) != 0,
+            casefold: s_feature_incompat & INCOMPAT_CASEFOLD != 0,
+            verity: s_feature_ro_compat & RO_COMPAT_VERITY != 0,
+            journal: if s_feature_compat & COMPAT_HAS_JOURNAL != 0 { external_journal(fields)? } else { None },
+        },
         last_group: LastGroup::parse(fields, extent, (s_feature_incompat, s_feature_ro_compat))?,
     };
     Ok(Some(Superblock { extent: Some(extent), details: Details::Ext(details), ..superblock }))
+}
+
+/// Where the journal is, unless it is an inode of this filesystem.
+fn external_journal(fields: Fields<'_>) -> Result<Option<Journal>> {
+    let s_journal_uuid: [u8; 16] = fields.array(0xd0)?;
+    let s_journal_inum = fields.u32_le(0xe0)?;
+    let s_journal_dev = fields.u32_le(0xe4)?;
+    let external = s_journal_inum == 0 && s_journal_uuid != [0; 16];
+    Ok(external.then_some(Journal { uuid: s_journal_uuid, number: s_journal_dev }))
 }
 
 /// Which of the family has these features.
@@ -221,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_last_group_that_would_hold_only_its_own_tables_is_not_asked_for() {
-        let last_group = LastGroup { first_data_block: 1, tables: 250, super_copy: 300, sparse_super: true };
+        let last_group =
+            LastGroup { first_data_block: 1, tables: 250, super_copy: 300, cluster: 1, sparse_super: true };
         let ext = Ext {
             has_errors: false,
             needs_recovery: false,
@@ -230,6 +287,7 @@ mod tests {
             meta_bg: false,
             resize_inode: true,
             read_only: false,
+            mount: Needs::default(),
             last_group,
         };
         let groups = |count: u64, more: u64| 1 + 8192 * count + more;
@@ -244,11 +302,15 @@ mod tests {
         ] {
             assert_eq!(ext.trim(asked, 8192), kept, "{asked}");
         }
+        let clusters = Ext { last_group: LastGroup { first_data_block: 0, cluster: 16, ..last_group }, ..ext };
+        for (asked, kept) in [(8192 * 10, 8192 * 10), (8192 * 10 + 783, 8192 * 10 + 768), (8192 * 10 + 15, 8192 * 10)] {
+            assert_eq!(clusters.trim(asked, 8192), kept, "{asked}");
+        }
     }
 
     #[test]
     fn superblock_copies_lie_in_powers_of_three_five_and_seven() {
-        let last_group = LastGroup { first_data_block: 0, tables: 0, super_copy: 0, sparse_super: true };
+        let last_group = LastGroup { first_data_block: 0, tables: 0, super_copy: 0, cluster: 1, sparse_super: true };
         let with: Vec<u64> = (0..130).filter(|group| last_group.has_super(*group)).collect();
         assert_eq!(with, [0, 1, 3, 5, 7, 9, 25, 27, 49, 81, 125]);
         assert!(LastGroup { sparse_super: false, ..last_group }.has_super(6));

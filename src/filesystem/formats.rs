@@ -14,9 +14,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::OnceCell;
 
+use super::tail::{self, SIGNATURE_LENGTH, Signature};
 use super::{Superblock, bcache, boot_sector, btrfs, ext, f2fs, luks, lvm, raid, read_only, swap, xfs, zfs};
 use crate::bytes::ReadAt;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::units::ByteCount;
 
 /// A superblock whose magic matched.
@@ -40,6 +41,8 @@ enum Region {
     Raid10,
     /// Where md metadata 0.90 lies.
     Raid090,
+    /// The last 4 KiB, read with `Raid10`.
+    LastPage,
     /// The description in the last label of a ZFS pool member.
     LastZfsLabel,
 }
@@ -47,7 +50,7 @@ enum Region {
 impl Region {
     /// Whether it lies at the end of the device, where no filesystem that wisp mounts or grows has its superblock.
     const fn is_tail(self) -> bool {
-        matches!(self, Self::Raid10 | Self::Raid090 | Self::LastZfsLabel)
+        matches!(self, Self::Raid10 | Self::Raid090 | Self::LastPage | Self::LastZfsLabel)
     }
 }
 
@@ -55,6 +58,8 @@ impl Region {
 const REGIONS: usize = 5;
 /// Enough of a superblock at the end of a device; none that is read there needs more.
 const TAIL_LENGTH: u64 = 4096;
+/// From md metadata 1.0 to the end: 8 KiB and what its alignment to 4 KiB adds.
+const LAST_PAGES: u64 = 12 << 10;
 
 /// One row of the table.
 struct Format {
@@ -120,6 +125,24 @@ const FORMATS: &[Format] = &[
     Format { region: Region::Head, places: &[(32768, 32769)], magics: &[b"CD001"], parse: read_only::parse_iso9660 },
     Format { region: Region::Head, places: &[(16384, 16384)], magics: zfs::MAGICS, parse: zfs::parse },
     Format { region: Region::LastZfsLabel, places: &[(0, 0)], magics: zfs::MAGICS, parse: zfs::parse },
+    Format {
+        region: Region::LastPage,
+        places: &[(0, tail::DRBD_MAGIC_AT)],
+        magics: tail::DRBD_MAGICS,
+        parse: tail::parse_drbd,
+    },
+    Format {
+        region: Region::Start,
+        places: &[(1024, 1024 + tail::NILFS_MAGIC_AT)],
+        magics: &[&tail::NILFS_MAGIC],
+        parse: tail::parse_nilfs,
+    },
+    Format {
+        region: Region::LastPage,
+        places: &[(0, tail::NILFS_MAGIC_AT)],
+        magics: &[&tail::NILFS_MAGIC],
+        parse: tail::parse_nilfs,
+    },
 ];
 
 /// What `device`, of `size` bytes, holds; `None` when it is nothing known.
@@ -128,29 +151,57 @@ const FORMATS: &[Format] = &[
 /// `Corrupt` when a magic matches, its superblock contradicts itself, and nothing else is found; whatever `device`
 /// returns when its start cannot be read, or its end cannot and nothing else is found.
 pub fn recognise(device: &dyn ReadAt, size: ByteCount) -> Result<Option<Superblock>> {
+    search(device, size, &|_| true).map(|found| found.map(|(superblock, _)| superblock))
+}
+
+/// The same for a superblock at an offset for which `counts` holds, with that offset.
+pub(super) fn search(
+    device: &dyn ReadAt,
+    size: ByteCount,
+    counts: &dyn Fn(u64) -> bool,
+) -> Result<Option<(Superblock, u64)>> {
     let ranges = Ranges { device, size: size.0, read: [const { OnceCell::new() }; REGIONS] };
     let mut complaint = None;
     for format in FORMATS {
-        let (start, bytes) = match ranges.region(format.region) {
-            Ok(range) => range,
-            Err(error) if format.region.is_tail() => {
-                complaint = complaint.or(Some(error));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        for &(superblock_at, magic_at) in format.places {
-            let (Some(bytes), Some(behind)) = (bytes.get(superblock_at..), bytes.get(magic_at..)) else { continue };
-            let Some(magic) = format.magics.iter().find(|magic| behind.starts_with(magic)) else { continue };
-            let offset = u64::try_from(superblock_at).map_or(u64::MAX, |at| start.saturating_add(at));
-            match (format.parse)(&Found { bytes, offset, magic }) {
-                Ok(Some(superblock)) => return Ok(Some(superblock)),
-                Ok(None) => {}
-                Err(error) => complaint = complaint.or(Some(error)),
-            }
+        match ranges.ask(format, counts) {
+            Ok(None) => {}
+            Ok(found) => return Ok(found),
+            Err(Complaint::Corrupt(error)) => complaint = complaint.or(Some(error)),
+            Err(Complaint::Unreadable(error)) if format.region.is_tail() => complaint = complaint.or(Some(error)),
+            Err(Complaint::Unreadable(error)) => return Err(error),
         }
     }
     complaint.map_or(Ok(None), Err)
+}
+
+/// Every signature at the end of `device`, if it has `size` bytes.
+///
+/// # Errors
+/// Whatever `device` returns when it cannot be read.
+pub(super) fn find_at_end(device: &dyn ReadAt, size: ByteCount) -> Result<Vec<Signature>> {
+    let ranges = Ranges { device, size: size.0, read: [const { OnceCell::new() }; REGIONS] };
+    let mut all = Vec::new();
+    for format in FORMATS.iter().filter(|format| format.region.is_tail()) {
+        match ranges.ask(format, &|_| true) {
+            Ok(found) => all.extend(found.map(|(superblock, at)| Signature {
+                kind: superblock.kind,
+                at: ByteCount(at),
+                length: SIGNATURE_LENGTH,
+            })),
+            Err(Complaint::Unreadable(error)) => return Err(error),
+            // What contradicts itself is taken for nothing by whoever reads it later.
+            Err(Complaint::Corrupt(_)) => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Why a format was not found.
+enum Complaint {
+    /// The device failed.
+    Unreadable(Error),
+    /// The magic matches and the superblock contradicts itself.
+    Corrupt(Error),
 }
 
 /// The regions of one device, each read at most once.
@@ -161,12 +212,39 @@ struct Ranges<'a> {
 }
 
 impl Ranges<'_> {
+    /// The superblock of `format`, and where it lies, if that place counts.
+    fn ask(
+        &self,
+        format: &Format,
+        counts: &dyn Fn(u64) -> bool,
+    ) -> core::result::Result<Option<(Superblock, u64)>, Complaint> {
+        let (start, bytes) = self.region(format.region).map_err(Complaint::Unreadable)?;
+        let mut complaint = None;
+        for &(superblock_at, magic_at) in format.places {
+            let (Some(bytes), Some(behind)) = (bytes.get(superblock_at..), bytes.get(magic_at..)) else { continue };
+            let Some(magic) = format.magics.iter().find(|magic| behind.starts_with(magic)) else { continue };
+            let offset = u64::try_from(superblock_at).map_or(u64::MAX, |at| start.saturating_add(at));
+            match (format.parse)(&Found { bytes, offset, magic }) {
+                Ok(Some(superblock)) if counts(offset) => return Ok(Some((superblock, offset))),
+                Ok(_) => {}
+                Err(error) => complaint = complaint.or(Some(Complaint::Corrupt(error))),
+            }
+        }
+        complaint.map_or(Ok(None), Err)
+    }
+
     /// Where `region` starts on the device, and its bytes: fewer or none when the device is too small for it.
     fn region(&self, region: Region) -> Result<(u64, &[u8])> {
+        if let Region::LastPage = region {
+            let (start, bytes) = self.region(Region::Raid10)?;
+            let Some(at) = tail::last_page(self.size) else { return Ok((0, &[])) };
+            let inside = at.checked_sub(start).and_then(|inside| usize::try_from(inside).ok());
+            return Ok((at, inside.and_then(|inside| bytes.get(inside..)).unwrap_or_default()));
+        }
         let (slot, start, length) = match region {
             Region::Start => (0, Some(0), 8 << 10),
             Region::Head => (1, Some(0), 72 << 10),
-            Region::Raid10 => (2, raid::offset_1_0(self.size), TAIL_LENGTH),
+            Region::Raid10 | Region::LastPage => (2, raid::offset_1_0(self.size), LAST_PAGES),
             Region::Raid090 => (3, raid::offset_0_90(self.size), TAIL_LENGTH),
             Region::LastZfsLabel => (4, zfs::last_description(self.size), TAIL_LENGTH),
         };

@@ -4,7 +4,8 @@ use alloc::format;
 use alloc::string::String;
 
 /// Sixteen bytes in the order of the text form; `None` when all are zero, which means "not set" everywhere.
-pub(super) fn uuid(bytes: [u8; 16]) -> Option<String> {
+#[must_use]
+pub fn uuid(bytes: [u8; 16]) -> Option<String> {
     if bytes == [0; 16] {
         return None;
     }

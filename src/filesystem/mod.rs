@@ -19,16 +19,23 @@ mod luks;
 mod lvm;
 mod raid;
 mod read_only;
+mod requests;
 mod swap;
+mod tail;
+mod whole_disk;
 mod xfs;
 mod zfs;
 
 use alloc::string::String;
 
 pub use btrfs::Btrfs;
-pub use ext::Ext;
+pub use ext::{Ext, Journal, Needs};
 pub use formats::recognise;
+pub use identity::uuid as uuid_text;
 pub use raid::Metadata;
+pub use requests::{requested_by, requests};
+pub use tail::{Signature, find_signatures, recognise_owner};
+pub use whole_disk::{find_content, find_firmware_raid};
 pub use xfs::Xfs;
 
 /// Everything that wisp knows by name.
@@ -64,6 +71,10 @@ pub enum Kind {
     Bcachefs,
     /// A cache or backing device of bcache.
     Bcache,
+    /// A backing device of DRBD, whose metadata lie at its end.
+    Drbd,
+    /// nilfs2.
+    Nilfs2,
     /// FAT12, FAT16 or FAT32.
     Vfat,
     /// exFAT.
@@ -113,6 +124,8 @@ impl Kind {
             Self::Zfs => ("zfs_member", Some("zfs"), Policy::Refuse("the pool on top decides its size")),
             Self::Bcachefs => ("bcachefs", Some("bcachefs"), Policy::Refuse("only its own tools grow it")),
             Self::Bcache => ("bcache", None, Policy::Refuse("the cache on top decides its size")),
+            Self::Drbd => ("drbd", None, Policy::Refuse("its metadata lie at its end")),
+            Self::Nilfs2 => ("nilfs2", Some("nilfs2"), FOREIGN),
             Self::Vfat => ("vfat", Some("vfat"), FOREIGN),
             Self::Exfat => ("exfat", Some("exfat"), FOREIGN),
             Self::Ntfs => ("ntfs", Some("ntfs3"), FOREIGN),

@@ -393,7 +393,7 @@ fn what_grows_costs_three_or_four_reads() {
         let device = Device::new(SIZE).with(at, bytes);
         assert!(device.recognise().is_ok());
         assert_eq!(device.reads.get(), reads);
-        assert!(device.bytes.get() <= if reads == 3 { 16 << 10 } else { 88 << 10 });
+        assert!(device.bytes.get() <= if reads == 3 { 24 << 10 } else { 96 << 10 });
     }
 }
 

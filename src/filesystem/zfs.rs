@@ -32,6 +32,27 @@ pub(super) const fn last_description(size: u64) -> Option<u64> {
     }
 }
 
+/// The two labels at the end.
+pub(super) const BOTH_LABELS: u64 = 2 * LABEL_LENGTH;
+
+/// Where the two labels at the end of a member of `size` bytes begin.
+pub(super) const fn last_labels(size: u64) -> Option<u64> {
+    (size & !(LABEL_LENGTH - 1)).checked_sub(BOTH_LABELS)
+}
+
+/// Whether either of two labels has a description or an uberblock, by which `blkid` knows a member.
+pub(super) fn is_label(labels: &[u8]) -> bool {
+    /// `UBERBLOCK_MAGIC` in the byte order of the writer.
+    const UBERBLOCKS: [[u8; 8]; 2] = [0x00ba_b10c_u64.to_le_bytes(), 0x00ba_b10c_u64.to_be_bytes()];
+    let label = |label: &[u8]| {
+        let description = label.get(16 << 10..).unwrap_or_default();
+        let blocks = label.get(128 << 10..).unwrap_or_default().chunks(1024);
+        MAGICS.iter().any(|magic| description.starts_with(magic))
+            || blocks.into_iter().any(|block| UBERBLOCKS.iter().any(|magic| block.starts_with(magic)))
+    };
+    labels.chunks(256 << 10).any(label)
+}
+
 /// Reads the description, from its first byte. Spares and log devices have no pool to name.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     let fields = Fields::new(found.bytes, DOING);

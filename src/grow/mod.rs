@@ -92,7 +92,7 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
         return account(&facts, &plan);
     }
     if let Some(marker) = request.subject.mount.as_ref().and_then(|mount| request.marker_at(&mount.point)) {
-        return switched_off(&facts, &plan, marker);
+        return stopped(&facts, &plan, &switched_off(&facts, marker));
     }
     if request.dry_run {
         return account(&facts, &plan);
@@ -131,7 +131,7 @@ fn look(request: &Request<'_>) -> Result<Look> {
     if let (Some(disk), false) = (&disk, request.dry_run) {
         lock(disk, Deadline::after(clock::now(), LOCK_WAIT))?;
     }
-    let facts = request.subject.facts(disk.as_ref())?;
+    let facts = request.subject.facts(request.sysfs, disk.as_ref(), request.private.options)?;
     let plan = plan::plan(&facts, disk.as_ref().map(|disk| disk as _), request.mode);
     Ok(Look { disk, facts, plan })
 }
@@ -169,12 +169,17 @@ fn account(facts: &plan::Facts, plan: &Plan) -> Report {
     }
 }
 
-/// The account of a plan that the owner, by a file, does not want to be carried out.
-fn switched_off(facts: &plan::Facts, plan: &Plan, marker: &str) -> Report {
-    let error = Error::refused("grow", format!("it is switched off by {marker}")).to(&*facts.device);
+/// The owner, by a file, does not want `facts` to change.
+fn switched_off(facts: &plan::Facts, marker: &str) -> Error {
+    Error::refused("grow", format!("it is switched off by {marker}")).to(&*facts.device)
+}
+
+/// The account of a plan of which nothing is carried out because of `error`.
+fn stopped(facts: &plan::Facts, plan: &Plan, error: &Error) -> Report {
+    let state = if error.kind == Kind::Refused { State::Refused } else { State::Failed };
     let mut report = account(facts, plan);
     for half in report.partition.iter_mut().chain([&mut report.filesystem]) {
-        *half = Half::stopped(State::Refused, half.before, error.clone());
+        *half = Half::stopped(state, half.before, error.clone());
     }
     report
 }
@@ -195,11 +200,11 @@ struct Deed<'a> {
 impl Deed<'_> {
     fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
-        if let Ok(place) = &place
-            && let Some(marker) = self.request.marker_at(&place.point)
-        {
-            self.leave(place);
-            return Report { steps: self.steps, ..switched_off(&self.facts, plan, marker) };
+        if let Some(error) = self.objection(&place, plan) {
+            if let Ok(place) = &place {
+                self.leave(place);
+            }
+            return Report { steps: self.steps, ..stopped(&self.facts, plan, &error) };
         }
         let mut report = account(&self.facts, plan);
         if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {
@@ -215,6 +220,15 @@ impl Deed<'_> {
         // A filesystem larger than its partition (a table lost after an earlier growth) mounts only now.
         if place.is_err() {
             place = self.place();
+            if let Some(error) = place.as_ref().ok().and_then(|place| self.objection_at(place)) {
+                if let (plan::Half::Change { before, .. }, Ok(place)) = (&plan.filesystem, &place) {
+                    report.filesystem = Half::stopped(State::Refused, *before, error);
+                    self.leave(place);
+                }
+                report.steps = self.steps;
+                report.notes.extend(self.notes);
+                return report;
+            }
         }
         if let plan::Half::Change { before, .. } = plan.filesystem {
             let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, tell));
@@ -226,6 +240,32 @@ impl Deed<'_> {
         report.steps = self.steps;
         report.notes.extend(self.notes);
         report
+    }
+
+    /// Why nothing may be written, now that the filesystem is mounted or could not be.
+    ///
+    /// Where it could not, neither the owner's word against growing nor the state of its journal is known, so nothing is
+    /// touched; except when the filesystem is larger than its partition, which a table that was lost after an earlier
+    /// growth explains: it can be mounted only when the partition has its size again. What holds no filesystem itself
+    /// (LUKS, LVM) has no file to look for.
+    fn objection(&self, place: &Result<Place>, plan: &Plan) -> Option<Error> {
+        let content = self.facts.content.as_ref();
+        let is_cut_off = content.and_then(|content| content.extent).is_some_and(|it| it.bytes() > self.facts.size);
+        match place {
+            Ok(place) => self.objection_at(place),
+            Err(_) if matches!(plan.filesystem, plan::Half::Left(_)) || is_cut_off => None,
+            Err(error) => Some(error.clone()),
+        }
+    }
+
+    /// Why nothing may be written to what is mounted at `place`.
+    fn objection_at(&self, place: &Place) -> Option<Error> {
+        if let Some(marker) = self.request.marker_at(&place.point) {
+            return Some(switched_off(&self.facts, marker));
+        }
+        let dirty =
+            self.request.subject.mount.is_none() && self.facts.content.as_ref().is_some_and(Superblock::needs_recovery);
+        dirty.then(|| Error::refused("grow", plan::UNREPLAYED).to(&*self.facts.device))
     }
 
     /// For an operator whose partition did not grow.
@@ -263,15 +303,16 @@ impl Deed<'_> {
 
     fn partition_step(&mut self, step: &Step) -> Result<()> {
         match step {
-            Step::WriteTable(write) => self.write_table(write),
+            Step::Erase(write) => self.write_disk("erase ", write),
+            Step::WriteTable(write) => self.write_disk(WRITE, write),
             Step::TellKernel { number, start, length } => self.tell_kernel(*number, *start, *length),
             Step::GrowFilesystem(_) => Ok(()),
         }
     }
 
-    fn write_table(&mut self, write: &Write) -> Result<()> {
+    fn write_disk(&mut self, verb: &str, write: &Write) -> Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        let what = format!("{WRITE}{} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
+        let what = format!("{verb}{} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
         timed(&mut self.steps, &what, || {
             let writer = Device::open(disk.path(), Access::WriteDirect)?;
             disk::write_verified(&writer as &dyn WriteAt, write.at, &write.bytes)

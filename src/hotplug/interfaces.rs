@@ -10,7 +10,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-const FOLDER: &str = "/etc/network/interfaces.d";
+/// Where the files for [`INTERFACES`] are.
+pub const FOLDER: &str = "/etc/network/interfaces.d";
 
 /// The template, and what stands for the name in it.
 const TEMPLATE: &str = "DEFAULT";

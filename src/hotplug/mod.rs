@@ -11,7 +11,7 @@ mod interfaces;
 mod rules;
 
 pub use card::changed;
-pub use interfaces::assemble;
+pub use interfaces::{FOLDER, assemble};
 pub use rules::{LEFT_OUT, Module, RULES, find};
 
 use alloc::format;

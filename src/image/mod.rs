@@ -34,6 +34,7 @@ pub use cloud::Cloud;
 pub use source::{Image, Source};
 
 use crate::error::Result;
+use crate::fetch::Policy;
 use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 use core::net::IpAddr;
@@ -74,6 +75,8 @@ pub struct Means<'a> {
     pub servers: &'a [IpAddr],
     /// Hears when a server has to be asked again, and when a download goes on after a break.
     pub tell: &'a dyn Fn(&str),
+    /// How patient a download is.
+    pub policy: Policy,
 }
 
 /// How far a deed is.

@@ -7,6 +7,7 @@
 
 pub mod drivers;
 mod modules;
+pub mod running;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -39,15 +40,53 @@ pub struct Recipe {
     pub compression: Option<Format>,
     /// The file that becomes `/init`: a static program.
     pub program: String,
+    /// Other files.
+    pub files: Vec<Addition>,
+    /// Modules that the machine needs which builds it; those that are not in the image are reported.
+    pub expected: Vec<String>,
 }
 
-/// The bytes of the initramfs.
+/// A file that the user adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addition {
+    /// Where it is read.
+    pub file: String,
+    /// Where it is in the initramfs.
+    pub path: String,
+}
+
+impl Addition {
+    /// Reads `FILE:PATH`, or the absolute `FILE` which has the same path in the initramfs.
+    ///
+    /// # Errors
+    /// `Usage` when PATH is not absolute.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (file, path) = text.split_once(':').unwrap_or((text, text));
+        if file.is_empty() || !path.starts_with('/') {
+            return Err(Error::usage("add a file to the initramfs", "PATH is not absolute; write FILE:/PATH").to(text));
+        }
+        Ok(Self { file: file.into(), path: path.into() })
+    }
+}
+
+/// An initramfs, and what is in it.
+#[derive(Clone, Debug)]
+pub struct Initramfs {
+    /// The file, packed.
+    pub bytes: Vec<u8>,
+    /// How many modules it has.
+    pub modules: usize,
+    /// Those of [`Recipe::expected`] that the kernel has as modules and the image has not.
+    pub missing: Vec<String>,
+}
+
+/// Builds the initramfs.
 ///
 /// # Errors
 /// `Absent` when there is no `modules.dep` (depmod writes it) or a module of [`Recipe::modules`] is not there;
-/// `Refused` when the program could not start without a dynamic loader; `Corrupt` when a module cannot be unpacked;
-/// `Os` when a file cannot be read.
-pub fn build(recipe: &Recipe) -> Result<Vec<u8>> {
+/// `Refused` when the program could not start without a dynamic loader; `Corrupt` when `modules.dep` is not one or a
+/// module cannot be unpacked; `Usage` when two files have one path; `Os` when a file cannot be read.
+pub fn build(recipe: &Recipe) -> Result<Initramfs> {
     let program = file::read(&recipe.program, PROGRAM_LIMIT)?;
     check_program(&program).map_err(|error| error.to(recipe.program.as_str()))?;
     let mut archive = Archive::new();
@@ -57,12 +96,16 @@ pub fn build(recipe: &Recipe) -> Result<Vec<u8>> {
     // The kernel opens it for the first process before that can mount anything.
     archive.add_character_device("dev/console", 0o600, 5, 1)?;
     archive.add_file("init", 0o755, program)?;
-    modules::add(recipe, &mut archive)?;
-    let bytes = archive.emit();
-    match recipe.compression {
-        Some(format) => format.encode(&bytes),
-        None => Ok(bytes),
+    let (modules, missing) = modules::add(recipe, &mut archive)?;
+    for Addition { file, path } in &recipe.files {
+        let mode = if file::is_executable(file) { 0o755 } else { 0o644 };
+        archive.add_file(path, mode, file::read(file, PROGRAM_LIMIT)?)?;
     }
+    let mut bytes = archive.emit();
+    if let Some(format) = recipe.compression {
+        bytes = format.encode(&bytes)?;
+    }
+    Ok(Initramfs { bytes, modules, missing })
 }
 
 /// Refuses a program that the kernel could not start as `/init`, where no dynamic loader and no interpreter is

@@ -13,7 +13,7 @@
 
 use super::prepare::{self, SYSFS};
 use super::{GROW_SLACK, bad_end, failure, image, resume};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
@@ -21,14 +21,20 @@ use crate::probe::growth::Subject;
 use crate::probe::search;
 use crate::settings::{Boot, Image, Mode, OnFail};
 use crate::sys::process::{self, News};
-use crate::sys::{clock, file, kmsg};
+use crate::sys::{clock, file, kmsg, tree};
 use crate::text::cmdline::{self, Cmdline};
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
+use core::time::Duration;
 
 /// What cloud-initramfs-growroot heeds below the root it grows: the owner does not want it, or it was done before.
 const MARKERS: [&str; 3] = [grow::DISABLED, "/etc/growroot-grown", "/var/lib/cloud/instance/root-grown"];
+
+/// When the initramfs called for the first time while the root was missing, in seconds since the kernel started.
+const AWAITED: &str = "/run/wisp/root-awaited";
+/// A number and a newline.
+const AWAITED_LIMIT: usize = 32;
 
 /// Grows the root that is mounted at `point`; where none is yet, completes a table that a power cut has torn.
 pub fn run(point: &str) {
@@ -81,21 +87,21 @@ fn attend(point: &str, settings: &Boot, log: &Log) -> Result<()> {
         0
     })?;
     let deadline = Deadline::after(clock::now(), settings.budget.saturating_add(GROW_SLACK));
-    let why = loop {
+    let error = loop {
         match child.listen(deadline) {
             News::Line(_) => {}
             News::Ended(Ok(0)) => return Ok(()),
-            news => break bad_end(&mut child, &news),
+            news => break bad_end(&mut child, &news, "grow in a child process"),
         }
     };
-    Err(Error::new(Kind::TimedOut, "grow in a child process", why).to(point))
+    Err(error.to(point))
 }
 
 /// What the child does.
 fn visit(point: &str, settings: &Boot, log: &Log) {
     match Subject::mounted_at(SYSFS, point) {
         Ok(subject) => prepare::account(&grow_at(subject, settings, log), log),
-        Err(error) if error.kind == Kind::Absent => restore_tables(settings, log),
+        Err(error) if error.kind == Kind::Absent => restore_table(settings, log),
         Err(error) => prepare::account(&Report::stopped(point.into(), error), log),
     }
 }
@@ -119,20 +125,33 @@ fn grow_at(subject: Subject, settings: &Boot, log: &Log) -> Report {
 }
 
 /// As often as the initramfs calls while it waits, but told only once: the report of what could not be done stands.
-fn restore_tables(settings: &Boot, log: &Log) {
+fn restore_table(settings: &Boot, log: &Log) {
     let mode = settings.mode;
-    if mode == Mode::Off || resume::comes_first(&settings.resume) {
+    let Some(root) = settings.root.as_ref().filter(|_| mode != Mode::Off && has_waited(clock::now())) else { return };
+    if resume::comes_first(&settings.resume) {
         return;
     }
-    for disk in search::broken_disks(SYSFS) {
-        match grow::restore_table(&disk, mode) {
-            Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
-            Err(error) => {
-                let report = Report::stopped(disk.node(), error);
-                if file::read(prepare::REPORT, prepare::REPORT_LIMIT).unwrap_or_default() != report.json().as_bytes() {
-                    prepare::account(&report, log);
-                }
+    let Some(disk) = search::find_broken_disk(SYSFS, root) else { return };
+    match grow::restore_table(&disk, mode) {
+        Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
+        Err(error) => {
+            let report = Report::stopped(disk.node(), error);
+            if file::read(prepare::REPORT, prepare::REPORT_LIMIT).unwrap_or_default() != report.json().as_bytes() {
+                prepare::account(&report, log);
             }
         }
     }
+}
+
+/// Whether the initramfs has called for long enough, and the root is still not there; the first call starts the clock.
+fn has_waited(now: Duration) -> bool {
+    let text = file::read(AWAITED, AWAITED_LIMIT).unwrap_or_default();
+    let since = core::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    if let Some(since) = since {
+        return now.saturating_sub(since) >= prepare::TABLE_WAIT;
+    }
+    let kept = tree::make_directory("/run/wisp", 0o755)
+        .and_then(|()| file::write_for_this_boot(AWAITED, format!("{}\n", now.as_secs()).as_bytes(), 0o644));
+    // Where the time cannot be kept, the root is not waited for: without its table it never comes.
+    kept.is_err()
 }

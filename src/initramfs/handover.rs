@@ -38,7 +38,7 @@ pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Resul
     };
     let why = "wisp does not know what it holds; rootfstype= would say it";
     let mut error = Error::unsupported("mount the root", why).to(&*root.node);
-    let (mut flags, options) = mount::flags_of(&settings.mount_options);
+    let (mut flags, options) = mount::flags_of(&root.all_options(&settings.mount_options));
     flags.set(Flags::RDONLY, settings.read_only || flags.contains(Flags::RDONLY));
     for kind in kinds {
         let attempt = |flags| mount::mount(&root.node, point, kind, flags, &options);
@@ -69,8 +69,7 @@ pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Resul
 /// new root holds no init at all.
 pub fn switch(settings: &Boot, point: &str, arguments: &[Vec<u8>], log: &Log, limit: &Limit) -> Error {
     let inits: Vec<&str> = settings.init.as_deref().into_iter().chain(INITS).collect();
-    // Links in the new root point from the new root; that one is there is all that can be told from here.
-    let Some(first) = inits.iter().find(|init| tree::is_there(&format!("{point}{init}"))) else {
+    let Some(first) = inits.iter().find(|init| tree::is_there_in(point, init)) else {
         // Nothing is lost by leaving it mounted should this fail: the user's policy decides what comes next.
         let _ = mount::unmount(point, true);
         return Error::absent("find an init in the root", format!("none of {}", inits.join(", "))).to(point);

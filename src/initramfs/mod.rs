@@ -14,10 +14,12 @@
 
 #[cfg(feature = "full")]
 pub mod build;
+mod controllers;
 mod failure;
 pub mod guest;
 mod handover;
 mod image;
+mod members;
 #[cfg(feature = "full")]
 pub mod mkinitfs;
 mod modules;
@@ -79,6 +81,8 @@ pub(crate) struct Root {
     kind: String,
     /// Its node.
     node: String,
+    /// Mount options that it needs besides the user's; mostly empty.
+    options: String,
 }
 
 /// Brings the machine from the kernel's hands to the real init. `arguments` are those the kernel gave. Comes back only
@@ -251,10 +255,10 @@ fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome
             News::Ended(Ok(_)) if root.is_none() => {
                 return Outcome::Failed(Error::absent("find", "see the line above").to("the root"));
             }
-            news => break Some(bad_end(child, &news)),
+            news => break Some(bad_end(child, &news, "prepare")),
         }
     };
-    let failure = ending.map(|why| Error::new(Kind::TimedOut, "prepare", why).to("the root in a child process"));
+    let failure = ending.map(|error| error.to("the root in a child process"));
     match (root, failure) {
         (Some(root), Some(failure)) => {
             log.error(&format!("{failure}; the boot goes on"));
@@ -266,28 +270,38 @@ fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome
     }
 }
 
-/// Why a child did not end as it should have, of which `news` is the last; ends it if it still runs.
-fn bad_end(child: &mut Child, news: &News) -> String {
+/// Why a child that was `doing` something did not end as it should have, of which `news` is the last; ends it if it still
+/// runs.
+fn bad_end(child: &mut Child, news: &News, doing: &'static str) -> Error {
     match news {
-        News::Ended(Ok(code)) => format!("it ended with exit code {code}"),
-        News::Ended(Err(signal)) => format!("signal {signal} ended it"),
+        News::Ended(Ok(code)) => Error::new(Kind::Ended, doing, format!("it ended with exit code {code}")),
+        News::Ended(Err(signal)) => Error::new(Kind::Ended, doing, format!("signal {signal} ended it")),
         News::Line(_) | News::Silence => {
             child.kill();
-            "its time is up".into()
+            Error::new(Kind::TimedOut, doing, "its time is up")
         }
     }
 }
 
 impl Root {
-    /// What the child tells about the root: `root NODE TYPE`, the type empty when nothing was recognised.
+    /// What the child tells about the root: `root NODE TYPE OPTIONS`, the type empty when nothing was recognised.
     fn parse(line: &str) -> Option<Self> {
-        let (node, kind) = line.strip_prefix("root ")?.split_once(' ')?;
-        Some(Self { node: node.into(), kind: kind.into() })
+        let mut words = line.strip_prefix("root ")?.splitn(3, ' ').map(String::from);
+        Some(Self { node: words.next()?, kind: words.next()?, options: words.next()? })
     }
 
     /// The line that [`Root::parse`] reads.
-    fn line(node: &str, kind: &str) -> String {
-        format!("root {node} {kind}")
+    fn line(&self) -> String {
+        format!("root {} {} {}", self.node, self.kind, self.options)
+    }
+
+    /// The mount options of the user and those that the root needs.
+    fn all_options(&self, user: &str) -> String {
+        match self.options.as_str() {
+            "" => user.into(),
+            own if user.is_empty() => own.into(),
+            own => format!("{user},{own}"),
+        }
     }
 }
 
@@ -323,9 +337,13 @@ mod tests {
 
     #[test]
     fn what_the_child_tells_is_understood() {
-        let root = Root { kind: "ext4".into(), node: "/dev/vda2".into() };
-        assert_eq!(Root::parse(&Root::line("/dev/vda2", "ext4")), Some(root));
-        assert_eq!(Root::parse(&Root::line("/dev/vda2", "")).unwrap().kind, "");
+        for (kind, options) in [("ext4", ""), ("", ""), ("ext4", "journal_path=/dev/vdb")] {
+            let root = Root { kind: kind.into(), node: "/dev/vda2".into(), options: options.into() };
+            assert_eq!(Root::parse(&root.line()), Some(root));
+        }
         assert_eq!(Root::parse("anything else"), None);
+        let root = |options: &str| Root { kind: "".into(), node: "".into(), options: options.into() };
+        assert_eq!(root("a=1").all_options("noatime"), "noatime,a=1");
+        assert_eq!((root("a=1").all_options(""), root("").all_options("x")), ("a=1".into(), "x".into()));
     }
 }

@@ -7,18 +7,18 @@
 
 use super::modules::{Lists, Loader};
 use super::watch::{LOOK_AGAIN, Watch};
-use super::{Root, resume};
+use super::{Root, controllers, members, resume};
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::filesystem::{Btrfs, Details, Kind, Superblock};
+use crate::filesystem::{Kind, Superblock, requests};
 use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::{self, Subject};
 use crate::probe::search::{self, Found};
-use crate::settings::{Boot, Mode, ROOT_WAIT, Resume, Wait};
+use crate::settings::{Boot, Mode, Resume, Wait};
 use crate::sys::process::Teller;
-use crate::sys::{clock, file, resize, tree};
+use crate::sys::{clock, file, tree};
 use crate::text::cmdline::Cmdline;
 use crate::text::device::Name;
 use crate::units::Deadline;
@@ -39,6 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// A device with a suspended system comes at most this long after the root: it is mostly on the same disk, and a `resume=`
 /// that is left over from another one should not hold up each boot.
 const RESUME_WAIT: Duration = Duration::from_secs(5);
+
+/// A table that keeps the root from being seen is completed only after this long: disks come within some seconds, and one
+/// that comes may have the root, whole.
+pub const TABLE_WAIT: Duration = Duration::from_secs(5);
 
 /// What the child needs to know.
 #[derive(Debug)]
@@ -80,6 +84,9 @@ impl Deed {
     }
 }
 
+/// Where udev keeps what it knows, while it runs.
+const UDEV: &str = "/run/udev";
+
 /// Where the kernel shows its devices.
 pub const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
@@ -100,7 +107,8 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
             .to("the root"));
     };
     let lists = Lists::read(task.kernel);
-    let drivers = Loader::new(&lists, task.line, is_order_free(wanted, &task.settings.resume));
+    let in_turn = is_order_free(wanted, &task.settings.resume, &task.settings.mount_options);
+    let drivers = Loader::new(&lists, task.line, in_turn);
     let mut watch = Watch::begin(drivers, task.wait)?;
     let alpine = &task.settings.alpine;
     for name in alpine.modules.iter().map(String::as_str).chain(alpine.overlay.as_ref().map(|_| "overlay")) {
@@ -114,34 +122,43 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &Teller) -> Result<()> {
     for name in task.settings.filesystems.iter().map(String::as_str).chain(kind.and_then(Kind::module)) {
         watch.drivers.load(name);
     }
-    if let Some(content) = content.as_ref().filter(|content| content.is_spread()) {
-        watch.gather(content, &task.settings.mount_options, log);
+    for name in content.iter().flat_map(|content| requests(content, &task.settings.mount_options)) {
+        watch.drivers.load(&name);
+    }
+    let extra = watch.gather(task, &node, content.as_ref(), log);
+    if content.as_ref().is_some_and(Superblock::is_spread) {
         found.twins.clear();
     }
     tell_failures(&mut watch.drivers, log);
     let woken = task.deed != Deed::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
-    teller.tell(&Root::line(&node, kind.map_or("", Kind::mount_type)));
+    let root = Root { kind: kind.map_or("", Kind::mount_type).into(), node, options: extra };
+    teller.tell(&root.line());
     let what = task.deed.subject().trim_start_matches("the ");
-    log.info(&format!("{what} {wanted} is {node} ({}), {} modules loaded", found.block.size, watch.drivers.count()));
+    log.info(&format!(
+        "{what} {wanted} is {} ({}), {} modules loaded",
+        root.node,
+        found.block.size,
+        watch.drivers.count()
+    ));
     if task.deed == Deed::WakeAndGrow {
-        grow_root(task, &found, woken, log);
+        grow_root(task, &found, &root.all_options(&task.settings.mount_options), woken, log);
     }
     Ok(())
 }
 
 /// Whether drivers may come one after the other, as the root is found by the first ones or by all. `/dev/sda` is another
 /// disk when the drivers come in another order, and a suspended system may lie on any.
-fn is_order_free(root: &Name, resume: &Resume) -> bool {
-    let counted = match root {
+fn is_order_free(root: &Name, resume: &Resume, options: &str) -> bool {
+    let counted = |name: &Name| match name {
         Name::Path(path) => path.starts_with("/dev/sd"),
         Name::Number(..) => true,
         _ => false,
     };
-    !counted && *resume == Resume::Nowhere
+    !counted(root) && *resume == Resume::Nowhere && !members::in_options(options).iter().any(counted)
 }
 
 /// Grows, or says why not.
-fn grow_root(task: &Task<'_>, found: &Found, woken: bool, log: &Log) {
+fn grow_root(task: &Task<'_>, found: &Found, options: &str, woken: bool, log: &Log) {
     let node = found.block.node();
     let report = match refusal(task, found, woken) {
         Some(error) => Report::stopped(node.clone(), error),
@@ -153,7 +170,7 @@ fn grow_root(task: &Task<'_>, found: &Found, woken: bool, log: &Log) {
                     mode: task.settings.mode,
                     dry_run: false,
                     budget: Some(task.settings.budget),
-                    private: Private { point: task.point, options: &task.settings.mount_options },
+                    private: Private { point: task.point, options },
                     markers: &[grow::DISABLED],
                 };
                 grow::run(&request, &mut |line| log.info(line))
@@ -211,22 +228,32 @@ impl Watch<'_> {
             self.drivers.load_for_all(SYSFS.root);
             // The bus that a driver brought has announced its devices by now.
             self.hear(Duration::ZERO);
-            if let Some(found) = search::find(SYSFS, wanted) {
-                return Ok(found);
+            let found = search::find_filesystem(SYSFS, wanted);
+            let unmountable = found.as_ref().and_then(|found| search::unmountable(wanted, &found.block));
+            match found {
+                Some(found) if unmountable.is_none() => return Ok(found),
+                None => refuse_udev_link(wanted)?,
+                Some(_) => {}
             }
             if self.drivers.release() {
                 continue;
             }
             let now = clock::now();
             let resume = &task.settings.resume;
-            // Who was suspended knows the disks as they are, and may lie on one that is still to come.
-            let is_time = *resume == Resume::Nowhere || now.saturating_sub(self.begun) >= RESUME_WAIT;
-            if is_time && !resume::comes_first(resume) {
-                restore_tables(task.settings.mode, &mut tried, log);
+            let is_late = self.deadline.has_passed(now);
+            // The root may be whole and on a disk that is still to come, and so may be a suspended system, which knows the
+            // disks as they are.
+            let is_time = is_late || now.saturating_sub(self.begun) >= TABLE_WAIT;
+            if is_time && !resume::comes_first(resume) && restore_table(task.settings.mode, wanted, &mut tried, log) {
+                continue;
             }
-            if self.deadline.has_passed(now) {
+            if is_late {
                 tell_failures(&mut self.drivers, log);
-                return Err(not_found(task.deed.subject(), wanted, log));
+                let error = not_found(task.deed.subject(), wanted, log);
+                return Err(match unmountable {
+                    Some(why) => Error::new(error.kind, error.doing, why).to(&*error.to),
+                    None => error,
+                });
             }
             if !told && now.saturating_sub(self.begun) > PATIENCE {
                 told = true;
@@ -255,37 +282,18 @@ impl Watch<'_> {
         }
         resume::wake(resume, log)
     }
+}
 
-    /// Tells the kernel about all devices of the btrfs that `content` belongs to; waits for them, unless `options` say
-    /// that some may be missing.
-    fn gather(&mut self, content: &Superblock, options: &str, log: &Log) {
-        let Details::Btrfs(Btrfs { devices: wanted, .. }) = content.details else { return };
-        let degraded = options.split(',').any(|option| option == "degraded");
-        // `rootwait` is for the root, which is here; a member that is lost for good must not stop the boot.
-        let deadline = self.deadline.sooner(Deadline::after(clock::now(), ROOT_WAIT));
-        let members = loop {
-            self.drivers.load_for_all(SYSFS.root);
-            let members = search::members(SYSFS, content);
-            let missing = wanted.saturating_sub(members.len() as u64);
-            if missing == 0 {
-                break members;
-            }
-            if self.drivers.release() {
-                continue;
-            }
-            let now = clock::now();
-            if degraded || deadline.has_passed(now) {
-                log.warning(&format!("{missing} of the {wanted} devices of the root are missing, continuing without"));
-                break members;
-            }
-            self.hear(LOOK_AGAIN);
-        };
-        for member in members {
-            if let Err(error) = resize::register_btrfs(&member.node()) {
-                log.warning(&format!("{error}, continuing without it"));
-            }
-        }
+/// Refuses a name that only udev makes where no udev runs, which waiting would not change.
+///
+/// # Errors
+/// `Absent`.
+pub fn refuse_udev_link(name: &Name) -> Result<()> {
+    if !name.needs_udev() || tree::is_there(UDEV) {
+        return Ok(());
     }
+    let why = "only udev makes this link, and there is no udev in this initramfs; use UUID=, LABEL=, PARTUUID=, serial= or wwn=";
+    Err(Error::absent("find", why).to(format!("{name}")))
 }
 
 /// Tells what is there instead; a line each, since the kernel cuts long ones.
@@ -293,6 +301,9 @@ pub fn not_found(subject: &str, wanted: &Name, log: &Log) -> Error {
     let there = search::inventory(SYSFS);
     for device in &there {
         log.error(&format!("there is {device}"));
+    }
+    for sentence in controllers::without_driver(SYSFS.root) {
+        log.error(&format!("{sentence}: this initramfs has no module for it, or loading it failed"));
     }
     let why = if there.is_empty() { "it did not appear; there is no block device at all" } else { "it did not appear" };
     Error::new(ErrorKind::TimedOut, "find", why).to(format!("{subject} {wanted}"))
@@ -305,22 +316,21 @@ fn tell_failures(drivers: &mut Loader<'_>, log: &Log) {
     }
 }
 
-/// Brings back partitions that the kernel cannot see because power went while their table was being written. Each
-/// disk is tried once.
-fn restore_tables(mode: Mode, tried: &mut Vec<String>, log: &Log) {
+/// Brings back the partitions of the disk that holds `root`, which the kernel cannot see because power went while its table
+/// was being written; whether it did. Each disk is tried once, and no other disk is touched.
+fn restore_table(mode: Mode, root: &Name, tried: &mut Vec<String>, log: &Log) -> bool {
     if mode == Mode::Off {
-        return;
+        return false;
     }
-    for disk in search::broken_disks(SYSFS) {
-        if tried.contains(&disk.name) {
-            continue;
-        }
-        tried.push(disk.name.clone());
-        match grow::restore_table(&disk, mode) {
-            Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
-            Err(error) => log.error(&format!("{error}; the boot goes on")),
-        }
+    let Some(disk) = search::find_broken_disk(SYSFS, root).filter(|disk| !tried.contains(&disk.name)) else {
+        return false;
+    };
+    tried.push(disk.name.clone());
+    match grow::restore_table(&disk, mode) {
+        Ok(()) => log.warning(&format!("the partition table of {} was restored from its backup", disk.node())),
+        Err(error) => log.error(&format!("{error}; the boot goes on")),
     }
+    true
 }
 
 #[cfg(test)]
@@ -338,8 +348,9 @@ mod tests {
             ("8:1", false),
         ] {
             let root = Name::parse(root).unwrap();
-            assert_eq!(is_order_free(&root, &Resume::Nowhere), free, "{root}");
-            assert!(!is_order_free(&root, &Resume::Device(root.clone())));
+            assert_eq!(is_order_free(&root, &Resume::Nowhere, "noatime"), free, "{root}");
+            assert!(!is_order_free(&root, &Resume::Nowhere, "logdev=/dev/sda"), "{root}");
+            assert!(!is_order_free(&root, &Resume::Device(root.clone()), ""));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! be undone; what was there before stays. Nothing here writes a file: who keeps the network carries on from the lease.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "full")]
+mod carrier;
 mod choice;
 pub mod dhcp;
 mod fixed;
@@ -12,6 +14,8 @@ mod made;
 mod reach;
 mod shown;
 
+#[cfg(feature = "full")]
+pub use carrier::{connected, find_connected};
 pub use choice::{candidates, mac_text};
 pub use fixed::assign;
 pub use reach::{Held, Want, reach};
@@ -20,13 +24,12 @@ pub use shown::shown;
 use crate::error::Result;
 use crate::packet::rtnetlink::Link;
 use crate::sys::node;
-use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::ops::Deref;
-use kernel::{Kernel, Watch};
+use kernel::Kernel;
 
 /// A network interface.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,20 +56,6 @@ impl Deref for Interface {
 /// `Os`, `TimedOut`: the kernel does not answer.
 pub fn interfaces() -> Result<Vec<Interface>> {
     list(&mut Kernel::open()?)
-}
-
-/// All network interfaces, as soon as one of them is worth a try, or when `deadline` has passed.
-///
-/// # Errors
-/// As [`interfaces`].
-pub fn wait_for_interfaces(deadline: Deadline) -> Result<Vec<Interface>> {
-    let mut watch = Watch::open()?;
-    loop {
-        let all = interfaces()?;
-        if !candidates(&all, None).is_empty() || !watch.wait(deadline)? {
-            return Ok(all);
-        }
-    }
 }
 
 fn list(kernel: &mut Kernel) -> Result<Vec<Interface>> {

@@ -7,14 +7,15 @@
 
 #![forbid(unsafe_code)]
 
-use crate::bytes::ReadAt;
-use crate::error::{Error, Result};
-use crate::filesystem::{Details, Kind, Policy, Superblock};
+use crate::bytes::{ReadAt, Window};
+use crate::error::{Error, Kind as ErrorKind, Result};
+use crate::filesystem::{self, Details, Kind, Policy, Superblock};
 use crate::settings::Mode;
-use crate::table::{Geometry, Rule, Table, Write};
+use crate::table::{Geometry, PartitionType, Rule, Span, Table, Write};
 use crate::units::{ByteCount, Lba, MIB};
 use alloc::format;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
 
 const DOING: &str = "grow";
@@ -35,6 +36,14 @@ pub struct Facts {
     /// The size the mounted filesystem itself tells, in its blocks; `None` when it is not mounted or is ext, whose
     /// superblock on the device is always up to date.
     pub live_blocks: Option<u64>,
+    /// The options that the filesystem is mounted with, or is going to be, separated by commas.
+    pub mount_options: String,
+    /// Whether it is mounted, and the filesystem itself is read-only.
+    pub mounted_read_only: bool,
+    /// The kernel's name of a device that uses this one as a whole: `dm-0`.
+    pub holder: Option<String>,
+    /// The RAID of the firmware that a whole disk without partitions belongs to, as `blkid` calls it.
+    pub claim: Option<&'static str>,
 }
 
 /// A partition as the kernel sees it, and the table it stands in.
@@ -52,11 +61,15 @@ pub struct Slice {
     pub read_only: bool,
     /// The table on the disk, or why it cannot be read.
     pub table: Result<Option<Table>>,
+    /// The kernel's name of a device that uses the whole disk: `md127`, `dm-0`.
+    pub holder: Option<String>,
 }
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Overwrite a stale signature with zeros, in space that no partition has yet, and flush.
+    Erase(Write),
     /// Write these bytes to the disk and flush it.
     WriteTable(Write),
     /// Tell the kernel the partition's new length.
@@ -159,6 +172,9 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
     if let (Policy::Refuse(why), Some(content)) = (policy, &facts.content) {
         return refuse(format!("it holds {}: {why}", content.kind.name()));
     }
+    if let (Policy::Grow, Some(holder), false) = (policy, &facts.holder, layered) {
+        return refuse(format!("{holder} uses it"));
+    }
     let mut notes = Vec::new();
     let is_layer = layered || matches!(policy, Policy::Layer);
     let partition = match (&facts.slice, disk) {
@@ -175,8 +191,66 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
         Some(content) if !is_layer => filesystem_half(facts, content, room),
         _ => Half::Left(format!("the {} on it was not grown", layer_name(facts))),
     };
-    notes.extend(facts.content.as_ref().zip(goal(&filesystem)).and_then(|(content, goal)| crowded(content, goal)));
-    Plan { partition, filesystem, notes }
+    let growing = facts.content.as_ref().zip(goal(&filesystem));
+    notes.extend(growing.and_then(|(content, goal)| crowded(content, goal)));
+    notes.extend(facts.content.as_ref().and_then(|content| unreachable_space(content, room)));
+    notes.extend(facts.content.as_ref().and_then(other_devices));
+    let plan = Plan { partition, filesystem, notes };
+    // A disk that belongs to something as a whole is not for the taking, and nobody is to be told to repair its table.
+    if !plan.is_empty() || matches!(plan.partition, Half::Refused(_)) {
+        if let Some(name) = facts.claim {
+            return refuse(format!("it is a {name} as a whole"));
+        }
+        if let (Some(slice), Some(disk)) = (&facts.slice, disk)
+            && let Ok(Some(table)) = &slice.table
+            && let Err(error) = refuse_claimed_disk(slice, table, disk)
+        {
+            return Plan::untouched(error);
+        }
+    }
+    match unreplayed(facts) {
+        Some(why) if !plan.is_empty() => refuse(why),
+        _ => plan,
+    }
+}
+
+/// Why the journal of a filesystem may hold changes that its mount does not replay. They would be lost to whatever is
+/// written before them, or be replayed over it later.
+fn unreplayed(facts: &Facts) -> Option<String> {
+    let skips = |word: &&str| match word.strip_prefix("rescue=") {
+        Some(rescue) => rescue.split(':').any(|word| matches!(word, "nologreplay" | "all")),
+        None => matches!(*word, "noload" | "norecovery" | "nologreplay"),
+    };
+    if let Some(option) = facts.mount_options.split(',').find(skips) {
+        return Some(format!("the mount option {option} keeps its journal from being replayed"));
+    }
+    let dirty = facts.layers.is_empty() && facts.content.as_ref().is_some_and(Superblock::needs_recovery);
+    (dirty && facts.mounted_read_only).then(|| UNREPLAYED.into())
+}
+
+/// Why a filesystem is left alone whose journal is still dirty after the mount that replays it.
+pub const UNREPLAYED: &str = "its journal holds changes that its mount did not replay";
+
+/// The other devices of a btrfs have to be named one by one.
+fn other_devices(content: &Superblock) -> Option<String> {
+    match content.details {
+        Details::Btrfs(btrfs) if btrfs.devices > 1 => {
+            let others = btrfs.devices.saturating_sub(1);
+            Some(format!(
+                "the filesystem has {others} other devices, which keep their size; `wisp grow DEVICE` grows each"
+            ))
+        }
+        _ => None,
+    }
+}
+
+/// An ext filesystem ends where its inodes would need more than 32 bits, which mkfs decided when it chose their density.
+fn unreachable_space(content: &Superblock, room: ByteCount) -> Option<String> {
+    let extent = content.extent.filter(|_| matches!(content.details, Details::Ext(_)))?;
+    let most = ByteCount(extent.max_blocks.saturating_mul(u64::from(extent.block_size)));
+    let rest = room.0.checked_sub(most.0).filter(|rest| *rest >= MIB)?;
+    let name = content.kind.name();
+    Some(format!("this {name} can grow to {most} and no further; {} of its partition stay unused", ByteCount(rest)))
 }
 
 /// What the filesystem shall become, if it shall change.
@@ -243,13 +317,25 @@ fn partition_half(
     let growth = table.grow(disk, slice.number, rule).map_err(|error| error.to(&*facts.device))?;
     notes.extend(growth.notes);
     let bytes = |lba: Lba| slice.geometry.sector.offset_of(lba).0;
-    let length = |first, last| ByteCount(bytes(last).saturating_sub(bytes(first)).saturating_add(bytes(Lba(1))));
-    let on_disk = length(growth.before.first, growth.before.last);
+    let on_disk = length_of(slice, growth.before);
     if bytes(growth.before.first) != slice.start.0 || on_disk < facts.size {
         return Err(refused("the table on the disk and the kernel's view of it differ"));
     }
-    let after = length(growth.after.first, growth.after.last);
-    let mut steps: Vec<Step> = growth.writes.into_iter().map(Step::WriteTable).collect();
+    let after = length_of(slice, growth.after);
+    let mut steps = Vec::new();
+    if after > facts.size {
+        let erased = stale_signatures(facts.size, slice, disk, after).map_err(|error| error.to(&*facts.device))?;
+        if !erased.is_empty() && table.repair_needed() {
+            return Err(refused(
+                "a stale signature lies where it would end, and its table is damaged: repair that first",
+            ));
+        }
+        for (kind, write) in erased {
+            notes.push(format!("a stale {} signature in the space that the partition gains is erased", kind.name()));
+            steps.push(Step::Erase(write));
+        }
+    }
+    steps.extend(growth.writes.into_iter().map(Step::WriteTable));
     if after > facts.size {
         steps.push(Step::TellKernel { number: slice.number, start: slice.start, length: after });
     }
@@ -257,6 +343,81 @@ fn partition_half(
         true => Half::Full(facts.size),
         false => Half::Change { before: facts.size, after, steps },
     })
+}
+
+/// The bytes of `span` on the disk of `slice`.
+fn length_of(slice: &Slice, span: Span) -> ByteCount {
+    span.bytes(slice.geometry.sector)
+}
+
+/// Refuses a disk that belongs to something as a whole, whose metadata the table's end or the grown partition would
+/// overwrite. Metadata inside of a partition are that partition's.
+fn refuse_claimed_disk(slice: &Slice, table: &Table, disk: &dyn ReadAt) -> Result<()> {
+    const DOING: &str = "change the partition table of";
+    /// The byte of an MBR partition that is one of Windows' dynamic disks.
+    const DYNAMIC: PartitionType = PartitionType::Mbr(0x42);
+    let refused = |why: String| Err(Error::refused(DOING, why).to(&*slice.disk));
+    if let Some(holder) = &slice.holder {
+        return refused(format!("{holder} uses the whole disk"));
+    }
+    if table.partitions().iter().any(|partition| partition.kind == DYNAMIC) {
+        return refused("it is a dynamic disk (LDM)".into());
+    }
+    match claim_of_disk(disk, slice.geometry, table).map_err(|error| error.to(&*slice.disk))? {
+        Some(name) => refused(format!("the whole disk is a {name}")),
+        None => Ok(()),
+    }
+}
+
+/// What claims a whole disk beside the `table` on it, as `blkid` calls it.
+///
+/// # Errors
+/// Whatever `disk` fails with.
+pub fn claim_of_disk(disk: &dyn ReadAt, geometry: Geometry, table: &Table) -> Result<Option<&'static str>> {
+    let size = geometry.sector.offset_of(Lba(geometry.sectors));
+    if let Some(name) = filesystem::find_firmware_raid(disk, size, geometry.sector)? {
+        return Ok(Some(name));
+    }
+    let bytes = |lba: Lba| geometry.sector.offset_of(lba).0;
+    let parts: Vec<(u64, u64)> = table
+        .partitions()
+        .iter()
+        .map(|partition| (bytes(partition.first), bytes(Lba(partition.last.0.saturating_add(1)))))
+        .collect();
+    // What contradicts itself claims nothing.
+    let content = match filesystem::find_content(disk, size, &parts) {
+        Err(error) if error.kind == ErrorKind::Corrupt => None,
+        found => found?,
+    };
+    let lies_over_table = |kind: Kind| table.repair_needed() && !kind.leaves_room_for_table();
+    Ok(content.map(|content| content.kind).filter(|kind| kind.claims_disk() || lies_over_table(*kind)).map(Kind::name))
+}
+
+/// The writes that make the signatures vanish by which a partition that grows from `before` to `after` would be taken for
+/// something else: what an earlier use of the disk left at its new end.
+fn stale_signatures(
+    before: ByteCount,
+    slice: &Slice,
+    disk: &dyn ReadAt,
+    after: ByteCount,
+) -> Result<Vec<(Kind, Write)>> {
+    let window = Window { whole: disk, start: slice.start.0, size: after.0 };
+    let mut writes = Vec::new();
+    for signature in filesystem::find_signatures(&window, after)? {
+        let (at, name) = (signature.at, signature.kind.name());
+        if at < before {
+            let why =
+                format!("at its new size it would be taken for {name}, whose signature lies in space it has already");
+            return Err(Error::refused("grow the partition", why));
+        }
+        let sector = slice.geometry.sector.bytes();
+        let start = slice.start.0.saturating_add(at.0);
+        let first = start.saturating_sub(start.checked_rem(sector).unwrap_or(0));
+        let length = start.saturating_add(signature.length).saturating_sub(first).next_multiple_of(sector);
+        let bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+        writes.push((signature.kind, Write { what: "a stale signature", at: ByteCount(first), bytes }));
+    }
+    Ok(writes)
 }
 
 /// Judges the filesystem half anew for the `room` that its partition has in the end.

@@ -127,6 +127,18 @@ impl Sysfs<'_> {
         file::list(&format!("{}/class/block/{name}/slaves", self.root)).unwrap_or_default()
     }
 
+    /// The devices of the mounted btrfs with this UUID, sorted by name; empty where the kernel has no such btrfs.
+    #[must_use]
+    pub fn btrfs_devices(&self, uuid: &str) -> Vec<String> {
+        file::list(&format!("{}/fs/btrfs/{uuid}/devices", self.root)).unwrap_or_default()
+    }
+
+    /// The devices that are made of `name` as a whole: of a disk those of its partitions do not count.
+    #[must_use]
+    pub fn holders_of(&self, name: &str) -> Vec<String> {
+        file::list(&format!("{}/class/block/{name}/holders", self.root)).unwrap_or_default()
+    }
+
     /// Goes down from `block` to the disk or partition at the bottom, and names the layers on the way, lowest first.
     ///
     /// # Errors

@@ -43,8 +43,8 @@ impl Subject {
         let mount = mountinfo::find(&String::from_utf8_lossy(&text), point)
             .ok_or_else(|| Error::absent(DOING, "nothing is mounted there").to(point))?;
         let number = match mount.device {
-            // btrfs gives every subvolume a number of its own; the node it was mounted by is what stands for it.
-            (0, _) if mount.kind == "btrfs" => node::block_number(&mount.source)?,
+            // btrfs gives every subvolume a number of its own.
+            (0, _) if mount.kind == "btrfs" => btrfs_device(sysfs, point, &mount.source)?,
             (0, _) => {
                 let why = format!("it is {}, with no block device to grow", mount.kind);
                 return Err(Error::refused(DOING, why).to(point));
@@ -90,22 +90,58 @@ impl Subject {
         self.block.slice.as_ref().map(|slice| block::node_of(&slice.disk))
     }
 
-    /// Gathers everything a plan needs. `disk` is the open disk where the subject is a partition. Only reads.
+    /// Gathers everything a plan needs. `disk` is the open disk where the subject is a partition; `options` are those that it
+    /// is going to be mounted with if it is not mounted. Only reads.
     ///
     /// # Errors
     /// `Os` from the devices; `Corrupt` from the superblock. A table that cannot be read is a fact, not an error.
-    pub fn facts(&self, disk: Option<&Device>) -> Result<Facts> {
+    pub fn facts(&self, sysfs: Sysfs<'_>, disk: Option<&Device>, options: &str) -> Result<Facts> {
         let node = self.block.node();
-        let content = superblock(&node, self.block.size)?;
+        let (content, claim) = {
+            let (device, size) = (Device::open(&node, Access::Read)?, self.block.size);
+            let claim = match self.block.slice {
+                None => filesystem::find_firmware_raid(&device, size, device.sector_size()?)?,
+                Some(_) => None,
+            };
+            (filesystem::recognise_owner(&device, size).map_err(|error| error.to(&*node))?, claim)
+        };
         let slice = match (&self.block.slice, disk) {
-            (Some(slice), Some(disk)) => Some(slice_facts(slice, disk)?),
+            (Some(slice), Some(disk)) => Some(slice_facts(sysfs, slice, disk)?),
             _ => None,
         };
         let live_blocks = match (&self.mount, &content) {
             (Some(mount), Some(content)) if self.layers.is_empty() => live_blocks(&mount.point, &node, content)?,
             _ => None,
         };
-        Ok(Facts { device: node, size: self.block.size, slice, layers: self.layers.clone(), content, live_blocks })
+        let mount = self.mount.as_ref();
+        Ok(Facts {
+            device: node,
+            size: self.block.size,
+            slice,
+            layers: self.layers.clone(),
+            content,
+            live_blocks,
+            mount_options: mount.map_or(options, |mount| mount.options.as_str()).into(),
+            mounted_read_only: mount.is_some_and(Mount::filesystem_is_read_only),
+            holder: sysfs.holders_of(&self.block.name).into_iter().next(),
+            claim,
+        })
+    }
+}
+
+/// A device of the btrfs that is mounted at `point`: the one that it was mounted by, `source`, where that is still one of
+/// them, else the first. The node may be gone, as `/dev/root` is, by which a kernel without an initramfs mounts.
+fn btrfs_device(sysfs: Sysfs<'_>, point: &str, source: &str) -> Result<Number> {
+    let named = node::block_number(source).and_then(|number| sysfs.block(number));
+    let uuid = Mounted::open(point, source)?.btrfs_uuid()?;
+    let text = filesystem::uuid_text(uuid).unwrap_or_default();
+    let devices = sysfs.btrfs_devices(&text);
+    match named {
+        Ok(block) if devices.is_empty() || devices.contains(&block.name) => Ok(block.number),
+        other => match devices.first() {
+            Some(first) => Ok(sysfs.named(first)?.number),
+            None => other.map(|block| block.number),
+        },
     }
 }
 
@@ -118,7 +154,7 @@ pub fn superblock(node: &str, size: ByteCount) -> Result<Option<Superblock>> {
     filesystem::recognise(&device, size).map_err(|error| error.to(node))
 }
 
-fn slice_facts(slice: &block::Slice, disk: &Device) -> Result<Slice> {
+fn slice_facts(sysfs: Sysfs<'_>, slice: &block::Slice, disk: &Device) -> Result<Slice> {
     let sector = disk.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(disk.size()?) };
     Ok(Slice {
@@ -128,6 +164,7 @@ fn slice_facts(slice: &block::Slice, disk: &Device) -> Result<Slice> {
         geometry,
         read_only: disk.is_read_only()?,
         table: table::read(disk as &dyn ReadAt, geometry),
+        holder: sysfs.holders_of(&slice.disk).into_iter().next(),
     })
 }
 

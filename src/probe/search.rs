@@ -9,12 +9,14 @@
 use super::block::{Block, Sysfs};
 use super::growth;
 use super::serial;
+use crate::bytes::{ReadAt, Window};
 use crate::error::Result;
-use crate::filesystem::{Kind, Superblock};
+use crate::filesystem::{self, Kind, Superblock};
+use crate::plan::grow::claim_of_disk;
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
-use crate::table::{self, Geometry, Partition, Table};
-use crate::text::device::Name;
+use crate::table::{self, Geometry, Named, Names, Partition, Table};
+use crate::text::device::{self, Name};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,24 +33,73 @@ pub struct Found {
 /// The device called `name`, if it is there by now.
 #[must_use]
 pub fn find(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
-    let alone = |block| Found { block, twins: Vec::new() };
-    match name {
-        Name::Path(path) => sysfs.block(node::block_number(path).ok()?).ok().map(alone),
-        Name::Number(major, minor) => sysfs.block((*major, *minor)).ok().map(alone),
-        Name::Uuid(uuid) => {
-            first(matching(sysfs, |found| found.uuid.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(uuid))))
+    first(candidates(sysfs, name))
+}
+
+/// The filesystem called `name`: as [`find`], but what cannot be mounted (swap with the label of the root) counts only
+/// where nothing else has the name.
+#[must_use]
+pub fn find_filesystem(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
+    let mut found = candidates(sysfs, name);
+    if found.len() > 1 {
+        let mountable: Vec<bool> = found.iter().map(is_mountable).collect();
+        if mountable.contains(&true) {
+            let mut keep = mountable.into_iter();
+            found.retain(|_| keep.next().unwrap_or(true));
         }
-        Name::Label(label) => first(matching(sysfs, |found| found.label.as_ref() == Some(label))),
-        Name::PartUuid(uuid, offset) => first(partitions(sysfs, |partition, candidate| {
-            let further = i64::from(candidate.number).checked_sub(i64::from(partition.number));
-            partition.uuid.eq_ignore_ascii_case(uuid) && further == Some(i64::from(*offset))
-        })),
-        Name::PartLabel(label) => first(partitions(sysfs, |partition, candidate| {
-            partition.number == candidate.number && partition.name.as_ref() == Some(label)
-        })),
-        Name::Serial(serial) => first(disks(sysfs, |disk| serial::of(sysfs, disk).as_ref() == Some(serial))),
-        Name::Wwn(digits) => first(disks(sysfs, |disk| serial::wwn_of(sysfs, disk).as_ref() == Some(digits))),
     }
+    first(found)
+}
+
+/// Whether `block` may hold something that can be mounted; what wisp does not know may be mounted by `rootfstype=`.
+fn is_mountable(block: &Block) -> bool {
+    match growth::superblock(&block.node(), block.size) {
+        Ok(Some(found)) => found.kind.module().is_some(),
+        _ => true,
+    }
+}
+
+/// Every device called `name`, in the kernel's order of names.
+fn candidates(sysfs: Sysfs<'_>, name: &Name) -> Vec<Block> {
+    let numbered = |number| Vec::from_iter(sysfs.block(number));
+    match name {
+        Name::Path(path) => node::block_number(path).map(numbered).unwrap_or_default(),
+        Name::Number(major, minor) => numbered((*major, *minor)),
+        Name::Uuid(uuid) => {
+            matching(sysfs, |found| found.uuid.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(uuid)))
+        }
+        Name::Label(label) => {
+            literal_or_decoded(label, &|label| matching(sysfs, |found| found.label.as_deref() == Some(label)))
+        }
+        Name::PartUuid(uuid, 0) => partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid)),
+        Name::PartUuid(uuid, offset) => {
+            let bases = partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid));
+            let meant = |block: &Block| bases.iter().any(|base| is_further(block, base, *offset));
+            sysfs.all().into_iter().filter(meant).collect()
+        }
+        Name::PartLabel(label) => {
+            literal_or_decoded(label, &|label| partitions(sysfs, |named| named.name.as_deref() == Some(label)))
+        }
+        Name::Serial(serial) => disks(sysfs, |disk| serial::of(sysfs, disk).as_ref() == Some(serial)),
+        Name::Wwn(digits) => disks(sysfs, |disk| serial::wwn_of(sysfs, disk).as_ref() == Some(digits)),
+    }
+}
+
+/// The devices that `look` finds under `label` as it is written, else under what it means with the escapes of udev
+/// (`my\x20root`), as other initramfs take it.
+fn literal_or_decoded(label: &str, look: &dyn Fn(&str) -> Vec<Block>) -> Vec<Block> {
+    let found = look(label);
+    match device::decode(label) {
+        Some(decoded) if found.is_empty() => look(&decoded),
+        _ => found,
+    }
+}
+
+/// Whether `block` is on the disk of the partition `base`, `offset` partitions further.
+fn is_further(block: &Block, base: &Block, offset: i32) -> bool {
+    let (Some(slice), Some(base)) = (&block.slice, &base.slice) else { return false };
+    let further = i64::from(slice.number).checked_sub(i64::from(base.number));
+    slice.disk == base.disk && further == Some(i64::from(offset))
 }
 
 /// Whole disks that `wanted` holds of. A drive without a medium is none.
@@ -70,10 +121,27 @@ fn matching(sysfs: Sysfs<'_>, wanted: impl Fn(&Superblock) -> bool) -> Vec<Block
     found
 }
 
-/// All devices of the filesystem that `superblock` belongs to.
+/// All devices that hold something of `kind`.
 #[must_use]
-pub fn members(sysfs: Sysfs<'_>, superblock: &Superblock) -> Vec<Block> {
-    matching(sysfs, |found| found.kind == superblock.kind && found.uuid == superblock.uuid)
+pub fn all_of(sysfs: Sysfs<'_>, kind: Kind) -> Vec<(Block, Superblock)> {
+    let content = |block: Block| {
+        let found = growth::superblock(&block.node(), block.size).ok()??;
+        (found.kind == kind).then_some((block, found))
+    };
+    bearers(sysfs.all()).into_iter().filter_map(content).collect()
+}
+
+/// Why `block`, found under a `name` that several devices may have, is not what was meant: it can never be mounted, nor
+/// hold a layer in which the filesystem is.
+#[must_use]
+pub fn unmountable(name: &Name, block: &Block) -> Option<String> {
+    const NO_FILESYSTEM: [Kind; 3] = [Kind::Swap, Kind::Hibernation, Kind::ExtJournal];
+    if !matches!(name, Name::Uuid(_) | Name::Label(_) | Name::PartLabel(_)) {
+        return None;
+    }
+    let found = growth::superblock(&block.node(), block.size).ok()??;
+    let why = || format!("only {} has that name, and it holds {}", block.node(), found.kind.name());
+    NO_FILESYSTEM.contains(&found.kind).then(why)
 }
 
 /// Those of `all` that may hold a filesystem: a disk with partitions does not, whatever the end of its last partition
@@ -83,23 +151,36 @@ fn bearers(all: Vec<Block>) -> Vec<Block> {
     all.into_iter().filter(|block| block.size.0 > 0 && !disks.contains(&block.name)).collect()
 }
 
-/// Partitions for which `wanted` holds of any entry of their table and themselves.
-fn partitions(sysfs: Sysfs<'_>, wanted: impl Fn(&Partition, &Partition) -> bool) -> Vec<Block> {
+/// Partitions that the kernel shows and of whose names in their table `wanted` holds.
+fn partitions(sysfs: Sysfs<'_>, wanted: impl Fn(&Named) -> bool) -> Vec<Block> {
     let all = sysfs.all();
     let mut found = Vec::new();
     for disk in all.iter().filter(|block| block.slice.is_none() && block.size.0 > 0) {
-        let Ok(Some(table)) = table_of(disk) else { continue };
-        for candidate in table.partitions() {
-            if table.partitions().iter().any(|partition| wanted(partition, candidate)) {
-                found.extend(all.iter().filter(|block| is_slice(block, disk, candidate.number)).cloned());
-            }
+        let mut slices = all.iter().filter(|block| is_on(block, disk)).peekable();
+        if slices.peek().is_none() {
+            continue;
         }
+        let Ok(names) = names_of(disk) else { continue };
+        found.extend(slices.filter(|block| named(&names, block).is_some_and(|named| wanted(&named))).cloned());
     }
     found
 }
 
-fn is_slice(block: &Block, disk: &Block, number: u32) -> bool {
-    block.slice.as_ref().is_some_and(|slice| slice.disk == disk.name && slice.number == number)
+fn is_on(block: &Block, disk: &Block) -> bool {
+    block.slice.as_ref().is_some_and(|slice| slice.disk == disk.name)
+}
+
+/// What the tables of a whole disk call its partitions.
+fn names_of(disk: &Block) -> Result<Names> {
+    let device = Device::open(&disk.node(), Access::Read)?;
+    let sector = device.sector_size()?;
+    Names::read(&device, Geometry { sector, sectors: sector.sectors_in(disk.size) })
+}
+
+/// The names of the partition `block` among those of its disk.
+fn named(names: &Names, block: &Block) -> Option<Named> {
+    let slice = block.slice.as_ref()?;
+    names.of(slice.number, slice.start)
 }
 
 /// The table on a whole disk.
@@ -139,21 +220,64 @@ fn describe(block: &Block, all: &[Block]) -> String {
         }
     }
     let disk = block.slice.as_ref().and_then(|slice| all.iter().find(|disk| disk.name == slice.disk));
-    let table = disk.and_then(|disk| table_of(disk).ok().flatten());
-    let entry = block.slice.as_ref().zip(table.as_ref()).and_then(|(slice, table)| table.partition(slice.number));
-    if let Some(partition) = entry {
-        words = format!("{words} PARTUUID={}", partition.uuid);
+    let names = disk.and_then(|disk| names_of(disk).ok());
+    if let Some(named) = names.and_then(|names| named(&names, block)) {
+        words = format!("{words} PARTUUID={}", named.uuid);
     }
     words
 }
 
-/// Disks of which the kernel sees no partition because their primary GPT needs to be written again
-/// ([`Table::repair_needed`]).
+/// The disk that holds `root`, of which the kernel sees no partition because its primary GPT needs to be written again
+/// ([`Table::repair_needed`]): the one whose sound backup has the very partition that `root` names. None when several
+/// could be it, and none that holds anything else than partitions: another disk than the root's is never touched.
 #[must_use]
-pub fn broken_disks(sysfs: Sysfs<'_>) -> Vec<Block> {
+pub fn find_broken_disk(sysfs: Sysfs<'_>, root: &Name) -> Option<Block> {
     let all = sysfs.all();
     let has_slice = |disk: &Block| all.iter().any(|block| block.slice.as_ref().is_some_and(|it| it.disk == disk.name));
-    let mut broken: Vec<Block> = all.iter().filter(|disk| disk.size.0 > 0 && !has_slice(disk)).cloned().collect();
-    broken.retain(|disk| disk.slice.is_none() && matches!(table_of(disk), Ok(Some(table)) if table.repair_needed()));
-    broken
+    let is_whole = |disk: &Block| disk.size.0 > 0 && disk.slice.is_none() && !has_slice(disk);
+    let mut found = all.iter().filter(|disk| is_whole(disk) && is_broken_home(sysfs, disk, root).unwrap_or(false));
+    let disk = found.next()?.clone();
+    found.next().is_none().then_some(disk)
+}
+
+/// Whether the table of `disk` is damaged, its backup has the partition that `root` names, and nothing else is on it.
+fn is_broken_home(sysfs: Sysfs<'_>, disk: &Block, root: &Name) -> Result<bool> {
+    let device = Device::open(&disk.node(), Access::Read)?;
+    let sector = device.sector_size()?;
+    let geometry = Geometry { sector, sectors: sector.sectors_in(disk.size) };
+    let Some(table) = table::read(&device, geometry)?.filter(Table::repair_needed) else { return Ok(false) };
+    let is_home =
+        table.partitions().iter().any(|partition| is_meant(disk, &table, partition, root, (&device, geometry)));
+    Ok(is_home && sysfs.holders_of(&disk.name).is_empty() && claim_of_disk(&device, geometry, &table)?.is_none())
+}
+
+/// Whether `root` means this `partition` of `disk`, which the kernel does not see.
+fn is_meant(
+    disk: &Block,
+    table: &Table,
+    partition: &Partition,
+    root: &Name,
+    (device, geometry): (&dyn ReadAt, Geometry),
+) -> bool {
+    let content = || {
+        let start = geometry.sector.offset_of(partition.first).0;
+        let size = partition.span().bytes(geometry.sector);
+        filesystem::recognise(&Window { whole: device, start, size: size.0 }, size).ok().flatten()
+    };
+    let number = partition.number;
+    match root {
+        Name::Path(path) => {
+            let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+            *path == format!("{}{between}{number}", disk.node())
+        }
+        Name::Number(major, minor) => (*major, Some(*minor)) == (disk.number.0, disk.number.1.checked_add(number)),
+        Name::PartUuid(uuid, offset) => table.partitions().iter().any(|named| {
+            named.uuid.eq_ignore_ascii_case(uuid)
+                && i64::from(number) == i64::from(named.number).saturating_add(i64::from(*offset))
+        }),
+        Name::PartLabel(label) => partition.name.as_ref() == Some(label),
+        Name::Uuid(uuid) => content().and_then(|it| it.uuid).is_some_and(|it| it.eq_ignore_ascii_case(uuid)),
+        Name::Label(label) => content().and_then(|it| it.label).as_ref() == Some(label),
+        Name::Serial(_) | Name::Wwn(_) => false,
+    }
 }

@@ -81,7 +81,7 @@ pub const CLOUDS: &[Cloud] = &[
         hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
         local_hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
         zone: Item(&[("/1.0", "location")], Shape::Plain),
-        keys: Keys::WithUserdata(("/1.0/meta-data", "public-keys"), "ssh_authorized_keys"),
+        keys: Keys::WithUserdata(("/1.0/meta-data", "public-keys"), "", true),
         // The name of newer servers, which comes first there too.
         userdata: Item(&[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")], Shape::Plain),
         ready: Ready::Patch("/1.0", r#"{"state":"Ready"}"#),
@@ -107,7 +107,7 @@ pub const CLOUDS: &[Cloud] = &[
         local_hostname: Item(&[("meta-data", "local-hostname"), ("meta-data", "hostname")], Shape::Plain),
         region: Item(&[("meta-data", "region")], Shape::Plain),
         zone: Item(&[("meta-data", "availability-zone")], Shape::Plain),
-        keys: Keys::Below(&[("meta-data", "public-keys")], "openssh-key"),
+        keys: Keys::WithUserdata(("meta-data", "public-keys"), "openssh-key", false),
         userdata: Item(&[("user-data", "")], Shape::Plain),
         ..CLOUD
     },
@@ -315,7 +315,7 @@ pub const CLOUDS: &[Cloud] = &[
         local_hostname: Item(&[("/conf?format=json", "hostname")], Shape::Plain),
         region: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Shape::RegionOfZone),
         zone: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Shape::Plain),
-        keys: Keys::Below(&[("/conf?format=json", "ssh_public_keys")], "key"),
+        keys: Keys::WithTags(("/conf?format=json", "ssh_public_keys"), "key", ("/conf?format=json", "tags")),
         userdata: Item(&[("/user_data/cloud-init", "")], Shape::Plain),
         nics: Nics::Entries(&[
             Entries {

@@ -3,19 +3,19 @@
 //! Sources and their order are those of the guest agent: the instance's `sshKeys` (which implies blocking the project's)
 //! and `ssh-keys`, then the project's unless blocked. With OS Login no key of the metadata counts.
 
-use super::keys::Key;
+use super::keys::{Found, clean};
 use crate::text::document::Document;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Keys of `instance` and `project`, which are their attributes, that are valid at `now` (seconds since 1970).
-pub(super) fn keys(instance: Option<&Document>, project: Option<&Document>, now: u64) -> Vec<Key> {
+/// Adds the keys of `instance` and `project`, which are their attributes, that are valid at `now` (seconds since 1970).
+pub(super) fn keys(instance: Option<&Document>, project: Option<&Document>, now: u64, found: &mut Found) {
     let of = |attributes: Option<&Document>, name: &str| -> Option<String> {
         attributes.and_then(|all| all.at(&[name])).and_then(Document::text).map(String::from)
     };
     let login = of(instance, "enable-oslogin").or_else(|| of(project, "enable-oslogin"));
     if login.is_some_and(|word| is_true(&word)) {
-        return Vec::new();
+        return;
     }
     let legacy = of(instance, "sshKeys");
     let blocked = legacy.is_some() || of(instance, "block-project-ssh-keys").is_some_and(|word| is_true(&word));
@@ -23,7 +23,8 @@ pub(super) fn keys(instance: Option<&Document>, project: Option<&Document>, now:
     if !blocked {
         texts.extend([of(project, "sshKeys"), of(project, "ssh-keys")]);
     }
-    texts.iter().flatten().flat_map(|text| text.lines()).filter_map(|line| key(line.trim(), now)).collect()
+    let lines = texts.iter().flatten().flat_map(|text| text.lines()).map(clean);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#')).for_each(|line| key(line, now, found));
 }
 
 /// Booleans arrive as text.
@@ -32,11 +33,16 @@ fn is_true(word: &str) -> bool {
 }
 
 /// `user:[options] type base64 [comment]`.
-fn key(line: &str, now: u64) -> Option<Key> {
-    let (user, key) = line.split_once(':')?;
-    let named = !user.is_empty() && !user.contains(char::is_whitespace);
-    (named && !key.trim().is_empty() && !has_expired(key, now))
-        .then(|| Key { line: key.trim().into(), user: Some(user.into()) })
+fn key(line: &str, now: u64, found: &mut Found) {
+    let is_user = |user: &str| !user.is_empty() && !user.contains(char::is_whitespace);
+    match line.split_once(':').map(|(user, key)| (user, clean(key))) {
+        Some((user, key)) if is_user(user) && !key.is_empty() => {
+            if !has_expired(key, now) {
+                found.push(key, Some(user), true);
+            }
+        }
+        _ => found.reject("the line names no user in front of a key"),
+    }
 }
 
 /// A comment `google-ssh {"userName":"…","expireOn":"2028-11-08T19:30:47+0000"}` limits a key. An expiry that cannot be
@@ -107,7 +113,14 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Key;
     use super::*;
+
+    fn keys(instance: Option<&Document>, project: Option<&Document>, now: u64) -> Vec<Key> {
+        let mut found = Found::default();
+        super::keys(instance, project, now, &mut found);
+        found.keys
+    }
 
     fn attributes(text: &str) -> Document {
         Document::parse_json(text.as_bytes()).unwrap()

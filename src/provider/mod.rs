@@ -18,7 +18,7 @@ mod recognise;
 
 pub use clouds::CLOUDS;
 pub use instance::Instance;
-pub use keys::Key;
+pub use keys::{Key, Rejected};
 pub use nics::Nic;
 pub use reader::{Identity, Local, Reader};
 pub use ready::Ready;
@@ -166,8 +166,11 @@ pub enum Keys {
     Listing(&'static str),
     /// Texts of one key a line, below these places; of mappings those under this name if they have it.
     Below(&'static [Place], &'static str),
-    /// The same below one place, then what a cloud-config in the user-data has under this name, in their order (Incus).
-    WithUserdata(Place, &'static str),
+    /// The same below one place, then those of a cloud-config in the user-data. If the last is true, also of what does not
+    /// begin like one, and all in their order (Incus).
+    WithUserdata(Place, &'static str, bool),
+    /// The same below one place, then those in tags (Scaleway).
+    WithTags(Place, &'static str, Place),
     /// One text, handed on as it is.
     Verbatim(Place),
     /// `user:key` lines with what goes with them (GCP): the attributes of the instance and those of the project.

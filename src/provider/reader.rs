@@ -50,6 +50,8 @@ pub struct Reader<'a> {
     pub(super) identity: Identity,
     pub(super) local: Local,
     documents: Vec<(String, Option<Document>)>,
+    /// What was in the place of public keys and is none.
+    pub(super) rejected: Vec<super::keys::Rejected>,
     /// Whether the source has shown that it speaks of this machine, or need not.
     is_trusted: bool,
     /// What it has shown, until that is asked for.
@@ -61,7 +63,8 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(cloud: &'static Cloud, source: Box<dyn Source + 'a>, identity: Identity) -> Self {
         let local = Local::default();
-        Self { cloud, source, identity, local, documents: Vec::new(), is_trusted: false, shown: None }
+        let (documents, rejected) = (Vec::new(), Vec::new());
+        Self { cloud, source, identity, local, documents, rejected, is_trusted: false, shown: None }
     }
 
     /// The cloud whose rows are followed.

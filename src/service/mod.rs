@@ -25,6 +25,9 @@ const SERVICES: [(&str, &str); 4] =
 /// How the names of Tiny Cloud's services begin. They run the same as ours: both together would run it twice.
 const PREDECESSOR: &str = "tiny-cloud";
 
+/// Bytes of the text of a service; those of wisp have a thousand.
+const SERVICE_LIMIT: usize = 64 << 10;
+
 /// What a service that starts at boot is to both init systems.
 struct Link {
     path: String,
@@ -35,7 +38,8 @@ struct Link {
 /// change; none if all was so already.
 ///
 /// # Errors
-/// `Absent` where there is no init system that wisp knows, or systemd and no unit of ours; `Os`.
+/// `Absent` where there is no init system that wisp knows, a service of ours is not installed, or it starts a program that
+/// does not exist; `Os`.
 pub fn enable(root: &str) -> Result<Vec<String>> {
     let layout = Init::find(root)?.layout();
     let mut links = Vec::new();
@@ -79,14 +83,28 @@ pub fn links(init: Init) -> Vec<String> {
     SERVICES.into_iter().map(|(name, runlevel)| init.layout().link(runlevel, name)).collect()
 }
 
-/// What the link for the service `name` leads to. OpenRC has one place for services, and a link may be made before the
-/// service is installed; a unit can be in several.
+/// What the link for the service `name` leads to. A service that is not installed, or that starts a program that does not
+/// exist, would never run.
 fn target(root: &str, layout: &Layout, name: &str) -> Result<String> {
+    const DOING: &str = "enable the service";
     let service = format!("{name}{}", layout.extension);
-    let only = layout.services.first().copied().filter(|_| layout.services.len() == 1);
-    let folder = layout.find(root, &service).or(only);
-    let folder = folder.ok_or_else(|| Error::absent("find the unit", "it is not installed").to(service.as_str()))?;
-    Ok(format!("{folder}/{service}"))
+    let folder =
+        layout.find(root, &service).ok_or_else(|| Error::absent(DOING, "it is not installed").to(&*service))?;
+    let path = format!("{folder}/{service}");
+    // A link in the root may lead to what only exists there.
+    let text = file::read(&format!("{root}{path}"), SERVICE_LIMIT).unwrap_or_default();
+    if let Some(program) = program(&String::from_utf8_lossy(&text))
+        && !tree::is_there(&format!("{root}{program}"))
+    {
+        return Err(Error::absent(DOING, format!("it starts {program}, which does not exist")).to(path));
+    }
+    Ok(path)
+}
+
+/// The path by which the text of a service calls wisp.
+fn program(text: &str) -> Option<&str> {
+    let mut words = text.split(|letter: char| letter.is_whitespace() || matches!(letter, '=' | '"' | '\''));
+    words.find(|word| word.starts_with('/') && word.ends_with("/wisp"))
 }
 
 impl Link {

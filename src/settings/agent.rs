@@ -79,6 +79,8 @@ pub struct Agent {
     pub skip: Vec<String>,
     /// `HOTPLUG_MODULES`.
     pub hotplugs: Vec<String>,
+    /// `TINY_CLOUD_LINK_WAIT_MAX`, in tenths of a second and one more: how long carriers are waited for.
+    pub link_wait: Duration,
     /// What could not be meant, each a sentence. None shows a value: they can be secrets in the wrong place.
     pub complaints: Vec<String>,
 }
@@ -136,8 +138,16 @@ const KEYS: &[Key] = &[
     Key { name: "INIT_ACTIONS_MAIN", take: |agent, value, _| actions(agent, Phase::Main, value) },
     Key { name: "INIT_ACTIONS_FINAL", take: |agent, value, _| actions(agent, Phase::Final, value) },
     Key { name: "SKIP_INIT_ACTIONS", take: |agent, value, _| words(value).map(|words| agent.skip = words) },
+    Key { name: "TINY_CLOUD_LINK_WAIT_MAX", take: |agent, value, _| rounds(value).map(|span| agent.link_wait = span) },
     Key { name: "HOTPLUG_MODULES", take: |agent, value, _| words(value).map(|words| agent.hotplugs = words) },
 ];
+
+/// Tiny Cloud looks eleven times, a tenth of a second apart.
+const LINK_ROUND: Duration = Duration::from_millis(100);
+const LINK_WAIT: Duration = Duration::from_millis(1100);
+
+/// A minute; negotiating the speed of a link takes some seconds.
+const LINK_ROUNDS_LIMIT: u32 = 600;
 
 /// Keys that mean something when they are empty: do nothing in this phase.
 const MAY_BE_EMPTY: &str = "INIT_ACTIONS_";
@@ -159,6 +169,7 @@ impl Agent {
             actions: Vec::new(),
             skip: Vec::new(),
             hotplugs: Vec::new(),
+            link_wait: LINK_WAIT,
             complaints: Vec::new(),
         };
         agent.read_environment(sources.environment);
@@ -261,6 +272,12 @@ fn folder(value: &str) -> Result<String, &'static str> {
     if sound && !trimmed.is_empty() { Ok(trimmed.into()) } else { Err("not the path of a folder below /") }
 }
 
+fn rounds(value: &str) -> Result<Duration, &'static str> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse::<u32>().ok().filter(|number| digits && *number <= LINK_ROUNDS_LIMIT);
+    number.map(|number| LINK_ROUND.saturating_mul(number.saturating_add(1))).ok_or("not a number from 0 to 600")
+}
+
 fn seconds(value: &str) -> Result<Duration, &'static str> {
     let digits = value.bytes().all(|byte| byte.is_ascii_digit());
     let number = value.parse().ok().filter(|number| digits && (1..=SECONDS_LIMIT).contains(number));
@@ -284,7 +301,9 @@ mod tests {
     fn without_a_word_the_defaults_hold() {
         let line = Cmdline::parse("quiet wisp.grow=off");
         let settings = Agent::parse(&Sources { root: "", environment: b"", file: None, cmdline: &line });
-        let Agent { cloud, user, var, logs, token_ttl, deadline, actions, skip, hotplugs, complaints } = settings;
+        let Agent { cloud, user, var, logs, token_ttl, deadline, actions, skip, hotplugs, link_wait, complaints } =
+            settings;
+        assert_eq!(link_wait, Duration::from_millis(1100));
         assert_eq!((cloud, user, complaints.len()), (Cloud::Auto, None, 0));
         assert_eq!((actions, skip, hotplugs), (Vec::new(), Vec::new(), Vec::new()));
         assert_eq!((var.as_str(), logs.as_str()), ("/var/lib/cloud", "/var/log"));
@@ -298,7 +317,7 @@ mod tests {
             "",
             "CLOUD=aws\nCLOUD_USER=ann-b.2\nTINY_CLOUD_VAR=/srv/state/\nTINY_CLOUD_LOGS='/srv/my logs'\n\
              IMDS_TOKEN_TTL=5\nMETADATA_DEADLINE=\"600\"\nHOTPLUG_TYPE=mdev\nSKIP_INIT_ACTIONS='a b'\n\
-             HOTPLUG_MODULES=vnic_eth_hotplug\nINIT_ACTIONS_EARLY=\nINIT_ACTIONS_MAIN='set_hostname'\n",
+             TINY_CLOUD_LINK_WAIT_MAX=0\nHOTPLUG_MODULES=vnic_eth_hotplug\nINIT_ACTIONS_EARLY=\nINIT_ACTIONS_MAIN='set_hostname'\n",
             "",
         );
         assert_eq!(settings.cloud, named("aws", "CLOUD= in line 1 of /etc/wisp.conf"));
@@ -309,6 +328,8 @@ mod tests {
         assert_eq!(settings.actions, lists, "an empty list is one");
         assert_eq!((settings.token_ttl.as_secs(), settings.deadline.map(|it| it.as_secs())), (5, Some(600)));
         assert_eq!(settings.complaints, [""; 0]);
+        assert_eq!(settings.link_wait, Duration::from_millis(100));
+        assert_eq!(agent("TINY_CLOUD_LINK_WAIT_MAX=29", "", "").link_wait, Duration::from_secs(3));
     }
 
     #[test]
@@ -356,6 +377,8 @@ mod tests {
             ("IMDS_TOKEN_TTL=21601", "not a number"),
             ("IMDS_TOKEN_TTL=+5", "not a number"),
             ("METADATA_DEADLINE=2m", "not a number"),
+            ("TINY_CLOUD_LINK_WAIT_MAX=601", "not a number from 0 to 600"),
+            ("TINY_CLOUD_LINK_WAIT_MAX=1s", "not a number"),
             ("CLUOD=aws", "CLUOD= in line 1 of /etc/wisp.conf: there is no such key"),
             ("echo secret", "line 1 of /etc/wisp.conf: it is not KEY=value"),
             ("CLOUD=$secret", "line 1 of /etc/wisp.conf: the shell would"),

@@ -24,6 +24,8 @@ const CHUNK: usize = 4096;
 /// disks, stay far below.
 const NAMES_LIMIT: usize = 1 << 16;
 
+const LIST: &str = "list";
+
 /// The whole file at `path`, which may be one of those whose size the kernel does not know beforehand.
 ///
 /// # Errors
@@ -89,15 +91,25 @@ pub fn is_regular(path: &str) -> bool {
     fs::lstat(path).is_ok_and(|facts| FileType::from_raw_mode(facts.st_mode).is_file())
 }
 
+/// Whether `path` leads to a file that its owner may execute.
+#[must_use]
+pub fn is_executable(path: &str) -> bool {
+    fs::stat(path).is_ok_and(|facts| facts.st_mode & 0o100 != 0)
+}
+
 /// The names in the directory `path` but `.` and `..`, sorted by their bytes. Names that are not UTF-8, which nothing
 /// that wisp looks for has, are left out.
 ///
 /// # Errors
 /// `Os` from the kernel, `Refused` when there are more than 65536 names.
 pub fn list(path: &str) -> Result<Vec<String>> {
-    const DOING: &str = "list";
-    let failed = |errno| os(errno, DOING, path);
-    let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(failed)?;
+    let directory = open(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(|errno| os(errno, LIST, path))?;
+    list_open(directory, path)
+}
+
+/// The same for an open directory, which errors call `path`.
+pub(super) fn list_open(directory: OwnedFd, path: &str) -> Result<Vec<String>> {
+    let failed = |errno| os(errno, LIST, path);
     let mut names = BTreeSet::new();
     for entry in fs::Dir::new(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -106,7 +118,7 @@ pub fn list(path: &str) -> Result<Vec<String>> {
             continue;
         }
         if names.len() >= NAMES_LIMIT {
-            return Err(Error::refused(DOING, format!("it holds more than {NAMES_LIMIT} names")).to(path));
+            return Err(Error::refused(LIST, format!("it holds more than {NAMES_LIMIT} names")).to(path));
         }
         names.insert(name.to_string());
     }
@@ -133,12 +145,13 @@ pub fn write_for_this_boot(path: &str, content: &[u8], mode: u32) -> Result<()> 
 
 /// How long a file is to be there.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
+pub(super) enum Until {
     Removed,
     Reboot,
 }
 
-fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> Result<()> {
+/// Replaces the file at `path`, likewise; with the owner that `owner` shows.
+pub(super) fn replace(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> Result<()> {
     const DOING: &str = "write";
     let failed = |errno| os(errno, DOING, path);
     match fs::lstat(path) {

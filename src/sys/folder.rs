@@ -6,16 +6,20 @@
 
 #![forbid(unsafe_code)]
 
-use super::refused;
+pub mod walk;
+
+use super::{file, refused, resolve};
 use crate::error::{Error, Result};
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
 use rustix::fd::OwnedFd;
-use rustix::fs::{self, AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Uid};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::{Errno, retry_on_intr};
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+const READ: &str = "read";
 
 /// What a file that is made may be before it is done.
 const OPEN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -114,12 +118,39 @@ impl Folder {
     /// `Os`: ENOTDIR when it is something else.
     pub fn open(root: &str, path: &str) -> Result<Option<Self>> {
         let whole = [root, path].concat();
-        let opened = if root.is_empty() { fs::open(&*named(path), FOLDER, Mode::empty()) } else { below(root, path) };
-        match opened {
+        match open(root, path, FOLDER) {
             Ok(descriptor) => Ok(Some(Self { descriptor, path: whole })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(refused(errno, "open the folder").to(whole)),
         }
+    }
+
+    /// Its own name in the directory that it was reached by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(&*self.path, |(_, name)| name)
+    }
+
+    /// What `path` below `root` leads to, links at its end included; `None` if that is nothing.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn find(root: &str, path: &str) -> Result<Option<Facts>> {
+        let found = open(root, path, OFlags::PATH | OFlags::CLOEXEC).and_then(fs::fstat);
+        match found {
+            Ok(found) => Ok(Some(facts(&found))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(refused(errno, "look at").to([root, path].concat())),
+        }
+    }
+
+    /// The names in it, sorted.
+    ///
+    /// # Errors
+    /// As [`file::list`].
+    pub fn list(&self) -> Result<Vec<String>> {
+        let opened = fs::openat(&self.descriptor, c".", FOLDER, Mode::empty());
+        file::list_open(opened.map_err(|errno| self.failed(errno, "list", "."))?, &self.path)
     }
 
     /// The path of `name` in it, for errors and for the operator.
@@ -203,24 +234,22 @@ impl Folder {
     /// # Errors
     /// `Os`: ELOOP for a symbolic link; `Refused` for more than `limit` bytes, and for what is no regular file.
     pub fn read(&self, name: &str, limit: usize) -> Result<Option<(Vec<u8>, Facts)>> {
-        const DOING: &str = "read";
         // Opening a pipe must not wait for somebody who writes.
-        let Some(file) = self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, DOING)? else { return Ok(None) };
-        let found = fs::fstat(&file).map_err(|errno| self.failed(errno, DOING, name))?;
-        let facts = facts(&found);
-        let size = usize::try_from(found.st_size).ok().filter(|size| *size <= limit && facts.thing == Thing::File);
-        let Some(size) = size else {
-            return Err(Error::refused(DOING, "it is no file, or too large").to(self.path(name)));
-        };
-        let mut content = Vec::with_capacity(size.saturating_add(1));
-        // What is added meanwhile is not waited for.
-        while !content.spare_capacity_mut().is_empty() {
-            let count = retry_on_intr(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut content)));
-            if count.map_err(|errno| self.failed(errno, DOING, name))? == 0 {
-                break;
-            }
+        let Some(file) = self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, READ)? else { return Ok(None) };
+        read_open(&file, limit, &self.path(name)).map(Some)
+    }
+
+    /// The same for the file that `path` below `root` leads to, links at its end included.
+    ///
+    /// # Errors
+    /// As [`Folder::read`].
+    pub fn read_at(root: &str, path: &str, limit: usize) -> Result<Option<(Vec<u8>, Facts)>> {
+        let whole = [root, path].concat();
+        match open(root, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC) {
+            Ok(file) => read_open(&file, limit, &whole).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(refused(errno, READ).to(whole)),
         }
-        Ok(Some((content, facts)))
     }
 
     /// Where the symbolic link `name` points to.
@@ -314,6 +343,27 @@ impl Folder {
         }
     }
 
+    /// Moves the file `name`, if it is there, to the folder `other` of the same filesystem, in place of one of that name.
+    ///
+    /// # Errors
+    /// `Os`: EISDIR, EXDEV.
+    pub fn move_to(&self, name: &str, other: &Self) -> Result<()> {
+        match fs::renameat(&self.descriptor, &*named(name), &other.descriptor, &*named(name)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(other.failed(errno, "replace", name)),
+        }
+    }
+
+    /// Waits until the file `name`, which another program wrote, is on the medium.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn flush_file(&self, name: &str) -> Result<()> {
+        const DOING: &str = "flush";
+        let file = self.open_in(name, OFlags::RDONLY, DOING)?.ok_or(Errno::NOENT);
+        file.and_then(fs::fsync).map_err(|errno| self.failed(errno, DOING, name))
+    }
+
     /// Removes the file or link `name`, if it is there.
     ///
     /// # Errors
@@ -365,6 +415,30 @@ impl Folder {
     }
 }
 
+/// The content of a regular file, which errors call `path`.
+fn read_open(file: &OwnedFd, limit: usize, path: &str) -> Result<(Vec<u8>, Facts)> {
+    let found = fs::fstat(file).map_err(|errno| refused(errno, READ).to(path))?;
+    let facts = facts(&found);
+    let size = usize::try_from(found.st_size).ok().filter(|size| *size <= limit && facts.thing == Thing::File);
+    let Some(size) = size else {
+        return Err(Error::refused(READ, "it is no file, or too large").to(path));
+    };
+    let mut content = Vec::with_capacity(size.saturating_add(1));
+    // What is added meanwhile is not waited for.
+    while !content.spare_capacity_mut().is_empty() {
+        let count = retry_on_intr(|| rustix::io::read(file, rustix::buffer::spare_capacity(&mut content)));
+        if count.map_err(|errno| refused(errno, READ).to(path))? == 0 {
+            break;
+        }
+    }
+    Ok((content, facts))
+}
+
+/// Opens what is at `path` below `root`.
+fn open(root: &str, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    if root.is_empty() { fs::open(&*named(path), flags, Mode::empty()) } else { resolve::open(root, path, flags) }
+}
+
 /// A name as the kernel wants it. One with a NUL byte inside is of nothing that is there.
 fn named(name: &str) -> CString {
     CString::new(name).unwrap_or_default()
@@ -374,18 +448,6 @@ fn named(name: &str) -> CString {
 #[derive(Debug)]
 pub struct Lock {
     _file: OwnedFd,
-}
-
-/// Opens a folder of another system, whose links mean that system.
-fn below(root: &str, path: &str) -> rustix::io::Result<OwnedFd> {
-    let top = fs::openat(CWD, &*named(root), FOLDER, Mode::empty())?;
-    match fs::openat2(&top, &*named(path), FOLDER, Mode::empty(), ResolveFlags::IN_ROOT) {
-        // Before Linux 5.6, or forbidden by a container: then without links.
-        Err(Errno::NOSYS | Errno::PERM) => {
-            fs::openat(&top, &*named(path.trim_start_matches('/')), FOLDER | OFlags::NOFOLLOW, Mode::empty())
-        }
-        outcome => outcome,
-    }
 }
 
 fn facts(found: &Stat) -> Facts {

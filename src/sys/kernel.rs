@@ -9,6 +9,12 @@ pub fn release() -> String {
     String::from_utf8_lossy(rustix::system::uname().release().to_bytes()).into_owned()
 }
 
+/// What it calls this machine.
+#[must_use]
+pub fn host_name() -> String {
+    String::from_utf8_lossy(rustix::system::uname().nodename().to_bytes()).into_owned()
+}
+
 /// Calls this machine `name`, unless it is called that already.
 ///
 /// # Errors

@@ -3,6 +3,7 @@
 //! Each file wraps one family of calls in small safe functions with typed descriptors and [`crate::error::Error`];
 //! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
 
+pub mod amend;
 pub mod block;
 #[cfg(feature = "formats")]
 pub mod bzip2;
@@ -34,6 +35,7 @@ pub mod record;
 #[cfg(feature = "full")]
 pub mod replacement;
 pub mod resize;
+mod resolve;
 mod signal;
 pub mod socket;
 pub mod source;

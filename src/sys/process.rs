@@ -12,7 +12,7 @@ use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
@@ -55,6 +55,13 @@ pub enum News {
 }
 
 impl Teller {
+    /// Closes this end in a process that goes on without it; the process must end by [`leave`], which drops nothing.
+    pub(super) fn close(&self) {
+        // SAFETY: the descriptor is this process's own copy, nothing uses it after this, and `spawn` ends the process
+        // without dropping it a second time.
+        unsafe { rustix::io::close(self.0.as_raw_fd()) };
+    }
+
     /// Sends one line to the parent. A parent that is gone or does not listen is no reason to stop working.
     pub fn tell(&self, line: &str) {
         let mut message = Vec::from(line.as_bytes());
@@ -113,6 +120,11 @@ fn forked(answer: c_int) -> rustix::io::Result<Pid> {
 }
 
 impl Child {
+    /// Its process number.
+    pub(super) fn number(&self) -> i32 {
+        self.pid.as_raw_pid()
+    }
+
     /// Waits for the next line or the end of the child.
     pub fn listen(&mut self, deadline: Deadline) -> News {
         loop {
@@ -155,6 +167,15 @@ impl Child {
     /// Kills the child and reaps it if it dies at once.
     pub fn kill(&mut self) {
         end(self.pid, Deadline::after(clock::now(), KILL_GRACE));
+    }
+
+    /// Asks the child to end, and kills it if it does not do so at once.
+    pub fn end(&mut self) {
+        // It may have ended by itself meanwhile.
+        let _ = rustix::process::kill_process(self.pid, Signal::TERM);
+        if self.listen(Deadline::after(clock::now(), KILL_GRACE)) == News::Silence {
+            self.kill();
+        }
     }
 
     /// A whole line (or one of the greatest length) that has arrived, without its newline.
@@ -274,6 +295,12 @@ pub(super) fn last_errno() -> Errno {
 pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     // SAFETY: the hazard of unshare is a split descriptor table; only the mount namespace is split here.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
+}
+
+/// Whether this process may do what only the superuser may.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// The number of this process.

@@ -2,8 +2,20 @@
 //!
 //! A program gets wisp's environment, `/dev/null` to read from, and one descriptor for all that it says. That is a file and
 //! never a pipe: what it leaves running in the background may hold it open for ever, and nobody waits for its end.
+//!
+//! Each program runs in a session and process group of its own, so that `kill 0` in a script does not reach wisp:
+//!
+//! ```text
+//! wisp ─ session leader, a copy of wisp that only waits ─ program ─ its children
+//!        └──────────────── one process group ──────────────────────┘
+//! ```
+//!
+//! The program is not the session leader: a leader that opens a terminal makes it the controlling terminal, and the kernel
+//! hangs that terminal up when the leader ends. Termination signals that wisp receives meanwhile go to the group.
 
-use super::{environment, process, refused, signal};
+use super::process::Teller;
+use super::signal::{self, Relay};
+use super::{environment, process, refused};
 use crate::error::{Error, Kind, Result};
 use alloc::borrow::ToOwned as _;
 use alloc::ffi::CString;
@@ -14,6 +26,7 @@ use core::time::Duration;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions};
 
 /// How often somebody looks at what a program says meanwhile: often enough for a person at the console.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -71,19 +84,22 @@ impl Ended {
 
 impl Program<'_> {
     /// Runs it to its end, however long that takes, with all that it says going to `output`; `look` is called now and then
-    /// meanwhile.
+    /// meanwhile. Termination signals are passed on to it and its children, and no other program is started after one.
     ///
     /// # Errors
-    /// `Os` when it cannot be started: absent, or its interpreter is; not executable. `Usage`: a NUL byte inside.
+    /// `Os` when it cannot be started: absent, or its interpreter is; not executable. `Usage`: a NUL byte inside. `Refused`
+    /// after a termination signal.
     pub fn run(&self, output: BorrowedFd<'_>, look: &mut dyn FnMut()) -> Result<Ended> {
         const DOING: &str = "run";
         let call = self.call().ok_or_else(|| Error::usage(DOING, "there is a NUL byte inside").to(self.path))?;
-        let mut child = process::spawn(|teller| {
-            teller.tell(&format!("{}", call.make(output).raw_os_error()));
-            0
-        })?;
+        if let Some(number) = signal::received() {
+            return Err(Error::refused(DOING, format!("not started: signal {number} was received")).to(self.path));
+        }
+        let _relay = Relay::install();
+        let mut child = process::spawn(|teller| call.make(output, teller))?;
         // A program that begins closes the pipe and says nothing.
         let errno = child.last_word().and_then(|word| word.parse().ok());
+        Relay::set_group(child.number());
         let outcome = child.wait(LOOK_EVERY, look);
         match (errno, outcome) {
             (Some(errno), _) => Err(Error::os(errno, DOING).to(self.path)),
@@ -135,8 +151,29 @@ struct Call {
 }
 
 impl Call {
-    /// Makes it in a child process; comes back only with the reason why it did not work.
-    fn make(&self, output: BorrowedFd<'_>) -> Errno {
+    /// In a child process: makes a session and starts the program in it; returns how the program ended, as an exit code. A
+    /// program that a signal ends has this process ended by the same signal. Why one cannot be started is sent to `teller`.
+    fn make(&self, output: BorrowedFd<'_>, teller: &Teller) -> u8 {
+        // A process that was just made leads no group, so this cannot fail.
+        let _ = rustix::process::setsid();
+        // What is sent to the group is for the program and its children; this process reports how the program ends.
+        signal::block_all();
+        let failed = |errno: Errno| {
+            teller.tell(&format!("{}", errno.raw_os_error()));
+            0
+        };
+        match process::split() {
+            Ok(None) => failed(self.replace(output)),
+            Ok(Some(program)) => {
+                teller.close();
+                mirror(program)
+            }
+            Err(errno) => failed(errno),
+        }
+    }
+
+    /// Becomes the program; comes back only with the reason why that did not work.
+    fn replace(&self, output: BorrowedFd<'_>) -> Errno {
         signal::restore_defaults();
         let wired = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(rustix::stdio::dup2_stdin)
@@ -156,6 +193,25 @@ impl Call {
         }
         reason
     }
+}
+
+/// Waits for the end of `program`, a child of this process, and ends the same way.
+fn mirror(program: Pid) -> u8 {
+    let status = loop {
+        match rustix::process::waitpid(Some(program), WaitOptions::empty()) {
+            Ok(Some((_, status))) => break status,
+            Ok(None) | Err(Errno::INTR) => {}
+            // Nothing else waits for it.
+            Err(_) => return u8::MAX,
+        }
+    };
+    let Some(number) = status.terminating_signal() else {
+        return status.exit_status().and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX);
+    };
+    // One core file of the same crash is enough.
+    let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    signal::end_by(number);
+    Ended::Signal(number).status()
 }
 
 /// A file that programs write into, and that is shown to the console as it grows.
@@ -290,6 +346,19 @@ mod tests {
         let begin = super::super::clock::now();
         assert_eq!(shell("sleep 60 & echo begun", &[]), (Ended::Code(0), "begun\n".into()));
         assert!(super::super::clock::now() - begin < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_program_has_a_session_and_a_group_of_its_own() {
+        assert_eq!(shell("trap 'exit 5' TERM; kill 0; exit 6", &[]).0, Ended::Code(5), "wisp is not in the group");
+        assert_eq!(shell("kill 0", &[]).0, Ended::Signal(15));
+        assert_eq!(shell("kill -KILL 0", &[]).0, Ended::Signal(9));
+        let (_, said) = shell("cut -d' ' -f5,6 /proc/$$/stat; echo $$", &[]);
+        let numbers: Vec<i32> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
+        let [group, session, own] = numbers[..] else { panic!("{said}") };
+        assert!(group == session && session != own, "a terminal that it opens does not become its own: {said}");
+        let of_test = rustix::process::getsid(None).unwrap().as_raw_pid();
+        assert_ne!(session, of_test);
     }
 
     #[test]

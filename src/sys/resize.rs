@@ -22,6 +22,7 @@ const XFS_IOC_FSGROWFSDATA: u32 = 0x4010_586e;
 const BTRFS_IOC_RESIZE: u32 = 0x5000_9403;
 const BTRFS_IOC_SCAN_DEV: u32 = 0x5000_9404;
 const BTRFS_IOC_DEV_INFO: u32 = 0xd000_941e;
+const BTRFS_IOC_FS_INFO: u32 = 0x8400_941f;
 
 /// An open directory of a mounted filesystem.
 #[derive(Debug)]
@@ -64,7 +65,11 @@ impl BtrfsVolume {
 /// `struct btrfs_ioctl_dev_info_args`: 0 devid, 8 uuid, 24 bytes used, 32 total bytes.
 type BtrfsDevice = [u64; 512];
 
+/// `struct btrfs_ioctl_fs_info_args`: 0 max_id, 8 num_devices, 16 fsid.
+type BtrfsFilesystem = [u64; 128];
+
 const _: () = assert!(size_of::<XfsGeometry>() == 112 && size_of::<XfsGrow>() == 16);
+const _: () = assert!(size_of::<BtrfsFilesystem>() == 1024);
 const _: () = assert!(size_of::<BtrfsVolume>() == 4096 && size_of::<BtrfsDevice>() == 4096);
 
 /// Size of a mounted XFS.
@@ -144,6 +149,21 @@ impl Mounted {
         let done =
             unsafe { ioctl::run(self.descriptor.as_fd(), XFS_IOC_FSGROWFSDATA, argument, "grow the filesystem on") };
         done.map(|_| ()).map_err(|error| error.to(&*self.device))
+    }
+
+    /// The UUID of the mounted btrfs, as its bytes are stored.
+    ///
+    /// # Errors
+    /// `Os`: ENOTTY where it is not btrfs.
+    pub fn btrfs_uuid(&self) -> Result<[u8; 16]> {
+        let empty: BtrfsFilesystem = [0; 128];
+        // SAFETY: btrfs.h: BTRFS_IOC_FS_INFO fills 1024 bytes.
+        let got = unsafe { ioctl::run(self.descriptor.as_fd(), BTRFS_IOC_FS_INFO, empty, "ask the UUID of btrfs on") };
+        let (_, info) = got.map_err(|error| error.to(&*self.device))?;
+        let mut uuid = [0; 16];
+        let bytes = info.iter().skip(2).flat_map(|word| word.to_ne_bytes());
+        uuid.iter_mut().zip(bytes).for_each(|(place, byte)| *place = byte);
+        Ok(uuid)
     }
 
     /// How many bytes of device `devid` the mounted btrfs uses.

@@ -55,6 +55,12 @@ pub fn is_terminal(output: BorrowedFd<'_>) -> bool {
     rustix::termios::isatty(output)
 }
 
+/// The device and the inode of what is behind it.
+#[must_use]
+pub fn identity(output: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    rustix::fs::fstat(output).ok().map(|facts| (facts.st_dev, facts.st_ino))
+}
+
 /// Writes all of `bytes`, and goes on when that fails. A failed write to standard output is remembered for [`lost`].
 pub fn write_all(to: BorrowedFd<'_>, bytes: &[u8]) {
     if let Err(error) = write(to, bytes)

@@ -3,7 +3,7 @@
 use super::refused;
 use crate::error::{Error, Result};
 use rustix::fd::{AsFd, BorrowedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h: what an initramfs lives in.
@@ -69,6 +69,8 @@ pub fn remove_file(path: &str) -> Result<bool> {
     match rustix::fs::unlink(path) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        // Of a read-only filesystem the kernel says so first, whether the file exists or not.
+        Err(_) if matches!(rustix::fs::lstat(path), Err(Errno::NOENT | Errno::NOTDIR)) => Ok(false),
         Err(errno) => Err(refused(errno, "remove").to(path)),
     }
 }
@@ -77,6 +79,19 @@ pub fn remove_file(path: &str) -> Result<bool> {
 #[must_use]
 pub fn is_there(path: &str) -> bool {
     rustix::fs::lstat(path).is_ok()
+}
+
+/// Whether `path` is there in the system whose root is `root`: links on the way and at its end mean that root.
+#[must_use]
+pub fn is_there_in(root: &str, path: &str) -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let Ok(top) = rustix::fs::open(root, FOLDER, Mode::empty()) else { return false };
+    match rustix::fs::openat2(&top, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
+        Ok(_) => true,
+        // Before Linux 5.6: that the name is there is all that can be found out.
+        Err(Errno::NOSYS) => is_there(&alloc::format!("{root}{path}")),
+        Err(_) => false,
+    }
 }
 
 /// Whether `/` is a filesystem in memory, as an initramfs is and the root of a container hardly ever.
@@ -126,6 +141,21 @@ fn empty(folder: BorrowedFd<'_>, device: u64, depth: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_of_another_root_are_resolved_in_it() {
+        use std::os::unix::fs::symlink;
+        let root = std::env::temp_dir().join(format!("wisp-tree-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("usr/wisp-sbin")).unwrap();
+        std::fs::write(root.join("usr/wisp-sbin/init"), "").unwrap();
+        symlink("/usr/wisp-sbin", root.join("sbin")).unwrap();
+        symlink("/usr/wisp-sbin/init", root.join("start")).unwrap();
+        symlink("/nowhere", root.join("dangling")).unwrap();
+        let found =
+            ["/sbin/init", "/start", "/dangling", "/etc/init"].map(|path| is_there_in(root.to_str().unwrap(), path));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(found, [true, true, false, false]);
+    }
 
     #[test]
     fn a_disk_is_never_emptied() {

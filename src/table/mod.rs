@@ -11,11 +11,13 @@
 
 mod gpt;
 mod mbr;
+mod names;
 mod record;
 mod span;
 
 pub use gpt::{Copies, Gpt};
 pub use mbr::Mbr;
+pub use names::{Named, Names};
 pub use span::Span;
 
 use alloc::string::String;

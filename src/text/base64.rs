@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64, Base64Unpadded, Encoding as _};
 
 /// The bytes that `text` stands for.
 ///
@@ -14,6 +14,18 @@ pub fn decode(text: &[u8]) -> Result<Vec<u8>> {
     let packed: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let plain = core::str::from_utf8(&packed).ok().and_then(|packed| Base64::decode_vec(packed).ok());
     plain.ok_or_else(|| Error::corrupt(DOING, "it is no base64"))
+}
+
+/// The same for text that may lack its padding, as some programs write it.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_unpadded(text: &[u8]) -> Result<Vec<u8>> {
+    decode(text).or_else(|error| {
+        let packed: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let plain = core::str::from_utf8(&packed).ok().and_then(|packed| Base64Unpadded::decode_vec(packed).ok());
+        plain.ok_or(error)
+    })
 }
 
 /// The text that stands for `bytes`, in a time that does not tell them.
@@ -38,6 +50,16 @@ mod tests {
         ] {
             assert_eq!(decode(text.as_bytes()).unwrap(), plain.as_bytes(), "{text}");
             assert_eq!(encode(plain.as_bytes()), text.replace([' ', '\r', '\n'], ""));
+        }
+    }
+
+    #[test]
+    fn padding_may_be_missing_as_a_whole() {
+        for (text, plain) in [("Zg", "f"), ("Zm8", "fo"), ("Zm9v", "foo"), ("Zg==", "f"), ("Zm9vY\nmE", "fooba")] {
+            assert_eq!(decode_unpadded(text.as_bytes()).unwrap(), plain.as_bytes(), "{text}");
+        }
+        for text in ["Z", "Zg=", "Zh", "Zm9v!", "Zm-_"] {
+            assert!(decode_unpadded(text.as_bytes()).is_err(), "{text}");
         }
     }
 

@@ -109,6 +109,9 @@ fn assignment(text: &str) -> Result<Option<Found<'_>>, &'static str> {
     if text.is_empty() || text.starts_with(['\n', '#']) {
         return Ok(None);
     }
+    // The shell's word for the environment of programs: the assignment is the same.
+    let exported = text.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let text = exported.map_or(text, |rest| rest.trim_start_matches([' ', '\t']));
     let (key, from) = text.split_once('=').ok_or("it is not KEY=value")?;
     if !is_key(key) {
         return Err("it is not KEY=value");
@@ -212,6 +215,8 @@ mod tests {
             ("K=*?[x]{a,b}!%", "*?[x]{a,b}!%"),
             ("K='$(rm -rf /)'", "$(rm -rf /)"),
             ("K=é", "é"),
+            ("export K=value", "value"),
+            (" export\t K='a b'", "a b"),
         ] {
             assert_eq!(value(text), wanted, "{text}");
         }
@@ -240,7 +245,8 @@ mod tests {
     fn what_is_no_assignment_is_told_and_the_rest_counts() {
         for (line, why) in [
             ("echo hello", "KEY=value"),
-            ("export K=1", "KEY=value"),
+            ("exported K=1", "KEY"),
+            ("export K", "KEY"),
             ("K = 1", "KEY=value"),
             ("=1", "KEY=value"),
             ("1K=1", "KEY=value"),

@@ -7,6 +7,7 @@
 
 use crate::error::{Error, Result};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 /// A device, named but not yet found.
@@ -31,6 +32,12 @@ pub enum Name {
 }
 
 impl Name {
+    /// Whether this is a link that only udev makes, below `/dev/disk`: it says nothing that the device itself shows.
+    #[must_use]
+    pub fn needs_udev(&self) -> bool {
+        matches!(self, Self::Path(path) if path.starts_with("/dev/disk/"))
+    }
+
     /// Reads a name.
     ///
     /// # Errors
@@ -69,11 +76,36 @@ fn link(path: &str) -> Option<Name> {
     let (folder, name) = path.strip_prefix("/dev/disk/by-")?.split_once('/')?;
     match folder {
         "uuid" => Some(Name::Uuid(name.to_ascii_lowercase())),
-        "label" => Some(Name::Label(name.into())),
+        "label" => Some(Name::Label(decode(name).unwrap_or_else(|| name.into()))),
         "partuuid" => Some(Name::PartUuid(name.to_ascii_lowercase(), 0)),
-        "partlabel" => Some(Name::PartLabel(name.into())),
+        "partlabel" => Some(Name::PartLabel(decode(name).unwrap_or_else(|| name.into()))),
         _ => None,
     }
+}
+
+/// `text` without the escapes of udev's links (`\x20` for a blank, sd_device(3), `encode_devnode_name`); nothing when it
+/// has none. Bytes that are not UTF-8 become U+FFFD, as in the labels that they are compared with.
+#[must_use]
+pub fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        let escaped = match rest {
+            [b'\\', b'x', high, low, after @ ..] => {
+                digit(*high).zip(digit(*low)).map(|(high, low)| (high << 4 | low, after))
+            }
+            _ => None,
+        };
+        let (byte, behind) = escaped.unwrap_or((byte, behind));
+        bytes.push(byte);
+        rest = behind;
+    }
+    (bytes.len() < text.len()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The value of a hexadecimal digit.
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 /// `UUID` or `UUID/PARTNROFF=N`, N possibly negative.
@@ -163,6 +195,27 @@ mod tests {
         assert_eq!(Name::parse("/dev/disk/by-uuid/ABCD-1234"), Ok(Name::Uuid("abcd-1234".into())));
         assert_eq!(Name::parse("/dev/disk/by-label/root"), Ok(Name::Label("root".into())));
         assert_eq!(Name::parse("/dev/disk/by-id/x"), Ok(Name::Path("/dev/disk/by-id/x".into())));
+        for (link, udev) in [("/dev/disk/by-id/x", true), ("/dev/disk/by-path/x", true), ("/dev/vda1", false)] {
+            assert_eq!(Name::parse(link).unwrap().needs_udev(), udev, "{link}");
+        }
+        assert!(!Name::parse("/dev/disk/by-label/x").unwrap().needs_udev());
+    }
+
+    #[test]
+    fn escapes_of_udev_are_undone() {
+        for (link, name) in [
+            ("/dev/disk/by-label/cloud\\x20root", Name::Label("cloud root".into())),
+            ("/dev/disk/by-label/a\\x2fb\\x5cx41", Name::Label("a/b\\x41".into())),
+            ("/dev/disk/by-label/\\xc3\\xa4", Name::Label("\u{e4}".into())),
+            ("/dev/disk/by-label/\\x4", Name::Label("\\x4".into())),
+            ("/dev/disk/by-label/\\xgg", Name::Label("\\xgg".into())),
+            ("/dev/disk/by-partlabel/Linux\\x20root\\x20(x86-64)", Name::PartLabel("Linux root (x86-64)".into())),
+        ] {
+            assert_eq!(Name::parse(link), Ok(name), "{link}");
+        }
+        // As a tag it may be what is meant: the literal name is looked for first.
+        assert_eq!(Name::parse("LABEL=cloud\\x20root"), Ok(Name::Label("cloud\\x20root".into())));
+        assert_eq!((decode("plain"), decode("\\xff").as_deref()), (None, Some("\u{fffd}")));
     }
 
     #[test]

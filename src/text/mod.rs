@@ -11,6 +11,7 @@ pub mod fstab;
 mod json;
 pub mod modules;
 pub mod mountinfo;
+pub mod ssh_key;
 pub mod xml;
 mod yaml;
 

@@ -28,6 +28,9 @@ const KEYS: [&str; 11] = [
     "autoinstall",
 ];
 
+/// Letters of a key that is printed; the longest of cloud-init has 24.
+const KEY_LIMIT: usize = 40;
+
 /// What an `#alpine-config` says.
 #[derive(Clone, Debug)]
 pub struct Config(Document);
@@ -83,35 +86,48 @@ impl Config {
         }
     }
 
-    /// Its keys that nothing heeds. They are the user's words as all of it, and no secret is a key.
-    pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        self.0.map().iter().map(|(key, _)| key.as_str()).filter(|key| !KEYS.contains(key))
+    /// Its keys that are not known, by name where that is one: a value that is indented as a key (`db_password=x:`) becomes
+    /// a key, so what has anything but letters, `_` and `-` in it is called by its number, from 1.
+    pub fn unknown(&self) -> impl Iterator<Item = String> {
+        let is_inner = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
+        let is_name = move |key: &str| key.len() <= KEY_LIMIT && key.bytes().all(is_inner);
+        let keys = self.0.map().iter().enumerate().filter(|(_, (key, _))| !KEYS.contains(&key.as_str()));
+        keys.map(
+            move |(index, (key, _))| {
+                if is_name(key) { key.clone() } else { format!("key number {}", index.saturating_add(1)) }
+            },
+        )
     }
 
-    /// The name of the account; `None` where it says nothing of one.
+    /// The name of the account; `None` where it has none, and the default user is meant.
     ///
     /// # Errors
-    /// `Usage`: a mapping without `name`, a name that cannot be one, anything else that is no text.
+    /// `Usage`: a name that cannot be one, anything else that is no text.
     pub fn user(&self) -> Result<Option<&str>> {
         let failed = |why| Error::usage(DOING, why).to("user");
         let name = match self.0.at(&["user"]) {
             None | Some(Document::Null) => return Ok(None),
             Some(Document::Scalar(name)) => name,
             Some(Document::List(_)) => return Err(failed("it is neither a name nor a mapping")),
-            Some(user) => {
-                text(user, "name").map_err(|error| error.to("user"))?.ok_or_else(|| failed("it has no name"))?
-            }
+            Some(user) => match text(user, "name").map_err(|error| error.to("user"))? {
+                Some(name) => name,
+                None => return Ok(None),
+            },
         };
         if settings::is_user_name(name) { Ok(Some(name)) } else { Err(failed("it is not a name for a user")) }
     }
 
-    /// The account, likewise.
+    /// The account, likewise; one that is described without a name has the name `default`.
     ///
     /// # Errors
     /// Those of [`Config::user`]; `Usage` when something else of it is no text.
-    pub fn account(&self) -> Result<Option<Account<'_>>> {
-        let Some(name) = self.user()? else { return Ok(None) };
+    pub fn account<'a>(&'a self, default: &'a str) -> Result<Option<Account<'a>>> {
         let said = self.0.at(&["user"]).unwrap_or(&Document::Null);
+        let name = match self.user()? {
+            Some(name) => name,
+            None if said.map().is_empty() => return Ok(None),
+            None => default,
+        };
         let text = |key| text(said, key).map_err(|error| error.to("user"));
         let groups = match said.at(&["groups"]) {
             Some(Document::List(groups)) => groups.iter().filter_map(Document::text).collect(),

@@ -70,14 +70,23 @@ impl File<'_> {
     /// What errors call it.
     #[must_use]
     pub fn called(&self) -> String {
-        format!("write_files[{}], {}", self.index, self.path)
+        format!("write_files[{}], {}", self.index, short(&self.path))
     }
 }
 
-/// The path is no secret, and what whoever wrote the entry knows it by.
+/// Letters of a path that are printed: all of any that people write.
+const SHOWN_LIMIT: usize = 200;
+
+/// The beginning of a path, so that a text in its place is not printed whole.
+fn short(path: &str) -> String {
+    let cut = path.char_indices().nth(SHOWN_LIMIT).map(|(at, _)| at);
+    cut.and_then(|at| path.get(..at)).map_or_else(|| path.into(), |path| format!("{path}..."))
+}
+
+/// The path is printed, unlike the content: it is what an entry is known by.
 fn called(index: usize, entry: &Document) -> String {
     match text(entry, "path") {
-        Ok(Some(path)) => format!("write_files[{index}], {path}"),
+        Ok(Some(path)) => format!("write_files[{index}], {}", short(path)),
         _ => format!("write_files[{index}]"),
     }
 }
@@ -147,6 +156,7 @@ fn decode(content: &str, encoding: Option<&str>) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
 
     fn files(text: &str) -> (String, Vec<String>) {
         let config = Config::parse(text.as_bytes()).unwrap();
@@ -244,6 +254,10 @@ mod tests {
         assert_eq!(errors[0], "heed the user-data's write_files[0]: it has no path");
         assert_eq!(errors[1], "heed the user-data's write_files[1], ../a: it is not the path of a file");
         assert_eq!(errors.len(), 5);
+        let long = format!("/{}", "x".repeat(5000));
+        let error = Config::parse(format!("write_files: [{{path: {long}/}}]").as_bytes()).unwrap();
+        let error = error.files().unwrap().1[0].to_string();
+        assert!(error.len() < 300 && error.contains("xxx...:"), "{error}");
         assert_eq!(Config::parse(b"write_files: {}").unwrap().files().unwrap_err().kind, Kind::Usage);
     }
 

@@ -5,6 +5,8 @@
 
 use super::config::{Account, Config};
 use crate::error::Result;
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -41,6 +43,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("<script>", "a script for Windows"),
 ];
 
+/// Letters of the name of a kind: the longest known has 21.
+const KIND_LIMIT: usize = 32;
+
 /// What the user sent, as it was saved.
 #[derive(Clone, Debug)]
 pub struct Userdata {
@@ -50,6 +55,8 @@ pub struct Userdata {
     pub bytes: Vec<u8>,
     /// What an `#alpine-config` says, or why it is none.
     config: Option<Result<Config>>,
+    /// Who is meant by a user without a name.
+    default_user: String,
 }
 
 impl Userdata {
@@ -66,7 +73,12 @@ impl Userdata {
             _ => Form::Unknown,
         };
         let config = (form == Form::AlpineConfig).then(|| Config::parse(&bytes));
-        Self { form, bytes, config }
+        Self { form, bytes, config, default_user: String::new() }
+    }
+
+    /// Who is meant by a user without a name.
+    pub fn set_default_user(&mut self, name: &str) {
+        self.default_user = name.into();
     }
 
     /// Its bytes from the first one that counts.
@@ -75,20 +87,29 @@ impl Userdata {
         body(&self.bytes)
     }
 
-    /// What is known of its kind, for a sentence: `a MIME message`.
+    /// What is known of its kind, for a sentence: `a MIME message`; of one that nobody knows, the word behind its `#`.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> Cow<'static, str> {
         let begins = |beginning: &str| {
             self.body().get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
         };
         match self.form {
-            Form::Missing => "nothing",
-            Form::Script => "a script",
-            Form::AlpineConfig => "an #alpine-config",
-            Form::CloudConfig | Form::Unknown => {
-                OTHERS.iter().find(|(beginning, _)| begins(beginning)).map_or("of an unknown kind", |(_, name)| name)
-            }
+            Form::Missing => "nothing".into(),
+            Form::Script => "a script".into(),
+            Form::AlpineConfig => "an #alpine-config".into(),
+            Form::CloudConfig | Form::Unknown => match OTHERS.iter().find(|(beginning, _)| begins(beginning)) {
+                Some((_, name)) => (*name).into(),
+                None => self.word().map_or("of an unknown kind".into(), |word| format!("a #{word}").into()),
+            },
         }
+    }
+
+    /// The word behind the `#` that it begins with, if it can be the name of a kind: a comment may be secret.
+    fn word(&self) -> Option<&str> {
+        let word = self.body().strip_prefix(b"#")?.split(u8::is_ascii_whitespace).next()?;
+        let is_inner = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_kind = (1..=KIND_LIMIT).contains(&word.len()) && word.iter().all(is_inner);
+        core::str::from_utf8(word).ok().filter(|_| is_kind)
     }
 
     /// What it says, if it is an `#alpine-config`.
@@ -112,7 +133,7 @@ impl Userdata {
     /// That account as it is described, if it can be understood.
     #[must_use]
     pub fn account(&self) -> Option<Account<'_>> {
-        self.sound_config()?.account().ok().flatten()
+        self.sound_config()?.account(&self.default_user).ok().flatten()
     }
 
     /// The keys that it gives that account, each as it is written.
@@ -122,7 +143,8 @@ impl Userdata {
     }
 }
 
-fn body(bytes: &[u8]) -> &[u8] {
+/// The bytes from the first one that counts: behind a byte order mark and blanks.
+pub(super) fn body(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start()
 }
 
@@ -169,6 +191,11 @@ mod tests {
             ("#cloud-boothook\n", "a #cloud-boothook"),
             ("{\"ignition\": {}}", "JSON, as Ignition has it"),
             ("\n<powershell>", "a script for Windows"),
+            ("#tiny-cloud-config\na: 1\n", "a #tiny-cloud-config"),
+            ("#cloud-confg", "a #cloud-confg"),
+            ("# a comment", "of an unknown kind"),
+            ("#a:secret", "of an unknown kind"),
+            (&format!("#{}", "a".repeat(33)), "of an unknown kind"),
             ("something", "of an unknown kind"),
             ("", "nothing"),
         ] {

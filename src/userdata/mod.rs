@@ -1,6 +1,6 @@
 //! What the user sent along with the machine, as the bytes that were meant. Pure.
 //!
-//! base64 is undone first, then every layer of compression, both told by what is there and never by what was announced.
+//! base64 is undone first, then every layer of compression, again where there is more, all told by what is there and never by what was announced.
 //! What comes out is secret, as what went in: nothing here puts a byte of it into an error.
 #![forbid(unsafe_code)]
 
@@ -14,6 +14,7 @@ pub use form::{Form, Userdata};
 
 use alloc::borrow::Cow;
 use alloc::format;
+use alloc::vec::Vec;
 
 use crate::codec::{self, Format, Input};
 use crate::error::{Error, Result};
@@ -35,12 +36,20 @@ const RATIO: usize = 100;
 /// Bytes that any input may unpack to whatever the ratio: a short message of zeros is no attack.
 const RATIO_FLOOR: usize = 1 << 20;
 
+/// Layers of base64 that are undone: a tool that encodes what is encoded already does it once, and one more is a mistake in
+/// two places.
+const WRAPS_LIMIT: usize = 3;
+
+/// Rounds of base64 around compression around base64.
+const ROUNDS_LIMIT: usize = 4;
+
 /// The bytes that the user meant: `bytes` without the base64 that they are as a whole, and without the compression that
-/// they then begin with.
+/// they then begin with, again and again while there is any.
 ///
-/// base64 is undone where it strictly is, from beginning to end, and what it decodes to is known for user-data: text such
-/// as `test` is valid base64 too, and must stay what it is. Known are compressed bytes, and UTF-8 without control
-/// characters that begins like a script, a cloud-config (`#`), a MIME message or a JSON object.
+/// base64 is undone where it is that from beginning to end (padding may be missing), and what it decodes to is known for
+/// user-data: text such as `test` is valid base64 too, and must stay what it is. Known are compressed bytes; what begins like
+/// a script, a cloud-config or a MIME message once [`Userdata::body`] has passed over what editors leave in front; and text
+/// without control characters that begins like a comment, mail or a JSON object.
 ///
 /// # Errors
 /// `Refused` for more than 16 MiB of `bytes`, more than 32 MiB or a hundred times as many of what they decode to, more
@@ -50,29 +59,45 @@ pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     if bytes.len() > RAW_LIMIT {
         return Err(Error::refused(DOING, format!("it is longer than {RAW_LIMIT} bytes")));
     }
-    let raw_length = bytes.len();
-    let unwrapped = base64::decode(bytes).ok().filter(|decoded| is_known(decoded));
-    let bytes = unwrapped.map_or(Cow::Borrowed(bytes), Cow::Owned);
-    if Format::sniff(&bytes).is_none() {
-        return Ok(bytes);
+    let limit = bytes.len().saturating_mul(RATIO).clamp(RATIO_FLOOR, LIMIT);
+    let mut plain = Cow::Borrowed(bytes);
+    for _ in 0..ROUNDS_LIMIT {
+        if let Some(unwrapped) = unwrap(&plain, WRAPS_LIMIT) {
+            plain = Cow::Owned(unwrapped);
+        }
+        if Format::sniff(&plain).is_none() {
+            break;
+        }
+        let unpacked = codec::unpack(Input::new(&*plain), limit as u64);
+        let unpacked = unpacked.and_then(|mut unpacked| codec::read_all(&mut unpacked, limit));
+        plain = Cow::Owned(unpacked.map_err(|error| error.to("the user-data"))?);
     }
-    let limit = raw_length.saturating_mul(RATIO).clamp(RATIO_FLOOR, LIMIT);
-    let plain = codec::unpack(Input::new(&*bytes), limit as u64);
-    let plain = plain.and_then(|mut plain| codec::read_all(&mut plain, limit));
-    plain.map(Cow::Owned).map_err(|error| error.to("the user-data"))
+    Ok(plain)
+}
+
+/// What is inside at most `layers` of base64, if that is known for user-data.
+fn unwrap(bytes: &[u8], layers: usize) -> Option<Vec<u8>> {
+    let layers = layers.checked_sub(1)?;
+    let decoded = base64::decode_unpadded(bytes).ok().filter(|decoded| !decoded.is_empty())?;
+    if is_known(&decoded) { Some(decoded) } else { unwrap(&decoded, layers) }
 }
 
 /// Whether `bytes` are what user-data is.
 fn is_known(bytes: &[u8]) -> bool {
-    const BEGINNINGS: [&str; 7] = ["#", "{", "Content-Type:", "MIME-Version:", "From ", "Received:", "Return-Path:"];
+    // No text that means something else is base64 of these. Whatever follows them is judged when it is processed.
+    const CERTAIN: [&str; 7] =
+        ["#!", "#cloud-", "#alpine-config", "#include", "#part-handler", "Content-Type:", "MIME-Version:"];
+    const LIKELY: [&str; 5] = ["#", "{", "From ", "Received:", "Return-Path:"];
     if Format::sniff(bytes).is_some() {
         return true;
     }
-    let Ok(text) = core::str::from_utf8(bytes) else { return false };
+    let body = form::body(bytes);
+    let begins = |beginning: &&str| {
+        body.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
+    };
     let is_plain = |letter: char| !letter.is_control() || letter.is_ascii_whitespace();
-    let begins =
-        |beginning: &str| text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning));
-    BEGINNINGS.iter().any(|beginning| begins(beginning)) && text.chars().all(is_plain)
+    CERTAIN.iter().any(begins)
+        || LIKELY.iter().any(begins) && core::str::from_utf8(body).is_ok_and(|text| text.chars().all(is_plain))
 }
 
 #[cfg(test)]

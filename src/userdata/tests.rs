@@ -19,9 +19,7 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn base64_is_undone_for_nothing_but_what_is_known() {
-    for text in
-        ["", "test", "eyes", "hello world", "aGVsbG8=", "#!/bin/sh\n", "{\"a\": 1}", "I2Nsb3VkLWNvbmZpZw", "\0\0\0\0"]
-    {
+    for text in ["", "test", "eyes", "hello world", "aGVsbG8=", "#!/bin/sh\n", "{\"a\": 1}", "aGVsbG8", "\0\0\0\0"] {
         assert_eq!(decoded(text.as_bytes()), text.as_bytes(), "{text}");
     }
     for meant in [
@@ -38,6 +36,43 @@ fn base64_is_undone_for_nothing_but_what_is_known() {
     for bytes in [b"#\x01".as_slice(), b"{\xff", b"#\0"] {
         assert_eq!(decoded(&base64(bytes)), base64(bytes));
     }
+}
+
+/// What runs when it comes plain runs when a tool has encoded it once more.
+#[test]
+fn redundant_base64_is_judged_as_plain_user_data_is() {
+    for meant in [
+        b"\n#!/bin/sh\n".as_slice(),
+        b"\xef\xbb\xbf#!/bin/sh\n",
+        b" \r\n\t#!/bin/sh\necho\n",
+        b"#!/bin/sh\nprintf '\x1b[31m'\n",
+        b"#!/bin/sh\n# M\xfcller\n",
+        b"\n#cloud-config\n# M\xfcller\n",
+        b"\xef\xbb\xbf#alpine-config\nuser: a\n",
+    ] {
+        let once = base64(meant);
+        let unpadded: Vec<u8> = once.iter().copied().filter(|byte| *byte != b'=').collect();
+        let wrapped = base64(&base64(&once));
+        for packed in [&once, &unpadded, &base64(&once), &wrapped] {
+            assert_eq!(decoded(packed), meant, "{}", String::from_utf8_lossy(packed));
+        }
+    }
+    assert_eq!(decoded(b"I2Nsb3VkLWNvbmZpZw"), b"#cloud-config", "without padding");
+    let deep = (0..=WRAPS_LIMIT).fold(SCRIPT.to_vec(), |text, _| base64(&text));
+    assert_eq!(decoded(&deep), deep, "there is a bound");
+}
+
+#[cfg(feature = "full")]
+#[test]
+fn base64_inside_compression_is_undone() {
+    let pack = |bytes: &[u8]| Format::Gzip.encode(bytes).unwrap();
+    assert_eq!(decoded(&pack(&base64(SCRIPT))), SCRIPT);
+    assert_eq!(decoded(&base64(&pack(&base64(&pack(SCRIPT))))), SCRIPT);
+    let mut nested = SCRIPT.to_vec();
+    for _ in 0..=ROUNDS_LIMIT {
+        nested = base64(&pack(&nested));
+    }
+    assert_ne!(decoded(&nested), SCRIPT, "there is a bound");
 }
 
 #[test]

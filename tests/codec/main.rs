@@ -2,6 +2,7 @@
 
 mod damage;
 mod tools;
+mod xz_index;
 
 use tools::{PACKERS, sample, through};
 use wisp::codec::{Format, Input, Source, read_all, unpack};

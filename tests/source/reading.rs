@@ -1,9 +1,10 @@
 //! All of a disk, as the writer takes it.
 
 use wisp::error::{Error, Result};
+use wisp::fetch::Policy;
 use wisp::image::{Content, Expected, Image, Means, Piece, Source};
 
-pub const MEANS: Means = Means { servers: &[], tell: &|_| {} };
+pub const MEANS: Means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE };
 
 pub const NOTHING: Expected = Expected { checksum: None, size: None };
 

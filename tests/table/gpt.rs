@@ -513,3 +513,40 @@ fn without_a_protective_mbr_the_kernel_sees_no_gpt_and_neither_do_we() {
     assert_eq!(table::read(&disk, disk.geometry()), Ok(None));
     assert_eq!(table::read(&[].as_slice(), table::Geometry { sector: SectorSize::B512, sectors: 0 }), Ok(None));
 }
+
+/// F2: what lies behind the end that a table knows of belongs to somebody else.
+#[test]
+fn a_backup_is_not_written_over_what_the_table_never_had() {
+    for geometry_sectors in [64 * MIB, 10, 33, 34] {
+        let shape = Gpt::of_mib(64, &[(1, MIB, 2 * MIB - 1)]);
+        let plan = |disk: &MemoryDisk| {
+            let table = table::read(disk, disk.geometry()).unwrap().unwrap();
+            table.grow(disk, 1, Rule::default())
+        };
+        let last = shape.sectors + geometry_sectors - 1;
+        let mut disk = shape.make();
+        disk.resize(shape.sectors + geometry_sectors);
+        let clean = plan(&disk).unwrap();
+        assert!(!clean.writes.is_empty());
+        // Behind the old end, and in the place of the new backup.
+        for at in [last, last - 1, (last - 32).max(shape.sectors)] {
+            let mut foreign = disk.clone();
+            foreign.patch(at * 512 + 100, &[1]);
+            let error = plan(&foreign).unwrap_err();
+            assert_eq!(error.kind, Kind::Refused, "{at}: {error}");
+            assert!(error.why.contains("other data"), "{error}");
+        }
+        // An old backup GPT of the disk, whatever it says of partitions, whole or begun to be overwritten.
+        let old = Gpt::of_mib(64, &[(7, 5 * MIB, 6 * MIB - 1)]).make();
+        let mut reused = disk.clone();
+        let mut bytes: Vec<u8> =
+            (old.geometry().sectors - 33..old.geometry().sectors).flat_map(|at| old.sector(at)).collect();
+        bytes[32 * 512 + 24..32 * 512 + 32].copy_from_slice(&last.to_le_bytes());
+        bytes[32 * 512 + 72..32 * 512 + 80].copy_from_slice(&(last - 32).to_le_bytes());
+        make::seal(&mut bytes[32 * 512..]);
+        if geometry_sectors >= 33 {
+            reused.write((last - 32) * 512, &bytes);
+            assert_eq!(plan(&reused).unwrap().writes, clean.writes);
+        }
+    }
+}

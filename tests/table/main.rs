@@ -10,6 +10,7 @@ mod gpt;
 mod hostile;
 mod make;
 mod mbr;
+mod names;
 mod oracle;
 mod power_cut;
 

@@ -25,8 +25,10 @@ use alloc::format;
 
 pub(super) fn userdata_user(context: &mut Context<'_>) -> Result<()> {
     let Some(config) = config(context)? else { return Ok(()) };
-    if let Some(account) = config.account()? {
-        context.say(&format!("the user is {}", account.name));
+    match config.account("")? {
+        Some(account) if account.name.is_empty() => context.say("the user-data describes the default user"),
+        Some(account) => context.say(&format!("the user is {}", account.name)),
+        None => {}
     }
     Ok(())
 }

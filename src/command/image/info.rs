@@ -9,8 +9,9 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::ReadAt;
-use crate::command::{Command, DOING, Options, Piece as Word, print, unknown};
+use crate::command::{Command, DOING, Options, Piece as Word, print, seconds, unknown};
 use crate::error::{Error, Result};
+use crate::fetch::Policy;
 use crate::filesystem::Superblock;
 use crate::image::layout::{self, Layout, Part};
 use crate::image::{Content, Expected, Image, Means, Piece, Source};
@@ -24,12 +25,14 @@ use miniserde::Serialize;
 
 pub(in crate::command) const COMMAND: Command = Command {
     name: "image info",
-    usage: "[--json] [--sha256 HEX | --sha512 HEX] SOURCE",
+    usage: "[OPTION]... SOURCE",
     summary: "Tell what an image is, how large its disk, and what is on it",
     help: "SOURCE is a file, a block device, - for standard input, or a URL. Of what comes\n\
            from beginning to end only the first 2 MiB are unpacked.\n\
            \n\
            --json          print one line of JSON\n\
+           --timeout N     give up when the server is silent for N seconds (10 for the\n\
+           \x20               first reply, then 300)\n\
            --sha256 HEX, --sha512 HEX\n\
                            read all of it, and fail if SOURCE has another digest or\n\
                            cannot be unpacked to its end\n",
@@ -44,11 +47,14 @@ const HEAD: usize = 2 << 20;
 const COLUMN: usize = 12;
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let (mut json, mut expected, mut name) = (false, Expected::default(), None);
+    let (mut json, mut expected, mut name, mut timeout) = (false, Expected::default(), None, None);
     let mut options = Options::new(arguments);
     while let Some(word) = options.next() {
         match word {
             Word::Option("--json", None) => json = true,
+            Word::Option(option @ "--timeout", attached) => {
+                timeout = Some(seconds(option, options.value(option, attached)?)?);
+            }
             Word::Option(option @ ("--sha256" | "--sha512"), attached) => {
                 expected.checksum = Some(super::write::checksum(option, options.value(option, attached)?)?);
             }
@@ -59,7 +65,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         }
     }
     let name = name.ok_or_else(|| Error::usage(DOING, "SOURCE is missing; --help tells what it may be"))?;
-    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line) };
+    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
     let mut source = Source::open(name, means)?;
     let label = String::from(source.label());
     let mut image = source.image(&expected)?;

@@ -8,11 +8,13 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::progress::{Display, Show};
 use super::write;
-use crate::command::{Command, DOING, Options, Piece, unknown};
+use crate::command::{Command, DOING, Options, Piece, seconds, unknown};
 use crate::error::{Error, Result};
+use crate::fetch::Policy;
 use crate::image::check::{self, Finding};
 use crate::image::pack::{self, Format, Order, Outcome};
 use crate::image::{Cloud, Means};
@@ -37,6 +39,8 @@ pub(in crate::command) const COMMAND: Command = Command {
            \x20               and make nothing when something would; without FILE, only look\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
            --sha512 HEX    or its SHA-512\n\
+           --timeout N     give up when the server is silent for N seconds (10 for the\n\
+           \x20               first reply, then 300)\n\
            --json          the result as one line of JSON\n\
            --quiet, -q     no progress\n",
     takes_any_word: false,
@@ -52,6 +56,7 @@ struct Arguments<'a> {
     is_packed: bool,
     is_json: bool,
     progress: Show,
+    timeout: Option<Duration>,
 }
 
 #[derive(miniserde::Serialize)]
@@ -64,7 +69,7 @@ struct OutcomeJson<'a> {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let Arguments { cloud, mut order, is_checked, is_packed, is_json, progress } = read(arguments)?;
+    let Arguments { cloud, mut order, is_checked, is_packed, is_json, progress, timeout } = read(arguments)?;
     if let Some(time) = environment::variable(c"SOURCE_DATE_EPOCH").filter(|_| is_packed) {
         let wrong = || Error::usage("read SOURCE_DATE_EPOCH", "it is no number of seconds").to(time.as_str());
         order.time = time.parse().map_err(|_| wrong())?;
@@ -73,7 +78,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let show = |text: &str| {
         stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
     };
-    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line) };
+    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
     let findings = if is_checked { Some(pack::check(order.source, means, cloud)?) } else { None };
     if !is_json {
         // Packing takes its time, and may fail.
@@ -104,7 +109,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let (mut cloud, mut kind, mut size, mut checksum) = (None, None, None, None);
-    let (mut is_checked, mut is_json) = (false, false);
+    let (mut is_checked, mut is_json, mut timeout) = (false, false, None);
     let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
@@ -120,6 +125,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
             Piece::Option(name @ ("--sha256" | "--sha512"), value) => {
                 checksum = Some(write::checksum(name, options.value(name, value)?)?);
             }
+            Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
             Piece::Option("--check", None) => is_checked = true,
             Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
             Piece::Option("--quiet" | "-q", None) => progress = Show::Nothing,
@@ -142,7 +148,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let is_packed = file.is_some();
     let file = file.unwrap_or_default();
     let order = Order { source, checksum, format: format_of(cloud, kind)?, size, file, time: 0 };
-    Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress })
+    Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress, timeout })
 }
 
 fn format_of(cloud: Cloud, word: Option<&str>) -> Result<Format> {

@@ -4,10 +4,12 @@
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::progress::{self, Display, Show};
-use crate::command::{Command, DOING, Options, Piece, print, unknown};
+use crate::command::{Command, DOING, Options, Piece, print, seconds, unknown};
 use crate::error::{Error, Result};
+use crate::fetch::Policy;
 use crate::image::write::{self, Order, Outcome};
 use crate::image::{Expected, Means};
 use crate::log::Log;
@@ -33,6 +35,8 @@ pub(in crate::command) const WRITE: Command = Command {
            --verify        read everything back from the medium\n\
            --grow          grow the partition that ends last, and its filesystem\n\
            --dry-run, -n   say what would be overwritten and do nothing\n\
+           --timeout N     give up when the server is silent for N seconds (10 for the\n\
+           \x20               first reply, then 300)\n\
            --json          progress and result as lines of JSON on standard output\n\
            --quiet, -q     no progress, only the result\n",
     takes_any_word: false,
@@ -50,6 +54,8 @@ pub(in crate::command) const VERIFY: Command = Command {
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
            --sha512 HEX    or its SHA-512\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
+           --timeout N     give up when the server is silent for N seconds (10 for the\n\
+           \x20               first reply, then 300)\n\
            --json          progress and result as lines of JSON on standard output\n\
            --quiet, -q     no progress\n",
     takes_any_word: false,
@@ -83,7 +89,7 @@ struct EndJson<'a> {
 }
 
 fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
-    let (order, deed, show) = read(arguments, deed)?;
+    let (order, deed, show, timeout) = read(arguments, deed)?;
     let mut display = Display::new(show);
     let log = Log::stderr();
     let tell = |text: &str| log.info(text);
@@ -91,7 +97,7 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     if is_plain && order.expected.checksum.is_none() {
         log.warning("nothing vouches for what comes over http: without its digest anybody on the way may change it");
     }
-    let means = Means { servers: &[], tell: &tell };
+    let means = Means { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout) };
     let mut shown = |progress: &crate::image::Progress| display.progress(progress);
     let outcome = match deed {
         Deed::Write => write::write(&order, means, &mut shown),
@@ -114,10 +120,10 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     Ok(0)
 }
 
-fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show)> {
+fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show, Option<Duration>)> {
     let is_write = deed == Deed::Write;
     let mut order = Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false };
-    let mut deed = deed;
+    let (mut deed, mut timeout) = (deed, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
@@ -130,6 +136,7 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
             Piece::Option("--verify", None) if is_write => order.verify = true,
             Piece::Option("--grow", None) if is_write => order.grow = true,
             Piece::Option("--dry-run" | "-n", None) if is_write => deed = Deed::Look,
+            Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
             Piece::Option("--json", None) => show = Show::Json,
             Piece::Option("--quiet" | "-q", None) => show = Show::Nothing,
             Piece::Option(name, _) => return Err(unknown(name)),
@@ -143,7 +150,7 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
         return Err(Error::usage(DOING, "SOURCE or TARGET is empty"));
     }
     (order.source, order.target) = (source, target);
-    Ok((order, deed, show))
+    Ok((order, deed, show, timeout))
 }
 
 /// The value of the option `name`, `--sha256` or `--sha512`.

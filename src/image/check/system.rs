@@ -56,11 +56,8 @@ pub(super) fn judge(root: &Files<'_>, cloud: Cloud, findings: &mut Findings) {
 
 /// Somebody must make a machine of a cloud out of it.
 fn judge_agent(root: &Files<'_>, cloud: Cloud, findings: &mut Findings) {
-    let is_wisp = [Init::Systemd, Init::OpenRc]
-        .into_iter()
-        .any(|init| service::links(init).iter().all(|link| root.has(link.trim_start_matches('/'))));
     let mut agents = Vec::new();
-    if is_wisp {
+    if is_wisp_enabled(root) {
         match SWITCHES.iter().find(|path| root.has(path)) {
             Some(path) => findings.fault("agent", format!("wisp is enabled, and /{path} switches it off: remove it")),
             None => agents.push("wisp"),
@@ -89,6 +86,11 @@ fn judge_agent(root: &Files<'_>, cloud: Cloud, findings: &mut Findings) {
     }
 }
 
+fn is_wisp_enabled(root: &Files<'_>) -> bool {
+    let is_started = |init| service::links(init).iter().all(|link| root.has(link.trim_start_matches('/')));
+    [Init::Systemd, Init::OpenRc].into_iter().any(is_started)
+}
+
 /// The first boot must still be to come.
 fn judge_state(root: &Files<'_>, findings: &mut Findings) {
     if root.has(MARKER) {
@@ -107,6 +109,12 @@ fn judge_state(root: &Files<'_>, findings: &mut Findings) {
 fn judge_keys(root: &Files<'_>, findings: &mut Findings) {
     let is_key = |name: &&String| name.starts_with("ssh_host_") && name.ends_with("_key");
     match root.names("etc/ssh").iter().find(is_key) {
+        // As long as the image is one machine's own business, that is no fault.
+        Some(name) if is_wisp_enabled(root) && !SWITCHES.iter().any(|path| root.has(path)) => {
+            let text = format!("/etc/ssh/{name} is in the image: wisp replaces it in the first boot of each instance");
+            findings
+                .doubt("state", format!("{text}; who gets the image gets the key too: remove all ssh_host_* files"));
+        }
         Some(name) => {
             let text =
                 format!("/etc/ssh/{name}: every machine of this image would show, and could pretend to be, the same");
@@ -120,6 +128,15 @@ fn judge_keys(root: &Files<'_>, findings: &mut Findings) {
             let advice = "empty the file";
             findings.fault("state", format!("/etc/machine-id is set, and every machine would have the same: {advice}"));
         }
+    }
+    let shadow = root.text("etc/shadow");
+    let password = shadow.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("root:")));
+    match password.map(|fields| fields.split(':').next().unwrap_or_default()) {
+        Some("") => findings.doubt("state", "root has an empty password: lock it with `passwd -l root`"),
+        Some(hash) if !hash.starts_with(['!', '*']) => {
+            findings.doubt("state", "root has a password, the same on every machine: lock it with `passwd -l root`");
+        }
+        _ => {}
     }
     if !SSH_SERVERS.iter().any(|path| root.has(path)) {
         findings.doubt("state", "no SSH server was found: nobody can log in over the network");

@@ -13,7 +13,7 @@ use crate::bytes::ReadAt;
 use crate::codec::{self, Source as _};
 use crate::container::{Format, Map, Place, Run, START};
 use crate::error::{Error, Kind, Result};
-use crate::fetch::{Download, Policy, Remote, Url};
+use crate::fetch::{Download, Remote, Url};
 use crate::sys::block::{Access, Device};
 use crate::sys::file;
 use crate::sys::source::{Extent, Nature, extent, nature};
@@ -80,7 +80,7 @@ fn open_url<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
     // What cannot be parsed cannot be told without what is secret in it.
     let url = Url::parse(name).map_err(|error| error.to("of the image"))?;
     let label = format!("{url}");
-    let mut download = Download::open(name, Policy::IMAGE, means.servers, means.tell)?;
+    let mut download = Download::open(name, means.policy, means.servers, means.tell)?;
     let size = download.size();
     let mut head = vec![0; START];
     let mut length = 0_usize;

@@ -37,6 +37,37 @@ pub const MACHINES: &[Choice] = &[
     choice("hyperv", &["hv_storvsc", "hv_vmbus", "pci-hyperv", "sd_mod"]),
     // VMware's own controller, and its older default.
     choice("vmware", &["vmw_pvscsi", "mptspi", "sd_mod"]),
+    // External drives, boot sticks: host controllers, bulk-only transport, UASP.
+    choice("usb", &["usb-storage", "uas", "xhci-pci", "ehci-pci", "ohci-pci", "uhci-hcd", "xhci-plat-hcd", "sd_mod"]),
+    // RAID controllers and host bus adapters of servers, as in initramfs-tools' MODULES=most; NVMe behind Intel's VMD.
+    choice(
+        "raid",
+        &[
+            "megaraid_sas",
+            "megaraid_mbox",
+            "mpt3sas",
+            "mpi3mr",
+            "mptsas",
+            "hpsa",
+            "smartpqi",
+            "aacraid",
+            "arcmsr",
+            "3w-9xxx",
+            "3w-sas",
+            "3w-xxxx",
+            "sym53c8xx",
+            "am53c974",
+            "aic7xxx",
+            "aic79xx",
+            "ips",
+            "isci",
+            "mvsas",
+            "pm80xx",
+            "BusLogic",
+            "vmd",
+            "sd_mod",
+        ],
+    ),
     // QEMU's q35, bare metal.
     choice("sata", &["ahci", "sd_mod"]),
     // QEMU's default machine, VirtualBox; controllers that no other driver knows.
@@ -62,9 +93,9 @@ pub const NETWORKS: &[Choice] = &[
     choice("intel", &["e1000", "e1000e", "igb", "ixgbe", "af_packet"]),
 ];
 
-/// What the root may be. The checksum of all three older kernels load only on demand, by a modprobe that is not there.
-pub const FILESYSTEMS: &[Choice] =
-    &[choice("ext4", &["ext4", "crc32c"]), choice("xfs", &["xfs", "crc32c"]), choice("btrfs", &["btrfs", "crc32c"])];
+/// What the root may be. What its driver requests while it mounts goes in with it
+/// ([`crate::filesystem::requested_by`]).
+pub const FILESYSTEMS: &[Choice] = &[choice("ext4", &["ext4"]), choice("xfs", &["xfs"]), choice("btrfs", &["btrfs"])];
 
 impl Recipe {
     /// Asks for the rows of `table` that `words` names, separated by commas. `all` stands for those that the kernel has,

@@ -9,6 +9,7 @@ use super::Recipe;
 use crate::codec::Format;
 use crate::container::cpio::Archive;
 use crate::error::{Error, Kind, Result};
+use crate::filesystem::requested_by;
 use crate::sys::file;
 use crate::text::modules::{FILE_LIMIT, Index, Name, alias_of, lines, soft_wanted};
 
@@ -20,6 +21,9 @@ const LIST_LIMIT: usize = 32 << 20;
 const CONFIG_DIRECTORIES: [&str; 4] =
     ["etc/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"];
 
+/// How many other kernels an error names: a machine has two or three.
+const SHOWN: usize = 8;
+
 /// The texts that an [`Index`] of the whole kernel borrows from.
 struct Texts {
     dep: Vec<u8>,
@@ -30,10 +34,18 @@ struct Texts {
     config: BTreeMap<String, Vec<u8>>,
 }
 
-/// Adds the modules of `recipe`, their lists and the configuration to `archive`.
-pub(super) fn add(recipe: &Recipe, archive: &mut Archive<'_>) -> Result<()> {
+/// Adds the modules of `recipe`, their lists and the configuration to `archive`; how many modules, and which expected ones
+/// are not among them.
+pub(super) fn add(recipe: &Recipe, archive: &mut Archive<'_>) -> Result<(usize, Vec<String>)> {
     let texts = Texts::read(recipe)?;
-    let (names, paths) = choose(&texts.index(), recipe)?;
+    check_dep(&texts).map_err(|error| error.to(format!("{}/modules.dep", recipe.modules_dir)))?;
+    let index = texts.index();
+    let (names, paths) = choose(&index, recipe)?;
+    let is_missing = |name: &&String| {
+        !names.contains(&Name(name))
+            && index.resolve(name).iter().any(|load| !names.contains(&Name::of_path(load.path)))
+    };
+    let missing = recipe.expected.iter().filter(is_missing).cloned().collect();
     let target = format!("lib/modules/{}", recipe.kernel);
     for path in &paths {
         archive.add_file(&format!("{target}/{}", path_inside(path)), 0o644, read_module(recipe, path)?)?;
@@ -46,15 +58,42 @@ pub(super) fn add(recipe: &Recipe, archive: &mut Archive<'_>) -> Result<()> {
     ] {
         archive.add_file(&format!("{target}/{name}"), 0o644, list.into_bytes())?;
     }
-    for (name, text) in texts.config {
-        archive.add_file(&format!("etc/modprobe.d/{name}"), 0o644, text)?;
+    for (name, text) in &texts.config {
+        archive.add_file(&format!("etc/modprobe.d/{name}"), 0o644, text.clone())?;
     }
-    Ok(())
+    Ok((paths.len(), missing))
+}
+
+/// Refuses a `modules.dep` that lists nothing although the kernel has nothing built in either, or that is something else:
+/// an image without drivers would find no root.
+fn check_dep(texts: &Texts) -> Result<()> {
+    const DOING: &str = "read the modules in";
+    let is_module = |path: &str| {
+        let path = [".gz", ".xz", ".zst"].iter().find_map(|suffix| path.strip_suffix(suffix)).unwrap_or(path);
+        path.ends_with(".ko")
+    };
+    let is_line = |line: &[u8]| {
+        let line = core::str::from_utf8(line).ok().and_then(|line| line.split_once(':'));
+        line.is_some_and(|(path, needs)| is_module(path) && needs.split_ascii_whitespace().all(is_module))
+    };
+    let mut written = (1..).zip(texts.dep.split(|byte| *byte == b'\n')).filter(|(_, line)| !line.is_empty()).peekable();
+    if written.peek().is_none() && lines(&texts.builtin).next().is_none() {
+        return Err(Error::corrupt(DOING, "it is empty; depmod writes it"));
+    }
+    match written.find(|(_, line)| !line.starts_with(b"#") && !is_line(line)) {
+        Some((number, _)) => {
+            Err(Error::corrupt(DOING, format!("line {number} is not one that depmod writes (PATH.ko: PATH.ko...)")))
+        }
+        None => Ok(()),
+    }
 }
 
 impl Texts {
     fn read(recipe: &Recipe) -> Result<Self> {
         let path = |name: &str| format!("{}/{name}", recipe.modules_dir);
+        if !file::is_directory(&recipe.modules_dir) {
+            return Err(no_directory(recipe));
+        }
         let dep = read_if_there(&path("modules.dep"))?.ok_or_else(|| {
             let why = format!("it is not there; `depmod {}` writes it", recipe.kernel);
             Error::absent("read", why).to(path("modules.dep"))
@@ -90,7 +129,7 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>,
         return Err(Error::absent("find", why).to(name.as_str()));
     }
     let (mut names, mut paths) = (BTreeSet::new(), Vec::new());
-    for load in wanted(recipe).flat_map(|name| index.resolve(name)) {
+    for load in wanted(recipe).into_iter().flat_map(|name| index.resolve(name)) {
         if names.insert(Name::of_path(load.path)) {
             paths.push(load.path);
         }
@@ -98,9 +137,13 @@ fn choose<'a>(index: &Index<'a>, recipe: &Recipe) -> Result<(BTreeSet<Name<'a>>,
     Ok((names, paths))
 }
 
-/// All names that were asked for.
-fn wanted(recipe: &Recipe) -> impl Iterator<Item = &str> {
-    recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str))
+/// All names that were asked for, and what those request of the kernel when they mount a filesystem.
+fn wanted(recipe: &Recipe) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        recipe.drivers.iter().copied().chain(recipe.modules.iter().map(String::as_str)).collect();
+    let requested: Vec<&str> = names.iter().flat_map(|name| requested_by(name)).copied().collect();
+    names.extend(requested);
+    names
 }
 
 /// The module at `path`, unpacked.
@@ -156,7 +199,7 @@ fn trim_builtin(texts: &Texts, chosen: &BTreeSet<Name<'_>>, recipe: &Recipe) -> 
     let soft = lines(softdep.as_bytes()).flat_map(soft_wanted);
     // One by one: `collect` would sort them first, by a sort that weighs 4 KB.
     let mut names = BTreeSet::new();
-    names.extend(wanted(recipe).chain(soft).map(Name));
+    names.extend(wanted(recipe).into_iter().chain(soft).map(Name));
     keep(&texts.builtin, |line| names.contains(&Name::of_path(line)))
 }
 
@@ -188,6 +231,18 @@ fn read_config(recipe: &Recipe) -> Result<BTreeMap<String, Vec<u8>>> {
         }
     }
     Ok(config)
+}
+
+/// Why there are no modules, and for which kernels there are.
+fn no_directory(recipe: &Recipe) -> Error {
+    let above = recipe.modules_dir.rsplit_once('/').map_or("", |(above, _)| above);
+    let mut there = file::list(above).unwrap_or_default();
+    there.truncate(SHOWN);
+    let why = match there.is_empty() {
+        true => format!("no such directory; kernel {} is not installed", recipe.kernel),
+        false => format!("no such directory; kernel {} is not installed, there is {}", recipe.kernel, there.join(", ")),
+    };
+    Error::absent("read the modules in", why).to(recipe.modules_dir.as_str())
 }
 
 fn read_if_there(path: &str) -> Result<Option<Vec<u8>>> {

@@ -12,7 +12,7 @@ mod written;
 pub use task::Task;
 
 use super::bad_end;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::{After, Image, Wait};
 use crate::sys::power::{self, End};
@@ -128,7 +128,7 @@ fn listen(mut child: Child, mut deadline: Deadline) -> Outcome {
             }
             news => {
                 return outcome.unwrap_or_else(|| {
-                    let error = Error::new(Kind::TimedOut, "write the image in", bad_end(&mut child, &news));
+                    let error = bad_end(&mut child, &news, "write the image in");
                     Outcome::Failed(true, task::account("child", &error.to("a child process")))
                 });
             }

@@ -6,11 +6,12 @@
 use super::pace::Pace;
 use super::{Place, written};
 use crate::error::{Error, Result};
+use crate::fetch::Policy;
 use crate::fetch::Url;
-use crate::filesystem::Kind as Filesystem;
+use crate::filesystem::{Kind as Filesystem, requests};
 use crate::image::{Expected, Means, Progress, write};
 use crate::initramfs::modules::{Lists, Loader};
-use crate::initramfs::prepare::{SYSFS, not_found};
+use crate::initramfs::prepare::{SYSFS, not_found, refuse_udev_link};
 use crate::initramfs::watch::Watch;
 use crate::link::{self, Held, Want};
 use crate::log::Log;
@@ -112,7 +113,7 @@ impl Delivery<'_> {
             _ => None,
         };
         let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
-        let means = Means { servers: &servers, tell: &|line| log.info(line) };
+        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE };
         let told = self.put(&source, means, &target).map_err(at("write"));
         if let Some(error) = network.and_then(|held| held.release().err()) {
             log.warning(&format!("{error}; the network stays as it is"));
@@ -168,6 +169,9 @@ impl Delivery<'_> {
 
 /// The only device of this name.
 fn find(watch: &mut Watch<'_>, name: &Name, what: &str, log: &Log) -> Result<Block> {
+    if search::find(SYSFS, name).is_none() {
+        refuse_udev_link(name)?;
+    }
     let look = &mut || search::find(SYSFS, name);
     let mut found = watch.look_for(look).ok_or_else(|| not_found(what, name, log))?;
     if !matches!(name, Name::Path(_)) {
@@ -192,9 +196,12 @@ fn bring(watch: &mut Watch<'_>, origin: &Origin, log: &Log) -> Result<String> {
     let block = find(watch, name, "the filesystem of the image", log)?;
     let node = block.node();
     let content = growth::superblock(&node, block.size)?;
-    let kind = content.map(|content| content.kind);
+    let kind = content.as_ref().map(|content| content.kind);
     if let Some(module) = kind.and_then(Filesystem::module) {
         watch.drivers.load(module);
+    }
+    for module in content.iter().flat_map(|content| requests(content, "")) {
+        watch.drivers.load(&module);
     }
     mount::unshare()?;
     tree::make_directories(SOURCE, 0o700)?;

@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use super::replica::{Header, Place, Replica};
 use super::restore::Restored;
 use super::{Copies, Gpt, PRIMARY};
+use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
 use crate::table::record::{BootRecord, MOST_SECTORS, PROTECTIVE};
 use crate::table::span::find_overlap;
@@ -31,7 +32,7 @@ struct Tail {
 }
 
 /// Plans to grow partition `number`, and to put the backup and the protective MBR right.
-pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> Result<Growth> {
+pub(super) fn plan(gpt: &Gpt, disk: &dyn ReadAt, restored: Restored, number: u32, rule: &Rule) -> Result<Growth> {
     let Restored { primary, mut writes, mut notes } = restored;
     let geometry = gpt.geometry;
     let tail = Tail::of(&primary, geometry)?;
@@ -51,23 +52,23 @@ pub(super) fn plan(gpt: &Gpt, restored: Restored, number: u32, rule: &Rule) -> R
         refuse_hybrid(&gpt.record, after)?;
         through = Some(wanted.set_last(number, after.last)?);
     }
-    put_right(gpt, &primary, wanted, through, &tail, &mut writes, &mut notes)?;
+    put_right((gpt, disk), &primary, wanted, through, &tail, &mut writes, &mut notes)?;
     Ok(Growth { before, after, writes, notes })
 }
 
 /// Plans to put the backup and the protective MBR right, and nothing else.
-pub(super) fn relocate(gpt: &Gpt, restored: Restored) -> Result<(Vec<Write>, Vec<String>)> {
+pub(super) fn relocate(gpt: &Gpt, disk: &dyn ReadAt, restored: Restored) -> Result<(Vec<Write>, Vec<String>)> {
     let Restored { primary, mut writes, mut notes } = restored;
     let tail = Tail::of(&primary, gpt.geometry)?;
     check(&primary, gpt.partitions(), &tail, gpt.geometry)?;
-    put_right(gpt, &primary, primary.clone(), None, &tail, &mut writes, &mut notes)?;
+    put_right((gpt, disk), &primary, primary.clone(), None, &tail, &mut writes, &mut notes)?;
     Ok((writes, notes))
 }
 
 /// Plans the writes that make of the sound `primary` the one with the entries of `wanted`, of which those up to the
 /// sector `through` of the array changed, and with its backup where `tail` says.
 fn put_right(
-    gpt: &Gpt,
+    (gpt, disk): (&Gpt, &dyn ReadAt),
     primary: &Replica,
     mut wanted: Replica,
     through: Option<usize>,
@@ -93,7 +94,9 @@ fn put_right(
         } else if gpt.copies == Copies::BackupDamaged {
             notes.push(String::from("the damaged backup GPT is written anew"));
         }
-        writes.push(backup_write(&wanted, tail, geometry)?);
+        let backup = backup_write(&wanted, tail, geometry)?;
+        refuse_foreign_tail(disk, primary, tail, &backup, geometry)?;
+        writes.push(backup);
     }
     let record = protective_record(&gpt.record, geometry)?;
     match (primary_changes, record) {
@@ -147,6 +150,38 @@ fn check(primary: &Replica, partitions: &[Partition], tail: &Tail, geometry: Geo
         Some((one, other)) => Err(Error::refused(GROW, alloc::format!("partitions {one} and {other} overlap"))),
         None => Ok(()),
     }
+}
+
+/// Refuses to put the backup over sectors that the table never had and that hold something. Those up to the last sector
+/// that the table knows of are its own; of those behind it each has to be empty, part of an old backup GPT, or what this
+/// very backup has there, which a power cut kept from being written as a whole.
+fn refuse_foreign_tail(
+    disk: &dyn ReadAt,
+    primary: &Replica,
+    tail: &Tail,
+    backup: &Write,
+    geometry: Geometry,
+) -> Result<()> {
+    let first = tail.entries.max(Lba(primary.header.alternate.0.saturating_add(1)));
+    let Some(count) = tail.header.0.checked_sub(first.0).map(|count| count.saturating_add(1)) else { return Ok(()) };
+    let present = geometry.read_sectors(disk, first, count)?;
+    let sector = usize::try_from(geometry.sector.bytes()).unwrap_or(usize::MAX).max(1);
+    let old = present.chunks(sector).next_back().and_then(|last| Header::parse(last.to_vec(), tail.header).ok());
+    let old = old.map(|header| header.entries_span(header.entries_at, geometry));
+    let known = usize::try_from(first.0.saturating_sub(tail.entries.0)).unwrap_or(usize::MAX);
+    let wanted = backup.bytes.chunks(sector).skip(known);
+    for ((at, present), wanted) in (first.0..).zip(present.chunks(sector)).zip(wanted) {
+        let is_old =
+            old.is_some_and(|span| Lba(at) == tail.header || span.contains(Span { first: Lba(at), last: Lba(at) }));
+        if !is_old && present != wanted && present.iter().any(|&byte| byte != 0) {
+            let why = alloc::format!(
+                "sector {at}, behind what its table knows of, holds other data, which the backup GPT would overwrite; \
+                 if nothing needs that, `sgdisk -e` moves the backup there"
+            );
+            return Err(Error::refused(GROW, why));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses to grow into or under a partition that the boot record describes as well.

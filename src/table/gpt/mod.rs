@@ -128,13 +128,13 @@ impl Gpt {
 
     /// Plans to put the backup at the end of the disk, after the same.
     pub(super) fn relocate(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<(Vec<Write>, Vec<String>)> {
-        grow::relocate(self, restore::plan(self, disk, rule)?)
+        grow::relocate(self, disk, restore::plan(self, disk, rule)?)
     }
 
     /// Plans the growth of partition `number`, after the same.
     pub(super) fn grow(&self, disk: &dyn ReadAt, number: u32, rule: &Rule) -> Result<Growth> {
         let restored = restore::plan(self, disk, rule)?;
-        grow::plan(self, restored, number, rule)
+        grow::plan(self, disk, restored, number, rule)
     }
 }
 

@@ -15,13 +15,17 @@ fn a_damaged_document_is_one_error_with_its_line_and_not_its_text() {
     assert!(told.starts_with("understand the user-data: line ") && !told.contains("secret"), "{told}");
     let error = Config::parse(b"#alpine-config\n- secret\n").unwrap_err();
     assert_eq!(error.to_string(), "understand the user-data: it is no mapping of keys to values");
-    assert!(config("#alpine-config\n").account().unwrap().is_none());
+    assert!(config("#alpine-config\n").account("").unwrap().is_none());
 }
 
 #[test]
 fn an_account_is_a_name_or_a_mapping() {
-    assert_eq!(config("user: ann").account().unwrap().unwrap().name, "ann");
-    assert_eq!(config("users: []").account().unwrap(), None);
+    assert_eq!(config("user: ann").account("").unwrap().unwrap().name, "ann");
+    assert_eq!(config("users: []").account("").unwrap(), None);
+    let nameless = config("user:\n  gecos: Foo B. Baz\n  groups: [audio]\n");
+    assert_eq!(nameless.user(), Ok(None));
+    let account = nameless.account("alpine").unwrap().unwrap();
+    assert_eq!((account.name, account.gecos, account.groups), ("alpine", Some("Foo B. Baz"), vec!["audio"]));
     let text = "user:\n  name: ann\n  homedir: /srv/ann\n  shell: /bin/ash\n  primary_group: staff\n  gecos: Ann B\n";
     for (groups, wanted) in [
         ("groups: [wheel, docker]", "wheel docker"),
@@ -30,23 +34,22 @@ fn an_account_is_a_name_or_a_mapping() {
         ("", ""),
     ] {
         let config = config(&format!("{text}  {groups}\n"));
-        let account = config.account().unwrap().unwrap();
+        let account = config.account("").unwrap().unwrap();
         assert_eq!(account.groups.join(" "), wanted);
         let Account { name, home, shell, primary_group, gecos, groups: _ } = account;
         assert_eq!((name, home, shell), ("ann", Some("/srv/ann"), Some("/bin/ash")));
         assert_eq!((primary_group, gecos), (Some("staff"), Some("Ann B")));
     }
     for (text, told) in [
-        ("user: {gecos: x}", "heed the user-data's user: it has no name"),
         ("user: {name: [x]}", "heed the user-data's user: name is no text"),
         ("user: [x]", "heed the user-data's user: it is neither a name nor a mapping"),
         ("user: ../x", "heed the user-data's user: it is not a name for a user"),
         ("user: {name: 'a:b'}", "heed the user-data's user: it is not a name for a user"),
     ] {
-        assert_eq!(config(text).account().unwrap_err().to_string(), told);
+        assert_eq!(config(text).account("").unwrap_err().to_string(), told);
     }
     let config = config("user: {name: ann, gecos: [x]}");
-    assert_eq!(config.account().unwrap_err().to_string(), "heed the user-data's user: gecos is no text");
+    assert_eq!(config.account("").unwrap_err().to_string(), "heed the user-data's user: gecos is no text");
     assert_eq!(config.user().unwrap(), Some("ann"), "what is wrong with the rest takes nobody's name");
 }
 
@@ -127,4 +130,13 @@ fn packages_are_words() {
     assert_eq!(config("packages: []").packages().unwrap().len(), 0);
     assert_eq!(config("packages: [a, [b, 1]]").packages().unwrap_err().to.as_str(), "packages[1]");
     assert_eq!(config("packages: a").packages().unwrap_err().to.as_str(), "packages");
+}
+
+#[test]
+fn an_unknown_key_is_called_by_its_name_unless_it_may_be_a_value() {
+    let text = "user: a\nusers: []\nssh_pwauth: no\ndb_password=hunter2:\nHunter2: x\n? 'a b'\n: y\npackages: []\n";
+    let long = "x".repeat(41);
+    let config = Config::parse([text, &long, ": z\n"].concat().as_bytes()).unwrap();
+    let names: Vec<String> = config.unknown().collect();
+    assert_eq!(names, ["users", "ssh_pwauth", "key number 4", "key number 5", "key number 6", "key number 8"]);
 }

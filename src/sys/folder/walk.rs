@@ -1,0 +1,192 @@
+//! The way to a file, one name at a time.
+//!
+//! Names in a directory that only root can change are root's word: a symbolic link of root's there is followed. From the
+//! first other directory on everything is its owner's, who may exchange it at any moment: no link is followed and no `..`
+//! taken, and what was opened is what is judged.
+
+use super::{Facts, Folder, Owner, Thing, facts};
+use crate::error::{Error, Result};
+use crate::sys::refused;
+use alloc::string::String;
+use alloc::vec::Vec;
+use rustix::fs;
+
+const DOING: &str = "find the way to";
+
+/// Links on one way; the kernel's own limit (`MAXSYMLINKS`).
+const LINK_LIMIT: usize = 40;
+
+/// Names on one way: a path has at most 4095 bytes (`PATH_MAX`), so at most half as many names; with links, twice that is
+/// more than any real one has.
+const NAME_LIMIT: usize = 4096;
+
+/// What tells a directory from all others, whatever path leads there: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity(u64, u64);
+
+/// A directory on the way.
+#[derive(Debug)]
+pub struct Step {
+    /// The directory, open.
+    pub folder: Folder,
+    /// What it is.
+    pub facts: Facts,
+    /// Which it is.
+    pub identity: Identity,
+    /// Whether it and all above it can be changed by root alone.
+    pub is_roots: bool,
+}
+
+/// The way to a file.
+#[derive(Debug)]
+pub struct Walk {
+    /// The directories that are there, from the root on; never empty.
+    pub steps: Vec<Step>,
+    /// The names below the last that are not there; the last of them is that of the file, which may be there.
+    pub rest: Vec<String>,
+}
+
+impl Walk {
+    /// Goes to the file at `path` below `root`, whose links lead nowhere else.
+    ///
+    /// # Errors
+    /// `Os`: ENOTDIR for what is no directory, be it a link that is not followed; `Refused` for too many links, and for `..`
+    /// behind a directory that is not root's.
+    pub fn to_file(root: &str, path: &str) -> Result<Self> {
+        Self::to(root, path, true)
+    }
+
+    /// Goes to the directory at `path`; it is there if nothing is left of the way.
+    ///
+    /// # Errors
+    /// As [`Self::to_file`].
+    pub fn to_folder(root: &str, path: &str) -> Result<Self> {
+        Self::to(root, path, false)
+    }
+
+    fn to(root: &str, path: &str, is_file: bool) -> Result<Self> {
+        let top = Folder::open("", if root.is_empty() { "/" } else { root })?;
+        let mut top = top.ok_or_else(|| Error::absent(DOING, "the root is not there").to(root))?;
+        top.path = root.trim_end_matches('/').into();
+        let mut steps = Vec::from([Step::new(top, true)?]);
+        // Behind each other, the next one last.
+        let mut ahead: Vec<String> = reversed(path);
+        let (mut links, mut names) = (0_usize, 0_usize);
+        while let Some(name) = ahead.pop() {
+            names = names.saturating_add(1);
+            if names > NAME_LIMIT {
+                return Err(Error::refused(DOING, "the path has too many names").to(path));
+            }
+            let Some(last) = steps.last() else { break };
+            if name == ".." {
+                if !last.is_roots {
+                    return Err(Error::refused(DOING, "it goes up from a directory that is not root's").to(path));
+                }
+                // Above the root there is the root.
+                if steps.len() > 1 {
+                    steps.pop();
+                }
+                continue;
+            }
+            let found = last.folder.look(&name)?;
+            if found.is_some_and(|found| found.thing == Thing::Link && last.is_roots && is_roots(found)) {
+                links = links.saturating_add(1);
+                if links > LINK_LIMIT {
+                    return Err(Error::refused(DOING, "too many symbolic links").to(path));
+                }
+                let target = last.folder.link_target(&name)?;
+                if target.starts_with('/') {
+                    steps.truncate(1);
+                }
+                ahead.extend(reversed(&target));
+                continue;
+            }
+            let entered = if is_file && ahead.is_empty() { None } else { last.folder.enter(&name)? };
+            let Some(folder) = entered else {
+                ahead.push(name);
+                break;
+            };
+            let step = Step::new(folder, last.is_roots)?;
+            steps.push(step);
+        }
+        ahead.reverse();
+        Ok(Self { steps, rest: ahead })
+    }
+
+    /// The last directory that is there.
+    #[must_use]
+    pub fn last(&self) -> Option<&Step> {
+        self.steps.last()
+    }
+}
+
+impl Step {
+    fn new(folder: Folder, is_above: bool) -> Result<Self> {
+        let found = fs::fstat(&folder.descriptor).map_err(|errno| refused(errno, DOING).to(&*folder.path))?;
+        let facts = facts(&found);
+        let is_roots = is_above && facts.is_for_root_alone();
+        Ok(Self { folder, facts, identity: Identity(found.st_dev, found.st_ino), is_roots })
+    }
+}
+
+fn is_roots(link: Facts) -> bool {
+    link.owner.uid == Owner::ROOT.possible().uid
+}
+
+/// The names of a path, the first one last.
+fn reversed(path: &str) -> Vec<String> {
+    path.split('/').rev().filter(|name| !matches!(*name, "" | ".")).map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    /// A root with `a/b` and a link to it; what `look` says of it.
+    fn with_root<T>(name: &str, look: impl FnOnce(&str) -> T) -> T {
+        let root = std::env::temp_dir().join(alloc::format!("wisp-walk-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        let out = look(root.to_str().unwrap());
+        std::fs::remove_dir_all(root).unwrap();
+        out
+    }
+
+    #[test]
+    fn links_of_root_are_followed_within_the_root_and_say_where_they_lead() {
+        with_root("links", |root| {
+            for (link, target) in [("abs", "/a/b"), ("rel", "a/../a/./b"), ("up", "../../../a/b"), ("loop", "loop")] {
+                symlink(target, alloc::format!("{root}/{link}")).unwrap();
+            }
+            let direct = Walk::to_folder(root, "/a/b").unwrap();
+            assert!(direct.rest.is_empty() && direct.steps.len() == 3);
+            for link in ["/abs", "rel", "//up/", "/a/../abs/."] {
+                let walk = Walk::to_folder(root, link).unwrap();
+                assert_eq!(walk.last().unwrap().identity, direct.last().unwrap().identity, "{link}");
+                let file = Walk::to_file(root, &[link, "/x/y"].concat()).unwrap();
+                assert_eq!(
+                    (file.last().unwrap().identity, file.rest.join("/")),
+                    (direct.last().unwrap().identity, "x/y".into())
+                );
+            }
+            assert_eq!(Walk::to_folder(root, "/loop").unwrap_err().kind, Kind::Refused);
+            assert_eq!(Walk::to_file(root, "/a/b").unwrap().rest, ["b"], "a file by the name of a directory");
+        });
+    }
+
+    #[test]
+    fn behind_a_directory_that_others_can_change_no_link_is_followed() {
+        with_root("others", |root| {
+            symlink("b", alloc::format!("{root}/a/link")).unwrap();
+            assert!(Walk::to_file(root, "/a/link/f").unwrap().last().unwrap().is_roots);
+            std::fs::set_permissions(alloc::format!("{root}/a"), std::fs::Permissions::from_mode(0o1777)).unwrap();
+            assert_eq!(Walk::to_file(root, "/a/link/f").unwrap_err().kind, Kind::Os(20));
+            assert_eq!(Walk::to_file(root, "/a/../b/f").unwrap_err().kind, Kind::Refused);
+            let walk = Walk::to_file(root, "/a/b/f").unwrap();
+            assert!(!walk.last().unwrap().is_roots, "root's directory in one that others can change");
+            assert_eq!(Walk::to_file(root, "/a/link").unwrap().rest, ["link"], "it is for the one who opens it");
+        });
+    }
+}
