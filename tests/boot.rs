@@ -556,8 +556,8 @@ fn a_name_is_what_systemd_makes_of_it_where_systemd_is() {
 }
 
 #[test]
-fn a_machine_that_nobody_can_log_in_to_says_so() {
-    let machine = Machine::bare("nobody");
+fn a_machine_without_a_cloud_and_without_keys_says_so() {
+    let machine = Machine::bare("keyless");
     let outcomes = machine.boot();
     let skipped = outcomes[2].err.lines().any(|line| line.contains("no cloud was found: this machine shows no mark"));
     assert!(skipped && outcomes[2].marks().contains(&"-- set_ssh_keys: skipped"), "{outcomes:?}");

@@ -159,3 +159,20 @@ fn memory_is_bounded() {
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), LENGTH.to_string(), "{tool}: {output:?}");
     }
 }
+
+#[test]
+fn what_follows_a_gzip_file_is_a_warning() {
+    let content = content();
+    let packed = [pack("gzip", &content), b"trailing".to_vec()].concat();
+    let (code, output, errors) = decode(&[], &packed);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(output == content);
+    assert!(errors.contains("standard input: trailing garbage ignored"), "{errors}");
+}
+
+#[test]
+fn a_missing_file_is_absent() {
+    let (code, output, errors) = decode(&["/none/such.gz"], b"");
+    assert_eq!((code, output.len()), (Some(3), 0), "{errors}");
+    assert!(errors.contains("/none/such.gz: No such file or directory"), "{errors}");
+}

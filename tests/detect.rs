@@ -369,3 +369,31 @@ fn no_password_of_a_seed_is_shown() {
         }
     }
 }
+
+#[test]
+fn clouds_with_the_protocol_of_ec2_are_recognised() {
+    for (name, shows) in [
+        ("brightbox", &["product_serial=srv-1.gb1.brightbox.com"][..]),
+        ("zstack", &["chassis_asset_tag=123.zstack.io"]),
+        ("e24cloud", &["sys_vendor=e24cloud"]),
+        ("tilaa", &["sys_vendor=Tilaa"]),
+        ("outscale", &["sys_vendor=3DS Outscale", "product_name=3DS Outscale VM"]),
+    ] {
+        assert_eq!(Machine::new(name, shows).cloud(&[]), "aws", "{name}");
+    }
+    let shows = &["/sys/hypervisor/uuid=ec2e1916-9099-7caf-fd21-012345abcdef", "product_name=Alibaba Cloud ECS"];
+    assert_eq!(Machine::new("alibaba-xen", shows).cloud(&[]), "alibaba");
+}
+
+#[test]
+fn words_of_cloud_init_choose_a_cloud_or_none() {
+    for word in ["ci.ds=nocloud", "ci.datasource=NoCloud;h=a"] {
+        assert_eq!(
+            Machine::new("older", &[&format!("/proc/cmdline={word}"), "sys_vendor=Hetzner"]).cloud(&[]),
+            "nocloud"
+        );
+    }
+    let shown = Machine::new("none", &["/proc/cmdline=ds=None", "sys_vendor=Hetzner"]);
+    assert!(shown.verdict(&[]).is_none());
+    assert_eq!(Machine::new("maas", &["/proc/cmdline=ds=maas", "sys_vendor=Hetzner"]).cloud(&[]), "hetzner");
+}

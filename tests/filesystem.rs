@@ -659,6 +659,7 @@ fn nilfs2_is_recognised_by_either_superblock() {
 /// F5: whatever lay at the end is gone for `blkid` too, once the signatures that are found there are zeros.
 #[test]
 fn blkid_finds_an_ext4_again_when_the_signatures_at_its_end_are_erased() {
+    type Maker<'a> = (&'a str, &'a dyn Fn(&Image));
     let size = 200 * MIB;
     let md = |image: &Image| image.write(size - 8192, &md_1(size - 8192));
     let zfs = |image: &Image| write_zfs_labels(image, &[size - (512 << 10), size - (256 << 10)]);
@@ -672,8 +673,7 @@ fn blkid_finds_an_ext4_again_when_the_signatures_at_its_end_are_erased() {
         image.write(size - 4096, &bytes);
     };
     let drbd = |image: &Image| image.write(size - 4096, &drbd(0x8374_026b));
-    let makers: [(&str, &dyn Fn(&Image)); 5] =
-        [("md", &md), ("zfs", &zfs), ("old-md", &old_md), ("nilfs2", &nilfs), ("drbd", &drbd)];
+    let makers: [Maker<'_>; 5] = [("md", &md), ("zfs", &zfs), ("old-md", &old_md), ("nilfs2", &nilfs), ("drbd", &drbd)];
     for (name, make) in makers {
         let image = Image::made_by(&format!("stale-{name}"), 100 * MIB, "mkfs.ext4 -q -b 4096");
         image.file.set_len(size).unwrap();

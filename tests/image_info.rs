@@ -142,6 +142,13 @@ fn what_cannot_be_told_ends_with_its_reason() {
         assert!(said.contains(why) && !said.contains("secret"), "{words}: {said}");
         assert!(output.stdout.is_empty(), "{words}");
     }
+    for (words, code, kind) in [("none", 3, "absent"), ("qed", 4, "unsupported"), ("empty", 6, "refused")] {
+        let output = run(&root, &format!("$WISP image info --json {words}"));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let why = said.strip_prefix("wisp: ").unwrap().trim_end();
+        let wanted = format!("{{\"event\":\"failed\",\"kind\":\"{kind}\",\"why\":\"{why}\"}}\n");
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()), (Some(code), wanted));
+    }
 }
 
 /// 128 MiB in an address space of 40 MiB, as `decode` has it: whatever the image, so much goes through the same memory.

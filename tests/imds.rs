@@ -147,6 +147,84 @@ fn of_several_seeds_the_nearest_key_and_the_last_file_count() {
 }
 
 #[test]
+fn a_bad_line_of_meta_data_costs_neither_the_other_lines_nor_the_other_files() {
+    for (name, meta) in [
+        ("tab", &b"instance-id: i-1\n\tlocal-hostname: web\n"[..]),
+        ("tab-value", b"instance-id:\ti-1\n"),
+        ("nul", b"instance-id: i-1\nmotd: a\0\x1a\x0c\n"),
+        ("at", b"owner: @me\nmotd: %d\ndescription: foo: bar\ninstance-id: i-1\n"),
+        ("latin", b"# caf\xe9\ninstance-id: i-1\n"),
+    ] {
+        let machine = Machine::new(name, "", b"#!/bin/sh\n");
+        fs::write(machine.0.join("var/lib/cloud/seed/nocloud/meta-data"), meta).unwrap();
+        let (code, out, err) = machine.imds(&["meta-data/instance-id", "+s", "@userdata"]);
+        assert_eq!((code, out.as_str()), (0, "i-1 #!/bin/sh\n"), "{name}: {err}");
+        assert!(err.contains("meta-data"), "{name}: a warning: {err}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_costs_only_itself() {
+    for broken in ["user-data", "vendor-data", "network-config"] {
+        let machine = Machine::usual(broken);
+        let path = machine.0.join("var/lib/cloud/seed/nocloud").join(broken);
+        let _ = fs::remove_file(&path);
+        fs::create_dir(&path).unwrap();
+        let (code, out, err) = machine.imds(&["@hostname"]);
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "web.example.com", ""), "{broken}");
+        let (code, _, err) = machine.imds(&["@userdata"]);
+        assert_eq!(code != 0, broken == "user-data", "{broken}: {err}");
+    }
+}
+
+#[test]
+fn a_seed_on_a_server_needs_no_file_but_meta_data() {
+    use std::io::Read as _;
+    for status in [301, 401, 403, 404, 500] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut heard = [0; 2048];
+                let length = stream.read(&mut heard).unwrap_or(0);
+                let heard = String::from_utf8_lossy(&heard[..length]).into_owned();
+                let (status, body) = match heard.split(' ').nth(1).unwrap_or_default() {
+                    "/meta-data" => (200, "instance-id: i-1\n"),
+                    "/user-data" => (200, "#!/bin/sh\n"),
+                    _ => (status, ""),
+                };
+                let reply =
+                    format!("HTTP/1.1 {status} x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(reply.as_bytes());
+            }
+        });
+        let machine = Machine::without_cloud(&format!("served-{status}"));
+        fs::write(machine.0.join("proc/cmdline"), format!("ds=nocloud;s=http://{address}/\n")).unwrap();
+        let started = std::time::Instant::now();
+        let (code, out, err) = machine.imds(&["meta-data/instance-id", "+s", "@userdata"]);
+        assert_eq!(
+            (code, out.as_str(), err.as_str()),
+            (0, "i-1 #!/bin/sh\n", ""),
+            "{status}: vendor-data is not asked"
+        );
+        let (_, out, err) = machine.imds(&["-e", "vendor-data", "network-config", "@userdata"]);
+        assert_eq!(out, "#!/bin/sh\n", "{status}: {err}");
+        assert!(started.elapsed() < std::time::Duration::from_secs(15), "{status}");
+    }
+}
+
+#[test]
+fn a_cloud_that_the_configuration_names_may_have_no_seed() {
+    let machine = Machine::without_cloud("seedless");
+    fs::create_dir_all(machine.0.join("etc")).unwrap();
+    fs::write(machine.0.join("etc/wisp.conf"), "CLOUD=nocloud\n").unwrap();
+    let (_, out, err) = machine.imds(&["-e", "@hostname", "@ssh-keys"]);
+    assert_eq!(out, "");
+    assert!(err.contains("there is no seed: nothing to do"), "{err}");
+}
+
+#[test]
 fn a_value_that_cannot_be_written_is_no_success() {
     let machine = Machine::usual("full");
     let mut command = machine.program();

@@ -1,5 +1,5 @@
-//! The keys of users: which file they go to, and what a user prepared can do about it. `ssh-keygen` and `sshd -T` are the
-//! judges.
+//! SSH keys of users: the file that they are written to, and attacks of a user on that path. Keys are compared with
+//! `ssh-keygen`.
 #![cfg(feature = "full")]
 
 #[path = "support/root.rs"]
@@ -23,7 +23,7 @@ const ROOT: Owner = Owner { uid: 0, gid: 0 };
 const MALLORY: Owner = Owner { uid: 1000, gid: 1000 };
 const BOB: Owner = Owner { uid: 1001, gid: 1001 };
 
-/// A root with sshd that is told this, and homes.
+/// A root with this sshd_config, and homes.
 fn with_config(name: &str, config: &str) -> Root {
     let root = Root::empty(name);
     root.write("etc/passwd", PASSWD);
@@ -95,7 +95,7 @@ fn a_file_for_the_keys_of_all_users_is_no_place_for_one_users_key() {
         let root = with_config("only-all", &format!("AuthorizedKeysFile {value}\n"));
         expect_refused(&root, "mallory", Kind::Refused);
     }
-    // One that is in the home of this account alone is its own.
+    // A file in the home of one account is for that account.
     let root = with_config("below", "AuthorizedKeysFile /home/mallory/keys\n");
     expect(&root, "mallory", &[("home/mallory/keys", 1000)]);
     let root = with_config("below", "AuthorizedKeysFile /home/mallory/keys\n");
@@ -120,17 +120,17 @@ fn a_home_is_known_by_what_it_is_and_not_by_its_path() {
     symlink("/root/.ssh", root.join("var/home/mallory/.ssh")).unwrap();
     folder(&root, "root/.ssh", 0o755, ROOT);
     expect_refused(&root, "mallory", Kind::Os(20));
-    // No home is made outside of what makes homes.
+    // Installing keys does not create a home.
     let root = spelled();
     fs::remove_dir(root.join("var/home/mallory")).unwrap();
     expect_refused(&root, "mallory", Kind::Absent);
     assert!(!root.join("var/home/mallory").exists());
-    // A link of root's in a directory of root's is root's word.
+    // A link owned by root in a directory of root is followed.
     let root = with_config("moved", "");
     fs::rename(root.join("home/mallory"), root.join("data")).unwrap();
     symlink("/data", root.join("home/mallory")).unwrap();
     expect(&root, "mallory", &[("data/.ssh/authorized_keys", 1000)]);
-    // A link that is not root's is none.
+    // A link that is not owned by root is not followed.
     std::os::unix::fs::lchown(root.join("home/mallory"), Some(1001), Some(1001)).unwrap();
     fs::remove_dir_all(root.join("data/.ssh")).unwrap();
     expect_refused(&root, "mallory", Kind::Os(20));
@@ -149,11 +149,11 @@ fn outside_of_a_home_links_end_at_the_first_directory_that_is_not_roots() {
     folder(&root, "root/.ssh", 0o755, ROOT);
     symlink("/root/.ssh", root.join("data/mallory/ssh")).unwrap();
     expect_refused(&root, "mallory", Kind::Os(20));
-    // What is bob's is not for mallory.
+    // A directory of bob is not for mallory.
     let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
     folder(&root, "data/mallory", 0o755, BOB);
     expect_refused(&root, "mallory", Kind::Refused);
-    // Where others can put directories, they have none of root's made.
+    // In a directory that others can write to, root creates nothing that sshd would ignore.
     let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
     folder(&root, "data", 0o1777, ROOT);
     expect_refused(&root, "mallory", Kind::Refused);
@@ -167,7 +167,7 @@ fn outside_of_a_home_links_end_at_the_first_directory_that_is_not_roots() {
 }
 
 #[test]
-fn a_home_that_is_another_accounts_gets_nobodys_key() {
+fn a_home_shared_with_another_account_gets_no_key() {
     if !is_root() {
         return;
     }
@@ -175,9 +175,9 @@ fn a_home_that_is_another_accounts_gets_nobodys_key() {
     expect_refused(&root, "operator", Kind::Refused);
     folder(&root, "root", 0o755, ROOT);
     expect_refused(&root, "operator", Kind::Refused);
-    // The superuser's own key goes there all the same: it makes nobody more powerful.
+    // The key of root itself is installed there: it gives no one new rights.
     expect(&root, "root", &[("root/.ssh/authorized_keys", 0)]);
-    // Another name of the superuser's home, by a link or by a file system that is mounted twice, is the superuser's home.
+    // A link to the home of root is the home of root.
     let root = with_config("alias", "");
     folder(&root, "root", 0o755, ROOT);
     symlink("/root", root.join("srv")).unwrap();
@@ -235,7 +235,7 @@ fn in_a_home_of_roots_what_is_made_is_the_users() {
     expect(&root, "mallory", &[("home/mallory/.ssh/authorized_keys", 1000)]);
     assert_eq!(fs::metadata(root.join("home/mallory/.ssh")).unwrap().uid(), 1000);
     assert_eq!(fs::metadata(root.join("home/mallory")).unwrap().uid(), 0);
-    // A user who links his own file to another's keeps nobody from his key.
+    // A user's own link to another user's file does not prevent that user's key.
     folder(&root, "home/bob/.ssh", 0o700, BOB);
     symlink("/home/mallory/.ssh/authorized_keys", root.join("home/bob/.ssh/authorized_keys")).unwrap();
     fs::remove_dir_all(root.join("home/mallory/.ssh")).unwrap();
@@ -388,20 +388,20 @@ fn keys_are_accepted_as_ssh_keygen_accepts_them() {
     }
 }
 
-/// What a source has at each target.
-struct Told(Vec<(&'static str, String)>);
+/// A source with a fixed answer for each target.
+struct Canned(Vec<(&'static str, String)>);
 
-impl Source for Told {
+impl Source for Canned {
     fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.0.iter().find(|(known, _)| *known == target).map(|(_, text)| text.clone().into_bytes()))
     }
 }
 
-/// The keys that a cloud has, each behind its user, and how many lines are left out.
-fn keys_of(cloud: &str, told: &[(&'static str, &str)]) -> (Vec<String>, usize) {
+/// The keys of a cloud as `USER:KEY`, and how many lines are rejected.
+fn keys_of(cloud: &str, bodies: &[(&'static str, &str)]) -> (Vec<String>, usize) {
     let cloud = CLOUDS.iter().find(|row| row.name == cloud).unwrap();
-    let told = told.iter().map(|(target, text)| (*target, (*text).to_owned())).collect();
-    let mut reader = Reader::new(cloud, Box::new(Told(told)), Identity::default());
+    let bodies = bodies.iter().map(|(target, text)| (*target, (*text).to_owned())).collect();
+    let mut reader = Reader::new(cloud, Box::new(Canned(bodies)), Identity::default());
     let keys = reader.keys().unwrap();
     let keys = keys.into_iter().map(|key| format!("{}{}", key.user.map_or(String::new(), |user| user + ":"), key.line));
     (keys.collect(), reader.rejected_keys().len())

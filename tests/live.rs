@@ -148,6 +148,30 @@ fn a_state_that_cannot_be_written_does_not_keep_people_out() {
 }
 
 #[test]
+fn a_state_without_room_does_not_keep_people_out() {
+    let live = Live::new("full");
+    let outside = r#"mkdir "$place/state"; cp -a "$root/var/lib/cloud/." "$place/state/"
+        mount -t tmpfs -o size=64k tmpfs "$root/var/lib/cloud"; cp -a "$place/state/." "$root/var/lib/cloud/"
+        cat /dev/zero >"$root/var/lib/cloud/filler" 2>/dev/null || :"#;
+    let inside = format!(
+        "{BOOT}cat /home/ann/.ssh/authorized_keys /etc/hostname; rm /var/lib/cloud/filler
+        rm -r /run/wisp; {BOOT}/wisp status"
+    );
+    let Some(said) = live.run("tmpfs", outside, &inside) else { return };
+    has(
+        &said,
+        &[
+            "++ create_default_user: done",
+            "++ set_ssh_keys: done",
+            "++ set_hostname: done",
+            "main=1",
+            "ssh-ed25519 AAAA",
+        ],
+    );
+    has(&said, &["no space left on device", "++ run_userdata: done", "final=0", "status: done\n"]);
+}
+
+#[test]
 fn what_the_script_exited_with_is_what_status_says() {
     let live = Live::new("exit");
     live.seed("#!/bin/sh\nexit 7\n");
@@ -178,7 +202,7 @@ fn a_service_manager_that_ends_the_last_phase_ends_the_script() {
         until grep -q ready /var/log/user-data.log 2>/dev/null; do sleep 0.1; done
         kill -TERM $wisp; wait $wisp; echo final=$?
         until [ -e /tmp/stopped ]; do sleep 0.1; done
-        kill -0 $(cat /tmp/child) 2>/dev/null && echo left || echo gone
+        until grep -qs '^State:.Z' /proc/$(cat /tmp/child)/status || [ ! -e /proc/$(cat /tmp/child) ]; do sleep 0.1; done; echo gone
         cat /var/log/user-data.exit";
     let Some(mut command) = live.command("tmpfs", "", inside) else { return };
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -188,7 +212,7 @@ fn a_service_manager_that_ends_the_last_phase_ends_the_script() {
     has(&said, &["script was ended by signal 15", "final=1", "gone", "143"]);
 }
 
-/// No terminal signal, no waiting, and nobody is waited for who was left behind.
+/// The script is waited for, and not what it leaves in the background.
 #[test]
 fn what_a_script_leaves_running_goes_on() {
     let live = Live::new("left");
@@ -237,7 +261,7 @@ fn only_root_runs_a_phase() {
     let live = Live::new("user");
     let inside = "setpriv --reuid 1000 --regid 1000 --clear-groups /wisp main; echo main=$?";
     let Some(said) = live.run("tmpfs", "", inside) else { return };
-    assert_eq!(said, "wisp: run the phase main: only root can\nmain=6\n");
+    assert_eq!(said, "wisp: run the phase main: only root can do that\nmain=6\n");
 }
 
 #[test]

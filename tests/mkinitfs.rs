@@ -244,7 +244,7 @@ fn the_package_comes_is_upgraded_and_goes() {
     // It leaves the configuration also where mkinitfs cannot be called: it may go with the same command.
     done(root.script("post-install"));
     fs::rename(root.join("sbin/mkinitfs"), root.join("sbin/gone")).unwrap();
-    assert_eq!(root.script("pre-deinstall").status.code(), Some(1));
+    assert_eq!(root.script("pre-deinstall").status.code(), Some(3));
     assert_eq!(root.read(CONFIGURATION), ORIGINAL);
     fs::rename(root.join("sbin/gone"), root.join("sbin/mkinitfs")).unwrap();
     // Then the files go, and the next kernel comes.
@@ -315,7 +315,7 @@ fn an_image_in_which_wisp_would_not_be_takes_the_place_of_none() {
         assert!(said.contains(why), "{said}");
     }
     fs::remove_file(root.join("sbin/mkinitfs")).unwrap();
-    refused(1);
+    refused(3);
     fs::remove_file(root.join("etc/mkinitfs/features.d/wisp.files")).unwrap();
     refused(3);
     fs::remove_file(root.join("usr/libexec/wisp/wisp-initramfs")).unwrap();
@@ -335,7 +335,7 @@ fn a_configuration_is_changed_whole_or_not_at_all() {
     root.write("usr/local/libexec/wisp/wisp-initramfs", "");
     root.write("etc/mkinitfs/features.d/wisp.files", "");
     root.write("etc/mkinitfs/features.d/wisp-init.files", "");
-    assert_eq!(wisp("enable").0, 1, "there is no mkinitfs");
+    assert_eq!(wisp("enable").0, 3, "there is no mkinitfs");
 
     root.write(CONFIGURATION, ORIGINAL);
     fs::set_permissions(root.join(CONFIGURATION), fs::Permissions::from_mode(0o600)).unwrap();

@@ -151,7 +151,7 @@ fn a_vhd_has_whole_mebibytes() {
     {
         folder.run(&format!("rm -f disk; truncate -s {bytes} disk"));
         patch(&folder.path("disk"), 100, b"data");
-        let said = pack(&folder, "--for azure --json disk out.vhd");
+        let said = pack(&folder, "--for azure --raw --json disk out.vhd");
         let size = mebibytes * MIB;
         let wanted = format!(
             "{{\"findings\":null,\"packed\":{{\"format\":\"vhd\",\"disk\":{size},\"size\":{},\"data\":65536,\
@@ -175,13 +175,13 @@ fn large_disks_are_packed_as_fast_as_their_data() {
     let folder = Folder::new("pack-large");
     folder.run("truncate -s 8193M disk");
     patch(&folder.path("disk"), 8193 * MIB - 5, b"right");
-    pack(&folder, "--for gcp disk gcp.tar.gz");
+    pack(&folder, "--for gcp --raw disk gcp.tar.gz");
     let head = "gzip -dc gcp.tar.gz 2>/dev/null | head -c 10240 >head";
     let listed = folder.run(&format!("{head}; TZ=UTC tar tvf head 2>&1; TZ=UTC busybox tar tvf head 2>&1; :"));
     assert_eq!(listed.matches("9663676416 1970-01-01 00:00").count(), 2, "{listed}");
 
     folder.run("truncate -s 1T disk");
-    for (line, length) in [("--for nocloud disk out", None), ("--for aws disk out", Some(1 << 40))] {
+    for (line, length) in [("--for nocloud --raw disk out", None), ("--for aws --raw disk out", Some(1 << 40))] {
         pack(&folder, line);
         let facts = fs::metadata(folder.path("out")).unwrap();
         assert!(facts.blocks() < 10_000 && length.is_none_or(|length| length == facts.len()), "{line}");
@@ -214,7 +214,7 @@ fn a_disk_grows_when_asked_and_never_shrinks() {
     assert_eq!((code, complaint.contains("shrinks for nobody")), (6, true), "{complaint}");
     // What does not tell its size is found out on the way.
     folder.run("tail -c +2000000 disk.raw | gzip -1 >gz");
-    let (code, complaint) = refusal(&folder, "--for nocloud --size 2M gz new");
+    let (code, complaint) = refusal(&folder, "--for nocloud --raw --size 2M gz new");
     assert_eq!((code, complaint.contains("shrinks for nobody")), (6, true), "{complaint}");
     // A table that bears no change: partition 1 lies over 2.
     folder.run("PATH=$PATH:/usr/sbin sgdisk -d 2 -n 2:0:0 disk.raw && cp disk.raw bad");
@@ -246,7 +246,7 @@ fn what_fails_leaves_what_was_there() {
         ("--for aws disk.raw link", 6),
         ("--for aws disk.raw dir", 6),
         ("--for aws disk.raw /dev/null", 6),
-        ("--for aws disk.raw no/such", 1),
+        ("--for aws disk.raw no/such", 3),
         ("--for aws disk.raw disk.raw", 6),
         ("--for aws disk.raw same", 6),
         ("--for oci - out <gz", 6),
@@ -282,6 +282,16 @@ fn a_fault_keeps_the_file_from_being_made() {
     assert!(code == 6 && said.ends_with("],\"packed\":null}\n"), "{said}");
     for words in ["--for aws disk.raw", "--for aws --check --size 1G disk.raw", "--for aws --check"] {
         assert_eq!(refusal(&folder, words).0, 2, "{words}");
+    }
+    for (words, code, kind) in [
+        ("--for aws --json nothing out", 3, "absent"),
+        ("--for aws --check --json nothing", 3, "absent"),
+        ("--for aws --json disk.raw disk.raw", 6, "refused"),
+    ] {
+        let (found, said, complaint) = wisp(&folder, words);
+        let why = complaint.strip_prefix("wisp: ").unwrap().trim_end();
+        let wanted = format!("{{\"event\":\"failed\",\"kind\":\"{kind}\",\"why\":\"{why}\"}}\n");
+        assert_eq!((found, said), (code, wanted), "{words}");
     }
     folder.run("gzip -1 <disk.raw >gz");
     let (code, complaint) = refusal(&folder, "--for aws --check gz out");

@@ -106,9 +106,9 @@ fn help_tells_every_option_and_no_other() {
         let mut text = help(&name);
         // Commands that differ in a word share a file, and an option that several have stands in one.
         let files = match &*name {
-            "boot" | "early" | "main" | "final" => vec!["phase".to_owned()],
-            "enable" | "disable" => vec!["enable".to_owned(), "phase".to_owned()],
-            "hotplug" => vec!["hotplug".to_owned(), "phase".to_owned()],
+            "boot" | "early" | "main" | "final" => vec!["phase".to_owned(), "root".to_owned()],
+            "enable" | "disable" | "bootstrap" => vec![name.replace("disable", "enable"), "root".to_owned()],
+            "hotplug" => vec!["hotplug".to_owned(), "root".to_owned()],
             "image verify" => vec!["image/write".to_owned()],
             _ => vec![name.replace('-', "_").replace(' ', "/")],
         };

@@ -259,8 +259,21 @@ fn a_config_that_cannot_be_understood_is_told_once() {
     let outcomes = place.acts(&names, "#alpine-config\npackages: [secret\n");
     let errors: Vec<String> = outcomes.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
     assert!(errors.len() == 1 && errors[0].contains("line ") && !errors[0].contains("secret"), "{errors:?}");
-    let error = told(place.act("userdata_user", "#alpine-config\nuser: {gecos: x}\n"));
-    assert_eq!(error, "heed the user-data's user: it has no name");
+    let error = told(place.act("userdata_user", "#alpine-config\nuser: {name: [x]}\n"));
+    assert_eq!(error, "heed the user-data's user: name is no text");
+}
+
+#[test]
+fn a_user_without_a_name_is_the_default_user_as_described() {
+    let place = Place::tree("nameless");
+    place.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
+    place.write("etc/group", "root:x:0:\nwheel:x:10:root\n");
+    place.write("etc/shadow", "root:*:19000::::::\n");
+    let text = "#alpine-config\nuser:\n  gecos: Foo B. Baz\n  homedir: /srv/foo\n";
+    let outcomes = place.acts(&["userdata_user", "create_default_user"], text);
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    let passwd = place.read("etc/passwd");
+    assert!(passwd.contains("\nalpine:x:1000:1000:Foo B. Baz:/srv/foo:"), "{passwd}");
 }
 
 #[test]
@@ -328,7 +341,7 @@ fn files_are_written_below_the_root() {
         ("{path: etc/empty}", "etc/empty: it is there and no regular file"),
         ("{path: etc/f, owner: nobody-here}", "etc/passwd: there is no nobody-here"),
         ("{path: etc/f, owner: 'ann:none'}", "etc/group: there is no none"),
-        ("{path: etc/passwd/f}", "etc/passwd)"),
+        ("{path: etc/passwd/f}", "etc/passwd"),
         ("{path: loop}", "it is a link without end"),
         ("{path: shared/out}", "shared/out: it is a link that others than root can change"),
         ("{path: shared/up/log}", "shared/up: it is a link that others than root can change"),

@@ -148,6 +148,75 @@ fn what_comes_through_a_pipe_with_another_digest_leaves_no_table() {
     assert!(written[(8 << 20) + 512..][..512].iter().any(|byte| *byte != 0), "though some of the rest was written");
 }
 
+/// Writes what comes through a pipe, and returns the exit code and standard output.
+fn pipe(content: &[u8], arguments: &[&str], device: &str) -> (Option<i32>, String) {
+    let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
+    let mut child = Command::new(program);
+    child.args(["image", "write", "--raw"]).args(arguments).args(["-", device]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_length_that_nothing_states_is_a_note() {
+    let root = Root::empty("length");
+    let disk = zeros(&root, "disk", 8 * MIB);
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let content = vec![b'x'; 3 << 20];
+    let note = "the length of the image is not verified";
+    let (code, out) = pipe(&content, &[], &device.0);
+    assert!(code == Some(0) && out.contains(note), "{out}");
+    let (code, out) = pipe(&content, &["--json"], &device.0);
+    assert!(code == Some(0) && out.lines().last().unwrap().contains(&format!("\"notes\":[\"{note}")), "{out}");
+    let (code, out) = pipe(&content, &["--size", "3M"], &device.0);
+    assert!(code == Some(0) && !out.contains(note), "{out}");
+    let file = root.join("file");
+    fs::write(&file, &content).unwrap();
+    let digest = sha256(file.to_str().unwrap());
+    let (code, out) = pipe(&content, &["--sha256", &digest], &device.0);
+    assert!(code == Some(0) && !out.contains(note), "{out}");
+    let (code, out, told) = wisp(&["image", "write", "--raw", file.to_str().unwrap(), &device.0]);
+    assert!(code == 0 && !out.contains(note), "a file has a length: {out}{told}");
+    assert!(Command::new("gzip").args(["-1k", file.to_str().unwrap()]).status().unwrap().success());
+    let (code, out) = pipe(&fs::read(root.join("file.gz")).unwrap(), &[], &device.0);
+    assert!(code == Some(0) && !out.contains(note), "gzip has an end: {out}");
+}
+
+#[test]
+fn reading_back_has_its_own_phase_and_a_short_write_no_rate() {
+    let root = Root::empty("phase");
+    let (image, disk) = (image(&root), zeros(&root, "disk", 64 * MIB));
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let (code, out, told) = wisp(&["image", "write", "--json", "--verify", &image, &device.0]);
+    assert_eq!(code, 0, "{told}");
+    let back = "{\"event\":\"progress\",\"phase\":\"read-back\",\"read\":";
+    let line = out.lines().find(|line| line.starts_with(back)).unwrap_or_else(|| panic!("{out}"));
+    assert!(line.contains(&format!("\"of\":{0},\"disk\":{0},", 64 * MIB)), "of the disk: {line}");
+    let (_, _, told) = wisp(&["image", "write", "--verify", &image, &device.0]);
+    assert!(told.contains("wisp: reading back 4%, 3 MiB of the disk"), "{told}");
+    let small = root.join("small");
+    fs::write(&small, [b'x'; 96]).unwrap();
+    let (_, out, told) = wisp(&["image", "write", "--raw", small.to_str().unwrap(), &device.0]);
+    assert!(out.starts_with("wrote 96 B (512 B of data) to ") && !out.contains("B/s"), "{out}{told}");
+}
+
+#[test]
+fn growing_that_changed_nothing_is_a_note() {
+    let root = Root::empty("grown");
+    let (image, disk) = (root.join("image"), zeros(&root, "disk", 16 * MIB));
+    let image = image.to_str().unwrap();
+    assert!(Command::new("mkfs.ext4").args(["-q", image, "16M"]).status().unwrap().success());
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let (code, out, told) = wisp(&["image", "write", "--grow", image, &device.0]);
+    assert!(code == 0 && out.lines().any(|line| line == "nothing was grown"), "{out}{told}");
+    let (code, out, _) = wisp(&["image", "write", "--grow", "--json", image, &device.0]);
+    assert!(code == 0 && out.lines().last().unwrap().contains("\"nothing was grown\""), "{out}");
+    let (_, out, _) = wisp(&["image", "write", image, &device.0]);
+    assert!(!out.contains("nothing was grown"), "{out}");
+}
+
 #[test]
 fn targets_are_refused_before_a_byte_is_written() {
     let root = Root::empty("refused");
@@ -222,7 +291,7 @@ fn a_disk_that_fails_in_the_middle_is_told_with_the_kernels_reason() {
     let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
     let (code, _, told) = wisp(&["image", "write", &image, &device.0]);
     assert_eq!(code, 1, "{told}");
-    assert!(told.contains(&format!("write to {}: ", device.0)) && told.contains("(at byte "), "{told}");
+    assert!(told.contains(&format!("write to {}: ", device.0)) && told.contains(", at byte "), "{told}");
     let beginning = fs::read(&disk).unwrap();
     assert!(beginning[..1 << 20].iter().all(|byte| *byte == 0), "it does not boot");
 }

@@ -1,9 +1,9 @@
 //! The keys by which somebody may log in (`authorized_keys`).
 //!
-//! Keys are added, and told apart by their bodies; what is there stays, in its order. The way to the file is gone one name
-//! at a time ([`Walk`]). In a home, and behind the first directory that is not root's, everything is the user's, who may
-//! change it at any moment: no symbolic link is followed there. A file that sshd reads for another user, too, is none for
-//! one user's keys. Modes are made what sshd's `StrictModes` wants.
+//! Keys are added and compared by their blobs; existing lines stay, in their order. The path is resolved one component at a
+//! time ([`Walk`]). In a home, and below the first directory not owned by root, everything belongs to the user, who can
+//! change it at any moment: no symbolic link is followed there. A file that sshd also reads for another user gets no key of
+//! one user. Modes are set to what sshd's `StrictModes` requires.
 
 use super::key::Key;
 use super::sshd::{Config, expand, names_account};
@@ -27,23 +27,23 @@ const WRITABLE: u32 = 0o022;
 /// What they need not have of keys, or of the folder that these are in.
 const ANYTHING: u32 = 0o077;
 
-/// Accounts that are compared with one whose file is in a directory of root's; a hundred thousand take a second.
+/// Accounts that are compared; a hundred thousand take a second.
 const ACCOUNTS_LIMIT: usize = 100_000;
 
-/// Where the keys of an account go.
+/// The file for the keys of an account.
 struct Place {
     walk: Walk,
-    /// Where its home begins, if the way leads through it.
+    /// The index of the home in the path, if the path leads through it.
     home: Option<usize>,
-    /// Whether what is made there is the user's.
+    /// Whether new directories and the file are owned by the user.
     is_users: bool,
 }
 
-/// Lets `keys` log in as `account`, which has a home; how many of them are new. Of the files in which sshd looks for them
-/// it is the first that is for this account alone and can be written.
+/// Lets `keys` log in as `account`; returns how many of them are new. They are added to the first file of
+/// `AuthorizedKeysFile` that is for this account alone and can be written.
 ///
 /// # Errors
-/// `Refused` when sshd takes no keys from files, or none of them may be changed; `Os`: ELOOP and ENOTDIR for symbolic links.
+/// `Refused` when sshd reads no file, or no file may be changed; `Os`: ELOOP and ENOTDIR for symbolic links.
 pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize> {
     let config = Config::read(root);
     let group = read(root, "group", TABLE_LIMIT)?;
@@ -52,7 +52,7 @@ pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize
         let place = Place::find(root, account, &pattern, &config);
         match place.and_then(|place| place.install(account, keys)) {
             Ok(added) => return Ok(added),
-            // The first is the one that its owner looks for.
+            // The first file is the one that users expect.
             Err(error) => failure = failure.or(Some(error)),
         }
     }
@@ -60,7 +60,7 @@ pub fn install_keys(root: &str, account: &Account, keys: &[Key]) -> Result<usize
     Err(failure.unwrap_or_else(none))
 }
 
-/// What keeps some connections of `account` from its keys, for the operator.
+/// A warning when sshd reads another file for some connections of `account`.
 ///
 /// # Errors
 /// `Os`.
@@ -75,7 +75,7 @@ fn refuse(account: &Account, why: impl Into<alloc::borrow::Cow<'static, str>>) -
 }
 
 impl Place {
-    /// Where `pattern` leads, if that is a place for keys of `account` alone.
+    /// Resolves `pattern`; fails unless the file is for keys of `account` alone.
     fn find(root: &str, account: &Account, pattern: &str, config: &Config) -> Result<Self> {
         let Some(path) = expand(pattern, account) else {
             return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is not a file of one user")));
@@ -89,55 +89,58 @@ impl Place {
         {
             return Err(Error::absent(DOING, "it has no home").to(&*account.name));
         }
-        // What is below the root is not all in the home of an account whose home that is.
+        // A home that is the root directory does not make every path a path in a home.
         let home = home.last().filter(|_| home.rest.is_empty() && home.steps.len() > 1);
         let home = home.and_then(|home| walk.steps.iter().position(|step| step.identity == home.identity));
         if home.is_none() && !pattern.starts_with('/') {
             return Err(refuse(account, "its home is the root directory"));
         }
         if home.is_none() && !names_account(pattern) {
-            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is for the keys of all users")));
+            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is one file for all users")));
         }
         let is_users = home.is_some() || walk.last().is_some_and(|last| !last.is_roots);
         let place = Self { walk, home, is_users };
         place.check(account, config.is_strict())?;
         if place.is_shared(root, account, config)? {
-            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is another user's file, too")));
+            return Err(refuse(account, format!("AuthorizedKeysFile {pattern} is also the file of another user")));
         }
         Ok(place)
     }
 
-    /// Refuses a way that leads through what is somebody else's, or that sshd does not go.
+    /// Refuses a path through a directory of another user, or one that sshd does not accept.
     fn check(&self, account: &Account, is_strict: bool) -> Result<()> {
         let user = account.owner.possible();
         let is_ok = |owner: Owner| owner.uid == user.uid || owner.uid == Owner::ROOT.possible().uid;
-        // Above a home sshd does not look, and who owns it may be anybody: no link was followed.
+        // sshd does not check what is above a home, and its owner may be any user: no link was followed there.
         let own = self.home.map_or(0, |home| home);
         for step in self.walk.steps.iter().skip(own) {
             if !is_ok(step.facts.owner) {
                 let what = if self.home.is_some() {
-                    "its home is somebody else's"
+                    "its home belongs to another user"
                 } else {
-                    "a directory on the way is somebody else's"
+                    "a directory in the path belongs to another user"
                 };
                 return Err(refuse(account, format!("{what}: {}", step.folder.path(""))));
             }
             if self.home.is_none() && is_strict && step.facts.mode & WRITABLE != 0 {
                 let path = step.folder.path("");
-                return Err(refuse(account, format!("others can write to {path}, and sshd has StrictModes on")));
+                return Err(refuse(
+                    account,
+                    format!("other users can write to {path}, so sshd ignores the file (StrictModes)"),
+                ));
             }
             if !self.is_users && !may_enter(step.facts, user) {
                 return Err(refuse(
                     account,
-                    format!("sshd reads keys as the user, who may not enter {}", step.folder.path("")),
+                    format!("sshd reads the file as the user, who cannot search {}", step.folder.path("")),
                 ));
             }
         }
         Ok(())
     }
 
-    /// Whether sshd reads the same file for an account of another number. In a directory of a user he alone decides; in one
-    /// of root's it may be that two accounts have one home, or that another user's file was mounted there.
+    /// Whether sshd reads the same file for an account with another UID. A directory of the user is the user's own; one of
+    /// root may be the home of two accounts, or a bind mount of another user's directory.
     fn is_shared(&self, root: &str, account: &Account, config: &Config) -> Result<bool> {
         let Some(last) = self.walk.last() else { return Ok(false) };
         let user = account.owner.possible();
@@ -161,17 +164,19 @@ impl Place {
         Ok(false)
     }
 
-    /// Makes the directories that are not there, and adds the keys.
+    /// Creates missing directories and adds the keys.
     fn install(self, account: &Account, keys: &[Key]) -> Result<usize> {
         let user = account.owner.possible();
         let Walk { mut steps, mut rest } = self.walk;
-        let Some(name) = rest.pop() else { return Err(refuse(account, "its file of keys is the root directory")) };
+        let Some(name) = rest.pop() else {
+            return Err(refuse(account, "its AuthorizedKeysFile is the root directory"));
+        };
         let own = self.home.or_else(|| steps.iter().position(|step| !step.is_roots)).unwrap_or(steps.len());
-        // Of the home and what is above it nothing is removed.
+        // The home and the directories above it are never removed.
         let kept = own.saturating_add(usize::from(self.home.is_some()));
         let secret = |(_, step): &(usize, &Step)| is_secret(step.facts, user, 0o005);
         if let Some((at, _)) = steps.iter().enumerate().skip(kept).find(secret) {
-            // One that a power cut left before it had its owner is empty.
+            // A directory that a power cut left before it had its owner is empty.
             let removed = steps.split_off(at);
             if let (Some(above), Some(first)) = (steps.last(), removed.first()) {
                 above.folder.remove_folder(first.folder.name())?;
@@ -183,7 +188,7 @@ impl Place {
             let is_for_keys = at == last && rest.is_empty() && at >= kept;
             let mask = match step.facts.owner.uid == user.uid {
                 true if is_for_keys => ANYTHING,
-                // A home of root's has the mode that root wants it to have.
+                // The mode of a home owned by root is root's choice.
                 false if at < kept => 0,
                 _ => WRITABLE,
             };
@@ -196,7 +201,7 @@ impl Place {
             let Some(above) = made.as_ref().or(steps.last().map(|step| &step.folder)) else { break };
             let folder = above.make(part, if self.is_users { 0o700 } else { 0o755 }, owner)?;
             if folder.facts()?.owner.uid != owner.uid {
-                return Err(refuse(account, "its directories are exchanged meanwhile"));
+                return Err(refuse(account, "another process replaces its directories"));
             }
             made = Some(folder);
         }
@@ -205,7 +210,8 @@ impl Place {
     }
 }
 
-/// Whether the user may go through a directory; of his groups only his own is known, so any but root's may be one of them.
+/// Whether the user may search a directory. Only the primary group is known, so any group but root's may be one of the
+/// user's.
 const fn may_enter(facts: Facts, user: Owner) -> bool {
     let is_of_group = facts.owner.gid != 0 || user.gid == 0;
     user.uid == 0 || facts.owner.uid == user.uid || facts.mode & 0o001 != 0 || is_of_group && facts.mode & 0o010 != 0

@@ -1,20 +1,20 @@
-//! Whether an account is one that people log in as.
+//! Whether an account is for logins.
 
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, read, table};
 use crate::error::Result;
 use crate::sys::folder::walk::Walk;
 
-/// The first number of users if login.defs does not say another (`UID_MIN`, login.defs(5)).
+/// The first UID of users unless login.defs sets another (`UID_MIN`, login.defs(5)).
 const UID_MIN: u32 = 1000;
 
-/// `nobody`, where 16 bits end: a system account by another number than the others.
-const NOBODY: u32 = 65534;
+/// The UID of the overflow user, a system account above `UID_MIN`.
+const OVERFLOW_UID: u32 = 65534;
 
-/// Shells that let nobody in.
+/// Programs that end at once when used as a login shell.
 const NO_SHELLS: [&[u8]; 6] = [b"nologin", b"false", b"true", b"sync", b"shutdown", b"halt"];
 
-/// Why nobody logs in as `account`; `None` if somebody may. A system account (login.defs(5), `UID_MIN`) is for logging in
-/// if it has a shell and a home of its own.
+/// Why `account` is not for logins; `None` if it is. A system account (below `UID_MIN`) is for logins if it has a login
+/// shell and owns its home.
 ///
 /// # Errors
 /// `Os`.
@@ -26,7 +26,7 @@ pub fn no_login_reason(root: &str, account: &Account) -> Result<Option<&'static 
     let home = Walk::to_folder(root, &account.home).ok().filter(|walk| walk.rest.is_empty());
     let home = home.as_ref().and_then(Walk::last).map(|step| step.facts.owner.uid);
     let is_system =
-        account.owner.uid < uid_min(&read(root, "login.defs", DEFAULTS_LIMIT)?) || account.owner.uid == NOBODY;
+        account.owner.uid < uid_min(&read(root, "login.defs", DEFAULTS_LIMIT)?) || account.owner.uid == OVERFLOW_UID;
     Ok(match (is_system, has_shell, home) {
         (true, false, _) => Some("it is a system account without a login shell"),
         (true, true, home) if home != Some(account.owner.possible().uid) => {
@@ -49,7 +49,7 @@ mod tests {
     use alloc::format;
 
     #[test]
-    fn system_accounts_are_for_logging_in_if_they_have_a_shell_and_a_home() {
+    fn system_accounts_are_login_accounts_if_they_have_a_shell_and_own_their_home() {
         let root = std::env::temp_dir().join(format!("wisp-login-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         for folder in ["etc", "bin", "home/core", "home/ann"] {

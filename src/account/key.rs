@@ -21,11 +21,10 @@ pub struct Key {
 }
 
 impl Key {
-    /// Takes a line that somebody wants to be trusted, with its options (`from="…"`, `command="…"`): whoever says which key
-    /// is let in also says how.
+    /// Parses a line with its options (`from="…"`, `command="…"`): the sender of a key decides how it may be used.
     ///
     /// # Errors
-    /// `Refused`, without a word of the line in it: it may be anything, a private key too.
+    /// `Refused`. The message contains nothing of the line, which may be a private key.
     pub fn parse(line: &str) -> Result<Self> {
         let refuse = |why| Err(Error::refused(DOING, why));
         let line = line.trim();
@@ -56,7 +55,7 @@ impl Key {
         }
     }
 
-    /// What tells it from others: the key itself, and whether it is an authority, which lets in others than that key.
+    /// The blob, and whether the key is a certificate authority, which is not a login key itself.
     #[must_use]
     pub fn identity(&self) -> (&str, bool) {
         (self.body(), self.is_authority)
@@ -68,7 +67,7 @@ impl Key {
         self.line.get(self.body.clone()).unwrap_or_default()
     }
 
-    /// An option that wisp does not know; an sshd that does not know it either ignores the key.
+    /// An option that wisp does not know. An sshd that does not know it ignores the key.
     #[must_use]
     pub fn unknown_option(&self) -> Option<&str> {
         self.unknown_option.as_deref()

@@ -5,7 +5,8 @@
 //! named and that is not there. A password that is locked (`!HASH`, passwd -l) stays so: to unlock it would let somebody in
 //! by it. The rest is reported.
 
-use super::sshd::{Config, is_match};
+use super::glob::is_match;
+use super::sshd::Config;
 use super::table::{self, field, lines};
 use super::{Account, TABLE_LIMIT, lock, read};
 use crate::error::Result;

@@ -9,6 +9,7 @@
 mod authorized;
 mod create;
 mod eligible;
+mod glob;
 mod home;
 #[cfg(feature = "full")]
 pub mod host;

@@ -1,8 +1,9 @@
-//! What sshd is told (sshd_config(5)): where it looks for the keys of a user, and what it shows as its own.
+//! sshd_config(5): the files with the keys of a user, and the host keys.
 //!
-//! Of each option the first value counts, and before it the first one under a `Match` that fits. What cannot be read is
-//! passed over: sshd says that itself.
+//! The first value of an option wins; the first value in a `Match` block that applies precedes it. Unreadable files are
+//! skipped: sshd reports them itself.
 
+use super::glob::is_match;
 use super::table::{field, lines, number};
 use super::{Account, DEFAULTS_LIMIT};
 use crate::sys::file;
@@ -11,10 +12,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// Where sshd is told everything, and what relative paths start from.
+/// Directory of the configuration; relative paths start here.
 pub(super) const FOLDER: &str = "/etc/ssh";
 
-/// Where openSUSE keeps what the distribution says; read where `/etc/ssh/sshd_config` is not there.
+/// The vendor configuration of openSUSE, read if `/etc/ssh/sshd_config` does not exist.
 const VENDOR: &str = "/usr/etc/ssh/sshd_config";
 
 /// How many files are one within another; sshd's own limit.
@@ -23,10 +24,10 @@ const DEPTH_LIMIT: usize = 16;
 /// Files that are read in all: with 16 levels, a pattern that fits its own file would take for ever.
 const READ_LIMIT: usize = 256;
 
-/// Where sshd looks if nothing else is said. Its second file, `authorized_keys2`, is for keys of old.
+/// The first default of `AuthorizedKeysFile`. The second, `authorized_keys2`, is obsolete.
 const USUAL: &str = ".ssh/authorized_keys";
 
-/// What sshd is told.
+/// The parsed configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// Each `AuthorizedKeysFile`, in order.
@@ -42,21 +43,21 @@ pub struct Config {
 /// One `AuthorizedKeysFile`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct KeysFile {
-    /// The `Match` lines that must fit all.
+    /// The `Match` lines that must all apply.
     scope: Vec<String>,
     patterns: Vec<String>,
 }
 
-/// Where the keys of one account are.
+/// The files with the keys of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeysFiles {
-    /// The patterns, in order; none: sshd takes no keys from files.
+    /// The patterns, in order; empty if sshd reads no files.
     pub patterns: Vec<String>,
     /// A `Match` that depends on the connection and may choose other files.
     pub elsewhere: Option<String>,
 }
 
-/// Whether a `Match` fits.
+/// Whether a `Match` applies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     No,
@@ -77,7 +78,7 @@ impl Config {
         config
     }
 
-    /// Where sshd looks for the keys of `account`, a member of what `group` (group(5)) says.
+    /// The files that sshd reads for `account`, whose groups are in `group` (group(5)).
     #[must_use]
     pub fn keys_files(&self, account: &Account, group: &[u8]) -> KeysFiles {
         let usual = || Vec::from([String::from(USUAL)]);
@@ -101,13 +102,13 @@ impl Config {
         KeysFiles { patterns, elsewhere }
     }
 
-    /// Each pattern that counts for some user.
+    /// All patterns, of all users.
     pub fn all_patterns(&self) -> impl Iterator<Item = &str> {
         let said = self.keys_files.iter().flat_map(|file| &file.patterns).map(|pattern| &**pattern);
         said.chain(core::iter::once(USUAL))
     }
 
-    /// Whether sshd looks who can change keys and the directories that they are in.
+    /// Whether sshd checks owner and mode of the files and their directories.
     #[must_use]
     pub fn is_strict(&self) -> bool {
         self.strict_modes.unwrap_or(true)
@@ -129,7 +130,7 @@ impl Config {
         self.first(name).map_or(usual, |value| value.eq_ignore_ascii_case("yes") || value.eq_ignore_ascii_case("true"))
     }
 
-    /// Reads the files that `pattern` fits, in the order of their names.
+    /// Reads the files that match `pattern`, in the order of their names.
     fn include(&mut self, root: &str, pattern: &str, depth: usize, scope: &[String]) {
         let Some(depth) = depth.checked_sub(1) else { return };
         let start = if pattern.starts_with('/') { ["", ""] } else { [FOLDER, "/"] };
@@ -150,7 +151,7 @@ impl Config {
         }
     }
 
-    /// Reads one file, of which everything is for those whom `outer` fits.
+    /// Parses one file, included inside the `Match` blocks `outer`.
     fn parse(&mut self, root: &str, text: &str, depth: usize, outer: &[String]) {
         let mut scope = outer.to_vec();
         for line in text.lines() {
@@ -175,7 +176,7 @@ impl Config {
     }
 }
 
-/// The names in a directory that a pattern fits, as a shell has it: a dot in front is not fitted by a wildcard.
+/// The names in a directory that match a pattern (glob(7)): a wildcard does not match a leading dot.
 fn list(root: &str, above: &str, pattern: &str) -> Vec<String> {
     let walk = Walk::to_folder(root, above).ok().filter(|walk| walk.rest.is_empty());
     let folder = walk.as_ref().and_then(Walk::last).map(|step| step.folder.path("."));
@@ -184,7 +185,7 @@ fn list(root: &str, above: &str, pattern: &str) -> Vec<String> {
     names.into_iter().filter(|name| !is_hidden(name) && is_match(name, pattern)).collect()
 }
 
-/// What the file at `path` holds, if it can be read.
+/// The content of the file at `path`, if it can be read.
 fn content(root: &str, path: &str) -> Option<Vec<u8>> {
     let walk = Walk::to_file(root, path).ok()?;
     let [name] = &*walk.rest else { return None };
@@ -201,8 +202,8 @@ fn option(line: &str) -> (&str, &str) {
     (name, rest.strip_prefix('=').unwrap_or(rest))
 }
 
-/// The words of a value up to a comment, as `argv_split` of OpenSSH reads them. A value whose quotes do not end has none:
-/// sshd does not start with it.
+/// The words of a value up to a comment, as `argv_split` of OpenSSH reads them. Unbalanced quotes give no words: sshd does
+/// not start with them.
 fn words(value: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut rest = value.chars().peekable();
@@ -232,7 +233,7 @@ fn words(value: &str) -> Vec<String> {
     words
 }
 
-/// Whether a `Match` fits `account`, whoever connects from wherever.
+/// Whether a `Match` applies to all connections of `account`.
 fn fits(line: &str, account: &Account, group: &[u8]) -> Fit {
     let words = words(line);
     let mut words = words.iter().flat_map(|word| {
@@ -266,7 +267,7 @@ const fn judge(is_match: bool) -> Fit {
     if is_match { Fit::Yes } else { Fit::No }
 }
 
-/// Whether `list` names `name`; `None` if neither with nor without `!`.
+/// Whether `list` matches `name`: `Some(false)` by a pattern with `!`, `None` if no pattern matches.
 fn is_listed(name: &str, list: &str) -> Option<bool> {
     let mut found = None;
     for pattern in list.split(',') {
@@ -281,7 +282,7 @@ fn is_listed(name: &str, list: &str) -> Option<bool> {
     found
 }
 
-/// Whether `list` names a group of `account`, and excludes none of them.
+/// Whether `list` matches a group of `account`, and excludes no group.
 fn is_member(account: &Account, group: &[u8], list: &str) -> bool {
     let is_in = |line: &&[u8]| {
         let members = field(line, 3);
@@ -299,56 +300,7 @@ fn is_member(account: &Account, group: &[u8], list: &str) -> bool {
     is_found
 }
 
-/// Whether `pattern` fits the whole of `text`: `*`, `?`, and `[` with what follows it up to `]` (glob(7)).
-pub(super) fn is_match(text: &str, pattern: &str) -> bool {
-    let (mut text, mut pattern) = (text, pattern);
-    // Where the last `*` was, and what it stands for up to there.
-    let mut retry: Option<(&str, &str)> = None;
-    loop {
-        let (mut letters, mut signs) = (text.chars(), pattern.chars());
-        match (letters.next(), signs.next()) {
-            (_, Some('*')) => {
-                pattern = signs.as_str();
-                retry = Some((text, pattern));
-                continue;
-            }
-            (None, None) => return true,
-            (Some(letter), Some(sign)) => {
-                let class = if sign == '[' { signs.as_str().get(1..).and_then(|rest| rest.find(']')) } else { None };
-                let is_one = if let Some(end) = class.and_then(|end| end.checked_add(1)) {
-                    let (inside, behind) = signs.as_str().split_at(end);
-                    signs = behind.get(1..).unwrap_or_default().chars();
-                    is_in_class(letter, inside)
-                } else {
-                    sign == '?' || sign == letter
-                };
-                if is_one {
-                    (text, pattern) = (letters.as_str(), signs.as_str());
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        let Some((start, behind)) = retry else { return false };
-        let mut start = start.chars();
-        if start.next().is_none() {
-            return false;
-        }
-        (text, pattern) = (start.as_str(), behind);
-        retry = Some((text, pattern));
-    }
-}
-
-/// Whether a class (`a-z_`, `!0-9`) has `letter`.
-fn is_in_class(letter: char, class: &str) -> bool {
-    let (class, is_negated) = class.strip_prefix(['!', '^']).map_or((class, false), |class| (class, true));
-    let signs: Vec<char> = class.chars().collect();
-    let is_range = |range: &[char]| matches!(range, [from, '-', to] if (*from..=*to).contains(&letter));
-    (signs.contains(&letter) || signs.windows(3).any(is_range)) != is_negated
-}
-
-/// The path that a pattern means for `account`, from the root on; `None` if there is no such file, or it is in the home of
-/// the superuser (`~`), whoever logs in.
+/// The absolute path of a pattern for `account`; `None` if it is not valid, or in the home of root (`~`) for all users.
 pub(super) fn expand(pattern: &str, account: &Account) -> Option<String> {
     if pattern.starts_with('~') {
         return None;
@@ -374,7 +326,7 @@ pub(super) fn expand(pattern: &str, account: &Account) -> Option<String> {
     Some(if path.starts_with('/') { path } else { [&*account.home, "/", &*path].concat() })
 }
 
-/// Whether what a pattern means is another path for each account.
+/// Whether a pattern gives each account another path.
 pub(super) fn names_account(pattern: &str) -> bool {
     // `%%` is no token, whatever is behind it.
     let tokens = pattern.replace("%%", "");

@@ -32,11 +32,11 @@ pub(super) fn check(context: &mut Context<'_>) {
     let is_meant = names(Phase::Main, context).iter().any(|name| name == KEYS_ACTION)
         && !context.settings().skip.iter().any(|name| name == KEYS_ACTION);
     if is_meant && !is_elsewhere(context.root()) && !has_keys(context.root()) {
-        context.degrade("no SSH key was installed: nobody can log in with a key");
+        context.degrade("no SSH key was installed, so no user can log in with a key");
     }
 }
 
-/// Whether sshd is told of another place for keys.
+/// Whether the configuration of sshd names another place for keys.
 fn is_elsewhere(root: &str) -> bool {
     let folder = format!("{root}/etc/ssh/sshd_config.d");
     let names = file::list(&folder).unwrap_or_default();
@@ -84,7 +84,7 @@ fn has_keys_below(root: &str, home: &str) -> Option<bool> {
         let is_key = |line: &[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii_start().starts_with(b"#");
         text.is_some_and(|(text, _)| text.split(|byte| *byte == b'\n').any(is_key))
     };
-    Some(FILES.iter().any(|name| has_key(name)))
+    Some(FILES.iter().any(has_key))
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ pub(super) fn create_default_user(context: &mut Context<'_>) -> Result<()> {
     account::make_home(context.root(), &account)
 }
 
-/// The keys that the cloud has. One that names an account is that account's; on Google's cloud it is made if it is not
-/// there, as Google's own agent does.
+/// Installs the keys of the cloud. A key that names an account is for that account; on Google's cloud it is created if it
+/// does not exist, as Google's own agent does.
 pub(super) fn set_ssh_keys(context: &mut Context<'_>) -> Result<()> {
     let (keys, rejected) = context.ask(|reader| Ok((reader.keys()?, reader.rejected_keys())))?;
     install_all(context, &keys, &rejected)
@@ -77,25 +77,25 @@ pub(super) fn ssh_authorized_keys(context: &mut Context<'_>) -> Result<()> {
     tally.outcome()
 }
 
-/// What became of the keys.
+/// How many keys were installed, and why others were not.
 #[derive(Default)]
 struct Tally {
     installed: usize,
-    /// What is wrong with the others.
+    /// Why the others were not.
     problems: Vec<String>,
 }
 
 impl Tally {
-    /// Problems that an error names; each is a warning of its own before.
+    /// Problems named in the error; all of them were logged as warnings before.
     const NAMED: usize = 8;
 
     fn leave_out(&mut self, context: &Context<'_>, which: &str, why: &str) {
         let problem = [which, ": ", why].concat();
-        context.warn(&["a key is left out, ", &problem].concat());
+        context.warn(&["a key is ignored, ", &problem].concat());
         self.problems.push(problem);
     }
 
-    /// Fails if there were keys, and none of them is one: nobody could log in, and nobody would see why.
+    /// Fails if keys were sent and no key could be used: the owner is locked out and must see why.
     fn outcome(self) -> Result<()> {
         if self.installed > 0 || self.problems.is_empty() {
             return Ok(());
@@ -159,19 +159,21 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     Ok(account)
 }
 
-/// Installs the keys of one account. Who is named by a key and by nobody else is not root and no system account; he is made
-/// if a key says so.
+/// Installs the keys of one account. An account that only keys name is neither root nor a system account; it is created if
+/// a key says so.
 fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&provider::Key], tally: &mut Tally) -> Result<()> {
     if is_named && account::check_name(name).is_err() {
-        context.warn("keys are left out: they are for a name that is not a user name");
+        context.warn("keys are ignored: they are for a name that is not a valid user name");
         return Ok(());
     }
     let leave_out = |why: &str| {
-        context.warn(&["keys for ", name, " are left out: ", why].concat());
+        context.warn(&["keys for ", name, " are ignored: ", why].concat());
         Ok(())
     };
     let account = match account::adopt(context.root(), name) {
-        Err(error) if is_named && error.kind == Kind::Corrupt => return leave_out("its line in passwd has no home"),
+        Err(error) if is_named && error.kind == Kind::Corrupt => {
+            return leave_out("its line in /etc/passwd is not valid");
+        }
         found => found?,
     };
     let account = match account {
@@ -195,7 +197,7 @@ fn absent(name: &str) -> Error {
     Error::absent("install keys for", "there is no such account").to(name)
 }
 
-/// Lets keys log in as `account`; those that are none are named, and the others are installed.
+/// Installs the usable lines as keys of `account`; the others are reported.
 fn install<'a>(
     context: &Context<'_>,
     account: &Account,
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_with_options_are_their_owners_words() {
+    fn keys_with_options_are_installed_as_they_are() {
         let line = format!("from=\"10.0.0.0/8,!10.1.1.1\",command=\"a \\\" b\",frobnicate {KEY} me");
         let keys = [provider::Key { line: line.clone(), ..key(None, "") }];
         let file = after("options", |context| install_all(context, &keys, &[]).unwrap());
@@ -300,7 +302,7 @@ mod tests {
             let keys = [bad("ssh-ed25519 keydata"), bad(&KEY[..60]), bad("ssh-dss AAAA")];
             let error = install_all(context, &keys, &rejected).unwrap_err().to_string();
             for part in
-                ["number 1: odd", "number 1 of alpine: ", "number 2 of alpine: the key is incomplete", "not supported"]
+                ["number 1: odd", "number 1 of alpine: ", "number 2 of alpine: the key is truncated", "not supported"]
             {
                 assert!(error.contains(part), "{part}: {error}");
             }
@@ -313,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_that_nobody_logs_in_as_get_no_key_and_are_no_failure() {
+    fn system_accounts_get_no_key_and_cause_no_failure() {
         let passwd = "root:x:0:0::/root:/bin/sh\nalpine:x:1000:1000::/home/alpine:/bin/sh\nsync:x:4:65534::/bin:/bin/sync\n\
                       nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\nwww-data:x:33:33::/var/www:/usr/sbin/nologin\n\
                       odd:x:99:99:::/bin/false\nbob:x:1001:1001::/home/bob:/bin/sh\n";

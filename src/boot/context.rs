@@ -122,7 +122,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Whether the cloud is NoCloud without a seed; then nobody is asked from here on, as where no cloud shows itself. A seed
+    /// Whether the cloud is NoCloud without a seed; then nothing is asked from here on, as where no cloud shows itself. A seed
     /// that comes later is another instance by its own identity.
     pub fn has_lost_seed(&mut self) -> bool {
         let is_local = |access: &&Access<'_>| access.verdict.cloud.name == nocloud::NAME && !access.is_remote();

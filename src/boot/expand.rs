@@ -12,6 +12,10 @@ const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 /// `ENOENT`: a device that the kernel or udev does not show.
 const NO_DEVICE: Kind = Kind::Os(2);
 
+/// `EPERM`: a container without CAP_SYS_RESOURCE. `ENOTTY`, `EOPNOTSUPP`: the kernel does not resize this filesystem while it
+/// is mounted.
+const PERMANENT: [Kind; 3] = [Kind::Os(1), Kind::Os(25), Kind::Os(95)];
+
 /// A root that wisp does not grow, for a reason that stays (no block device, LVM, a partition behind it, a read-only disk), is
 /// logged and is no failure: trying again at every boot would not change it.
 pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
@@ -38,6 +42,10 @@ pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
     let report = grow::run(&request, &mut |line| context.say(line));
     report.lines().iter().for_each(|line| context.say(line));
     match report.error() {
+        Some(error) if report.state() == State::Failed && PERMANENT.contains(&error.kind) => {
+            context.degrade(&alloc::format!("{error}"));
+            Ok(())
+        }
         Some(error) if report.state() == State::Failed => Err(error.clone()),
         _ => Ok(()),
     }

@@ -5,7 +5,8 @@
 //! `pid`; `started` and `finished` in seconds since the machine started, `finished` 0 until it has; `instance`, `cloud`
 //! (null where there is none); `evidence`, the marks by which the cloud was recognised; `actions`, each with `name`,
 //! `state` (`done`, `failed`, `skipped`, `unknown`), `milliseconds`, and `error` (null if there is none); `degraded`, what the
-//! machine lacks, each a sentence. No secret is in them, and everybody may read them. What cannot be written here is told, and keeps nothing from being done.
+//! machine lacks, each a sentence. No secret is in them, and everybody may read them. What cannot be written here is logged, and keeps nothing
+//! else from being done.
 
 use super::context::Context;
 use super::instance::FACT;

@@ -121,7 +121,7 @@ fn name(context: &mut Context<'_>) -> Result<Option<String>> {
     if context.phase == Phase::Boot && access.is_remote() {
         return Err(Error::absent("learn the instance", "there is no network yet"));
     }
-    let id = context.ask(|reader: &mut Reader<'_>| reader.line(&cloud.id))?;
+    let id = context.ask(Reader::instance_id)?;
     // What a seed without an identity is called says nothing.
     Ok(id.filter(|id| id != nocloud::NAME).map(|id| format!("{}/{id}", cloud.name)))
 }

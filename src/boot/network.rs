@@ -90,12 +90,18 @@ pub(super) fn set_network_interfaces(context: &mut Context<'_>) -> Result<()> {
         context.say(NO_IFUPDOWN);
         return Ok(());
     }
-    let told = told(context);
-    match &told {
-        Ok(text) if !text.is_empty() => write(context, &format!("{text}\n"))?,
-        _ => set_default_interfaces(context)?,
+    let answer = of_seed(context);
+    let text = checked(answer.as_deref().unwrap_or_default()).unwrap_or_else(|error| {
+        // Another boot would find the same.
+        context.degrade(&format!("{error}"));
+        String::new()
+    });
+    if text.is_empty() {
+        set_default_interfaces(context)?;
+    } else {
+        write(context, &format!("{text}\n"))?;
     }
-    told?;
+    answer?;
     if context.ask(|reader| reader.raw("network-config"))?.is_some_and(|text| !text.is_empty()) {
         context.warn("the seed's network-config is left out: only network-interfaces in meta-data counts");
     }
@@ -104,11 +110,11 @@ pub(super) fn set_network_interfaces(context: &mut Context<'_>) -> Result<()> {
 }
 
 /// What the seed has for [`INTERFACES`]; empty if nothing. It is not asked again where the way to it was not found.
-fn told(context: &mut Context<'_>) -> Result<String> {
+fn of_seed(context: &mut Context<'_>) -> Result<Vec<u8>> {
     if let Some((_, error)) = context.failures.iter().find(|(action, _)| *action == EPHEMERAL_ACTION) {
         return Err(error.clone());
     }
-    checked(&context.ask(|reader| reader.raw(TEXT_KEY))?.unwrap_or_default())
+    Ok(context.ask(|reader| reader.raw(TEXT_KEY))?.unwrap_or_default())
 }
 
 /// Adds the servers of names that the seed has, each once.

@@ -55,7 +55,7 @@ pub struct Status {
     phases: Vec<Document>,
     errors: Vec<String>,
     warnings: Vec<String>,
-    /// Whether the init system starts the phases; `None` where that cannot be told.
+    /// Whether the init system starts the phases; `None` where there is none that wisp knows.
     is_enabled: Option<bool>,
 }
 
@@ -113,7 +113,7 @@ impl Status {
         !self.errors.is_empty() || !self.warnings.is_empty()
     }
 
-    /// Whether the init system starts the phases; `None` where that cannot be told.
+    /// Whether the init system starts the phases; `None` where there is none that wisp knows.
     #[must_use]
     pub const fn is_enabled(&self) -> Option<bool> {
         self.is_enabled

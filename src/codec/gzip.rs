@@ -56,6 +56,7 @@ pub(super) struct Decoder<'a> {
     crc32: Hasher,
     /// Bytes of content of this member, modulo 2^32 as its trailer states them.
     length: u32,
+    has_garbage: bool,
 }
 
 impl<'a> Decoder<'a> {
@@ -69,14 +70,22 @@ impl<'a> Decoder<'a> {
             end: 0,
             crc32: Hasher::new(),
             length: 0,
+            has_garbage: false,
         }
     }
 
     /// Goes to the content of the next member, if there is one.
     fn next_member(&mut self, first: bool) -> Result<()> {
-        if !first && self.pass_zeros()? {
-            self.stage = Stage::End;
-            return Ok(());
+        if !first {
+            let is_all = self.input.pass_zeros()?;
+            // As `gzip` does: what does not begin like a member is no part of the file. The end of it may have checksums.
+            let rest = self.input.peek(2)?;
+            self.has_garbage = !is_all && !MAGIC.iter().zip(rest).take(2).all(|(id, byte)| id == byte);
+            if is_all || self.has_garbage {
+                self.input.drain()?;
+                self.stage = Stage::End;
+                return Ok(());
+            }
         }
         pass_header(&mut self.input)?;
         self.inflate.init();
@@ -84,18 +93,6 @@ impl<'a> Decoder<'a> {
         self.length = 0;
         self.stage = Stage::Content;
         Ok(())
-    }
-
-    /// Takes zeros, which behind the last member are padding of a tape or a disk. Returns whether that was all.
-    fn pass_zeros(&mut self) -> Result<bool> {
-        loop {
-            let rest = self.input.peek(1)?;
-            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
-            if zeros == 0 {
-                return Ok(rest.is_empty());
-            }
-            self.input.take(zeros);
-        }
     }
 
     /// Unpacks a piece into the window, all of which was handed out.
@@ -151,6 +148,10 @@ impl Source for Decoder<'_> {
                 Stage::End => return Ok(0),
             }
         }
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        if self.has_garbage { Some(super::TRAILING) } else { self.input.warning() }
     }
 }
 

@@ -33,10 +33,10 @@ const LEGACY_PACKED: u32 = (LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16) as u32;
 /// The bit of a block's size that says it is stored.
 const STORED: u32 = 1 << 31;
 
-/// Whether a file that begins with `start` is lz4. Skippable frames are left to zstd, which shares them.
+/// Whether a file that begins with `start` is lz4. Skippable frames are zstd's too: what is behind them decides.
 pub(super) fn is_start(start: &[u8]) -> bool {
-    let magic = start.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
-    matches!(magic, Some(MAGIC | MAGIC_LEGACY))
+    let behind = start.get(super::zstd::behind_skippable(start)..);
+    behind.and_then(<[u8]>::first_chunk).is_some_and(|magic| super::LZ4_MAGICS.contains(magic))
 }
 
 /// What the header of a frame says.
@@ -179,6 +179,10 @@ impl Source for Decoder<'_> {
                 },
             }
         }
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
     }
 }
 

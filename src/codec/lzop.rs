@@ -110,11 +110,15 @@ impl Source for Decoder<'_> {
                 return Ok(count);
             }
             match self.stage {
-                Stage::Between { first: false } if self.input.peek(1)?.is_empty() => return Ok(0),
+                Stage::Between { first: false } if self.input.pass_zeros()? => return Ok(0),
                 Stage::Between { .. } => self.stage = Stage::Block { flags: parse_header(&mut self.input)? },
                 Stage::Block { flags } => self.next_block(flags)?,
             }
         }
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
     }
 }
 

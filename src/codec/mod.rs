@@ -81,6 +81,12 @@ const FORMATS: &[Row] = &[
     (Format::Lzma, "lzma", lzma::is_start, |input| Box::new(lzma::Decoder::new(input))),
 ];
 
+/// The magic numbers of lz4's frames, which may be behind the same skippable frames as those of zstd.
+const LZ4_MAGICS: [[u8; 4]; 2] = [0x184d_2204_u32.to_le_bytes(), 0x184c_2102_u32.to_le_bytes()];
+
+/// How far is looked behind skippable frames: what packers write has 4 bytes of content, and comments are short.
+const SKIPPABLE_LIMIT: usize = 1 << 20;
+
 const DOING: &str = "unpack";
 
 /// Bytes of a file that tell its format: as many as the longest header that is looked at, lzma's, and one.
@@ -89,6 +95,9 @@ const START: usize = 14;
 /// Layers of compression that lie around anything by intent are two: a file, and the transport. A file that unpacks to
 /// itself exists for every format.
 const LAYERS: usize = 8;
+
+/// The warning of a decoder that ignored what follows the end, as its tool does.
+const TRAILING: &str = "trailing garbage ignored";
 
 /// How much a decoder's output grows before the limit is looked at again: the usual module fits at once.
 const STEP: usize = 256 << 10;
@@ -175,6 +184,10 @@ impl Source for Limited<'_> {
         let count = self.layer.read(into)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| too_long(self.limit))?;
         Ok(count)
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.layer.warning()
     }
 }
 

@@ -16,6 +16,11 @@ pub trait Source {
     /// # Errors
     /// Whatever keeps the bytes from being had. What came before was good; what comes after is not defined.
     fn read(&mut self, into: &mut [u8]) -> Result<usize>;
+
+    /// What is suspect about what was read, though all of it is there; known at the end.
+    fn warning(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl Source for &[u8] {
@@ -69,7 +74,16 @@ impl<'a> Input<'a> {
     /// # Errors
     /// Those of the source.
     pub fn format(&mut self) -> Result<Option<Format>> {
-        Ok(Format::sniff(self.peek(super::START)?))
+        let mut wanted = super::START;
+        // Each round looks behind one more skippable frame, or ends.
+        loop {
+            let start = self.peek(wanted)?;
+            let behind = super::zstd::behind_skippable(start).saturating_add(super::START);
+            if behind <= wanted || behind > super::SKIPPABLE_LIMIT || start.len() < wanted {
+                return Ok(Format::sniff(start));
+            }
+            wanted = behind;
+        }
     }
 
     /// Takes `count` of the bytes that were peeked at.
@@ -103,6 +117,31 @@ impl<'a> Input<'a> {
             count = count.saturating_sub(now as u64);
         }
         Ok(())
+    }
+
+    /// Takes all that is left, unseen.
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn drain(&mut self) -> Result<()> {
+        loop {
+            match self.peek(1)?.len() {
+                0 => return Ok(()),
+                count => self.take(count),
+            }
+        }
+    }
+
+    /// Takes zeros: padding of a tape or a disk. Returns whether that was all.
+    pub(super) fn pass_zeros(&mut self) -> Result<bool> {
+        loop {
+            let rest = self.peek(1)?;
+            let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+            if zeros == 0 {
+                return Ok(rest.is_empty());
+            }
+            self.take(zeros);
+        }
     }
 
     /// What went wrong in the source while a library, whose errors cannot carry it, was reading; else `other`.
@@ -151,6 +190,10 @@ impl Source for Input<'_> {
         let count = self.unused().read(into)?;
         self.take(count);
         Ok(count)
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.source.warning()
     }
 }
 

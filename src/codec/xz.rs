@@ -49,6 +49,10 @@ impl Source for Decoder<'_> {
             }
         }
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.0.inner().input.warning()
+    }
 }
 
 impl lzma_rust2::Read for Followed<'_> {

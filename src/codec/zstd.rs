@@ -28,11 +28,29 @@ const NO_FRAME: &str = "it is no valid zstd frame";
 /// packed with `--ultra` have windows of their own size.
 const WINDOW_LOG_LIMIT: u32 = 27;
 
-/// Whether a file that begins with `start` is zstd. A skippable frame may be one of lz4's too; `pzstd` begins its files
-/// with one, and no packer of lz4 does.
+/// Skippable frames at the beginning of a file that are looked behind: `pzstd` and lz4-mt write one.
+const SKIPPED: usize = 16;
+
+/// Whether a file that begins with `start` is zstd. Skippable frames are lz4's too: what is behind them decides, and where
+/// that is not in `start`, zstd.
 pub(super) fn is_start(start: &[u8]) -> bool {
-    let magic = start.first_chunk().map(|bytes| u32::from_le_bytes(*bytes) & !0xf);
-    start.starts_with(&MAGIC) || magic == Some(SKIPPABLE)
+    match behind_skippable(start) {
+        0 => start.starts_with(&MAGIC),
+        at => start.get(at..).and_then(<[u8]>::first_chunk).is_none_or(|magic| !super::LZ4_MAGICS.contains(magic)),
+    }
+}
+
+/// Where the first frame that is not skippable begins; it may be behind the end of `start`.
+pub(super) fn behind_skippable(start: &[u8]) -> usize {
+    let mut at = 0_usize;
+    for _ in 0..SKIPPED {
+        let Some(&[m0, m1, m2, m3, ref size @ ..]) = start.get(at..).and_then(<[u8]>::first_chunk::<8>) else { break };
+        if u32::from_le_bytes([m0, m1, m2, m3]) & !0xf != SKIPPABLE {
+            break;
+        }
+        at = at.saturating_add(8).saturating_add(u32::from_le_bytes(*size) as usize);
+    }
+    at
 }
 
 #[cfg(all(test, feature = "full"))]

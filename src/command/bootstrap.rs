@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, DOING, Options, Piece, print, unknown};
+use super::{Command, DOING, Options, Piece, print, root, unexpected, unknown};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::log::{Level, Log};
@@ -26,8 +26,8 @@ The marker is Tiny Cloud's: .bootstrap-complete in /var/lib/cloud.
                 user-data goes. Run it before an image is made of this disk.
                 Users, their keys and passwords, /etc/machine-id and logs stay.
                 Host keys stay too, for this machine; another instance replaces
-                them in its first boot. `wisp image pack --check` names what an
-                image should not have
+                them in its first boot. The check of `wisp image pack` names
+                what an image should not have
   --root DIR    of the system below DIR
 
 Another instance is a first boot in any case, without this.
@@ -41,14 +41,14 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
         match piece {
-            Piece::Option("--root", value) => root = options.value("--root", value)?,
+            Piece::Option("--root", value) => root = root::existing(options.value("--root", value)?)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) if word.is_none() => word = Some(operand),
-            Piece::Operand(operand) => return Err(Error::usage(DOING, "one word is enough").to(operand)),
+            Piece::Operand(operand) => return Err(unexpected(operand)),
         }
     }
     let word = word.ok_or_else(|| Error::usage(DOING, "say complete, incomplete or status"))?;
-    set(root.trim_end_matches('/'), word)
+    set(root, word)
 }
 
 /// Whether the machine has an identity of its own that a copy of its disk would share (machine-id(5)).

@@ -6,7 +6,8 @@ use alloc::vec;
 
 use super::{Command, Options, Piece, unknown};
 use crate::codec::{self, Input, Source as _};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::log::Log;
 use crate::sys::{file, stdio};
 
 const DOING: &str = "unpack";
@@ -39,19 +40,26 @@ fn run(arguments: &[&str]) -> Result<u8> {
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) => {
                 if path.replace(operand).is_some() {
-                    return Err(Error::usage("understand the command line", "one FILE is enough").to(operand));
+                    return Err(Error::usage(super::DOING, "one FILE is enough").to(operand));
                 }
             }
         }
     }
     let (input, name) = match path.filter(|path| *path != "-") {
         None => (Input::new(file::Stream(stdio::input())), "standard input"),
-        Some(path) => (Input::new(file::Stream::open(path)?), path),
+        Some(path) => (Input::new(file::Stream::open(path).map_err(|error| absent(error, path))?), path),
     };
-    decode(input, once).map(|()| 0).map_err(|error| error.to(name))
+    decode(input, once, name).map(|()| 0).map_err(|error| error.to(name))
 }
 
-fn decode(mut packed: Input<'_>, once: bool) -> Result<()> {
+/// A missing file is `Absent`, as for `wisp image`.
+fn absent(error: Error, path: &str) -> Error {
+    /// ENOENT.
+    const NOT_THERE: Kind = Kind::Os(2);
+    if error.kind == NOT_THERE { Error::absent("open", "No such file or directory").to(path) } else { error }
+}
+
+fn decode(mut packed: Input<'_>, once: bool, name: &str) -> Result<()> {
     let Some(format) = packed.format()? else { return Err(unknown_format(packed.peek(1)?)) };
     let mut plain = format.decoder(packed);
     if !once {
@@ -62,6 +70,11 @@ fn decode(mut packed: Input<'_>, once: bool) -> Result<()> {
         let count = plain.read(&mut buffer)?;
         let content = buffer.get(..count).unwrap_or_default();
         // A reader that went away has all it wants.
+        if content.is_empty()
+            && let Some(warning) = plain.warning()
+        {
+            Log::stderr().warning(&format!("{DOING} {name}: {warning}"));
+        }
         if content.is_empty() || !stdio::write(stdio::output(), content).map_err(|error| error.to("standard output"))? {
             return Ok(());
         }

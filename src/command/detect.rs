@@ -6,8 +6,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, DOING, Options, Piece, print, unknown};
-use crate::error::{Error, Result};
+use super::{Command, Options, Piece, print, root, unexpected, unknown};
+use crate::error::Result;
 use crate::log::Log;
 use crate::metadata::Machine;
 use crate::provider::{Sign, Verdict};
@@ -40,9 +40,9 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(piece) = options.next() {
         match piece {
             Piece::Option("--json", None) => json = true,
-            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?.trim_end_matches('/'),
+            Piece::Option(name @ "--root", attached) => root = root::existing(options.value(name, attached)?)?,
             Piece::Option(name, _) => return Err(unknown(name)),
-            Piece::Operand(operand) => return Err(Error::usage(DOING, "detect takes no operand").to(operand)),
+            Piece::Operand(operand) => return Err(unexpected(operand)),
         }
     }
     let machine = Machine::look(root);

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, phase};
+use super::{Command, root};
 use crate::error::Result;
 use crate::log::Log;
 use crate::service;
@@ -23,7 +23,7 @@ pub(super) const ENABLE: Command = Command {
     summary: "Have the four phases started at boot",
     help: HELP,
     takes_any_word: false,
-    run: |arguments| enable(phase::root(arguments)?),
+    run: |arguments| enable(root::root(arguments)?),
 };
 
 pub(super) const DISABLE: Command = Command {
@@ -32,7 +32,7 @@ pub(super) const DISABLE: Command = Command {
     summary: "Have them started no more",
     help: HELP,
     takes_any_word: false,
-    run: |arguments| disable(phase::root(arguments)?),
+    run: |arguments| disable(root::root(arguments)?),
 };
 
 pub(super) fn enable(root: &str) -> Result<u8> {

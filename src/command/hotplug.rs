@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, phase};
+use super::{Command, root};
 use crate::error::{Error, Result};
 use crate::hotplug;
 use crate::sys::environment;
@@ -26,7 +26,7 @@ pub(super) const COMMAND: Command = Command {
     help: HELP,
     takes_any_word: false,
     run: |arguments| {
-        hotplug::changed(phase::root(arguments)?, &variable(c"MDEV")?, &variable(c"ACTION")?)?;
+        hotplug::changed(root::root(arguments)?, &variable(c"MDEV")?, &variable(c"ACTION")?)?;
         Ok(0)
     },
 };

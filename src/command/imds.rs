@@ -12,7 +12,7 @@
 #![forbid(unsafe_code)]
 
 use super::suggest::nearest;
-use super::{Command, DOING, DOING_OPTION, print};
+use super::{Command, DOING, DOING_OPTION, print, root};
 use crate::boot::seed;
 use crate::error::{Error, Result};
 use crate::log::Log;
@@ -158,6 +158,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     // As Tiny Cloud has it; the option wins.
     let environment = environment::variable(c"ROOT").unwrap_or_default();
     let (Front { network, json, save, root, timeout }, items) = Front::read(arguments, &environment)?;
+    let root = root::existing(root)?;
     check(items)?;
     let log = Log::stderr();
     let mut machine = Machine::look(root);

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 
-use super::{Command, Options, Piece, unknown};
+use super::{Command, DOING, Options, Piece, unexpected, unknown};
 use crate::codec::Format;
 use crate::error::{Error, Kind, Result};
 use crate::initramfs::build::drivers::{FILESYSTEMS, MACHINES, NETWORKS};
@@ -13,8 +13,6 @@ use crate::initramfs::build::{Addition, Initramfs, Recipe, build};
 use crate::log::Log;
 use crate::sys::{file, kernel, node, stdio};
 use crate::units::ByteCount;
-
-const DOING: &str = "read the command line";
 
 /// Where the program that fits an initramfs best may lie, from the directory of the running one: beside it as `make`
 /// leaves them, or as `make install` does.
@@ -130,7 +128,7 @@ impl<'a> Arguments<'a> {
         while let Some(piece) = options.next() {
             let (name, attached) = match piece {
                 Piece::Option(name, attached) => (name, attached),
-                Piece::Operand(operand) => return Err(Error::usage(DOING, "nothing like it is asked for").to(operand)),
+                Piece::Operand(operand) => return Err(unexpected(operand)),
             };
             match name {
                 "-o" | "--output" => parsed.output = Some(options.value(name, attached)?),
@@ -213,7 +211,7 @@ mod tests {
     fn what_cannot_be_meant_is_named() {
         for (line, to) in [
             ("-x", "-x"),
-            ("file", "file"),
+            ("file", ""),
             ("--kernel", "--kernel"),
             ("-o=x", "-o=x"),
             ("-o x --compress lzma", "lzma"),

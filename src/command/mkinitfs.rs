@@ -2,12 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, Options, Piece, unknown};
+use super::{Command, DOING, Options, Piece, root, unexpected, unknown};
 use crate::error::{Error, Result};
 use crate::initramfs::mkinitfs::{self, Way};
 use crate::log::Log;
-
-const DOING: &str = "read the command line";
 
 pub(super) const COMMAND: Command = Command {
     name: "mkinitfs",
@@ -30,10 +28,10 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(piece) = options.next() {
         match piece {
             Piece::Option("--own-init", None) => way = Way::OwnInit,
-            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?.trim_end_matches('/'),
+            Piece::Option(name @ "--root", attached) => root = root::existing(options.value(name, attached)?)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) if verb.is_none() => verb = Some(word),
-            Piece::Operand(word) => return Err(Error::usage(DOING, "nothing like it is asked for").to(word)),
+            Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
     let done = match (verb, way, root) {

@@ -29,6 +29,8 @@ mod mkinitfs;
 #[cfg(feature = "full")]
 mod phase;
 #[cfg(feature = "full")]
+mod root;
+#[cfg(feature = "full")]
 mod status;
 mod suggest;
 #[cfg(feature = "full")]
@@ -36,7 +38,7 @@ mod tiny_cloud;
 #[cfg(feature = "full")]
 mod write_root;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::sys::{process, stdio, tree};
 use alloc::format;
@@ -326,13 +328,22 @@ fn unknown(option: &str) -> Error {
     Error::usage(DOING_OPTION, UNKNOWN).to(option)
 }
 
-/// Adds to an error of an unknown option which one of `command` is nearest, and where its options are listed.
+/// An operand of a command that takes none, or no more of them.
+#[cfg(feature = "full")]
+fn unexpected(word: &str) -> Error {
+    Error::usage(DOING, format!("unexpected argument {word}"))
+}
+
+/// Adds to an error of the command line where the options of `command` are listed, and to an unknown option the nearest
+/// known one.
 fn explain(command: &Command, error: Error) -> Error {
-    if error.doing != DOING_OPTION || !error.why.starts_with(UNKNOWN) {
+    let is_about_arguments = error.kind == Kind::Usage && matches!(error.doing, DOING | DOING_OPTION);
+    if !is_about_arguments || error.why.contains("--help") {
         return error;
     }
     let options = [command.usage, command.help].into_iter().flat_map(option_names);
-    let hint = nearest(&error.to, options).map(|name| format!(", did you mean {name}?")).unwrap_or_default();
+    let nearest = if error.why.starts_with(UNKNOWN) { nearest(&error.to, options) } else { None };
+    let hint = nearest.map(|name| format!(", did you mean {name}?")).unwrap_or_default();
     let why = format!("{}{hint}; see wisp {} --help", error.why, command.name);
     Error::new(error.kind, error.doing, why).to(error.to.as_str())
 }
@@ -348,6 +359,8 @@ mod tests {
         assert!(explained("--jsno=x").contains("did you mean --json?"));
         assert!(!explained("--verbose").contains("did you mean"));
         assert!(explained("--verbose").ends_with("see wisp grow --help"));
+        let missing = explain(&grow::COMMAND, Error::usage(DOING, "one TARGET is enough").to("b"));
+        assert_eq!(missing.why, "one TARGET is enough; see wisp grow --help");
         let other = Error::usage("do", "something else");
         assert_eq!(explain(&grow::COMMAND, other.clone()), other);
     }

@@ -2,11 +2,11 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, Options, Piece, print, unknown};
+use super::{Command, print, root::root};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::settings::Phase;
-use crate::sys::{file, process};
+use crate::sys::process;
 use alloc::vec::Vec;
 
 const USAGE: &str = "[--dry-run] [--root DIR]";
@@ -62,24 +62,7 @@ fn run(phase: Phase, arguments: &[&str]) -> Result<u8> {
 /// Runs a phase, and returns the exit code.
 pub(super) fn start(phase: Phase, root: &str) -> Result<u8> {
     if root.is_empty() && !process::is_root() {
-        return Err(Error::refused("run the phase", "only root can").to(phase.name()));
+        return Err(Error::refused("run the phase", "only root can do that").to(phase.name()));
     }
     Ok(if boot::run(phase, root)? { 0 } else { FAILED })
-}
-
-/// The one option that these commands have: the root, without a slash at its end; of the running system it is empty.
-pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
-    let mut root = "";
-    let mut options = Options::new(arguments);
-    while let Some(piece) = options.next() {
-        match piece {
-            Piece::Option("--root", value) => root = options.value("--root", value)?,
-            Piece::Option(name, _) => return Err(unknown(name)),
-            Piece::Operand(word) => return Err(Error::usage(super::DOING, "no operand is meant here").to(word)),
-        }
-    }
-    if !root.is_empty() && !file::is_directory(root) {
-        return Err(Error::absent("work below", "there is no such folder").to(root));
-    }
-    Ok(root.trim_end_matches('/'))
 }

@@ -7,12 +7,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, DOING, Options, Piece, print, unknown};
+use super::{Command, DOING, DOING_OPTION, Options, Piece, print, root, unexpected, unknown};
 use crate::boot::status::{State, Status};
 use crate::error::{Error, Kind, Result};
 use crate::service;
 use crate::sys::clock;
 use crate::units::Deadline;
+use alloc::format;
 use core::time::Duration;
 
 pub(super) const COMMAND: Command = Command {
@@ -81,12 +82,14 @@ fn run(arguments: &[&str]) -> Result<u8> {
 
 fn parse<'a>(arguments: &'a [&'a str]) -> Result<Asked<'a>> {
     let mut asked = Asked::default();
+    let mut is_bare_wait = false;
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
+        let follows_wait = core::mem::replace(&mut is_bare_wait, matches!(piece, Piece::Option("--wait", None)));
         match piece {
             Piece::Option("--wait", None) => asked.wait = Some(Deadline::NEVER),
             Piece::Option("--wait", Some(seconds)) => {
-                let strange = |_| Error::usage("understand the option", "it takes whole seconds").to("--wait");
+                let strange = |_| Error::usage(DOING_OPTION, "not a whole number of seconds").to("--wait");
                 let span = Duration::from_secs(seconds.parse::<u32>().map_err(strange)?.into());
                 asked.wait = Some(Deadline::after(clock::now(), span));
             }
@@ -97,9 +100,13 @@ fn parse<'a>(arguments: &'a [&'a str]) -> Result<Asked<'a>> {
                 other => return Err(Error::usage("understand the format", "there are json and text").to(other)),
             },
             Piece::Option("--strict", None) => asked.strict = true,
-            Piece::Option("--root", value) => asked.root = options.value("--root", value)?.trim_end_matches('/'),
+            Piece::Option("--root", value) => asked.root = root::existing(options.value("--root", value)?)?,
             Piece::Option(name, _) => return Err(unknown(name)),
-            Piece::Operand(word) => return Err(Error::usage(DOING, "no operand is meant here").to(word)),
+            Piece::Operand(word) if follows_wait && word.parse::<u32>().is_ok() => {
+                let why = format!("unexpected argument {word}, did you mean --wait={word}?");
+                return Err(Error::usage(DOING, why));
+            }
+            Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
     Ok(asked)

@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, bootstrap, print};
+use super::{Command, bootstrap, print, root};
 use crate::boot;
 use crate::error::Result;
 use crate::metadata::Machine;
@@ -46,9 +46,12 @@ const OPTIONS: [(&str, &str, bool); 4] =
 fn run(arguments: &[&str]) -> Result<u8> {
     // The environment's word, as Tiny Cloud has it.
     let root = environment::variable(c"ROOT").unwrap_or_default();
-    let root = root.trim_end_matches('/');
-    match understand(arguments) {
-        Some(Meant::Help) => print(USAGE),
+    let meant = understand(arguments);
+    if let Some(Meant::Help) = meant {
+        return print(USAGE);
+    }
+    let root = root::existing(&root)?;
+    match meant {
         Some(Meant::Bootstrap(word)) if matches!(&*word, "complete" | "incomplete" | "status") => {
             bootstrap::set(root, &word)
         }
@@ -64,7 +67,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
             let verdict = Machine::look(root).verdict()?;
             print(&format!("{}\n", verdict.map_or("unknown", |verdict| verdict.cloud.name)))
         }
-        Some(Meant::Bootstrap(_)) | None => misuse(),
+        Some(Meant::Bootstrap(_) | Meant::Help) | None => misuse(),
     }
 }
 

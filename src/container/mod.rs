@@ -38,7 +38,17 @@ pub use tar_writer::{tar_end, tar_header};
 #[cfg(feature = "full")]
 pub use vhd_writer::fixed_vhd_footer;
 
-use crate::error::Error;
+use crate::bytes::ReadAt;
+use crate::error::{Error, Result};
+use crate::units::ByteCount;
+
+/// Where in a tar that can be read at any offset its one file is.
+///
+/// # Errors
+/// `Corrupt` when it is not a tar; those of the source.
+pub fn locate_in_tar(source: &dyn ReadAt, size: ByteCount) -> Result<Option<(ByteCount, ByteCount)>> {
+    Ok(tar::locate(source, size.0)?.map(|(at, length)| (ByteCount(at), ByteCount(length))))
+}
 
 /// [`Error::corrupt`] for a fixed text, never inlined: that halves what each of the many checks costs.
 #[cold]

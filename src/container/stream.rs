@@ -1,14 +1,19 @@
 //! An image that is read from beginning to end: from a pipe, from a server that answers with the whole, out of a layer
 //! of compression. Raw, a fixed VHD, or either form of GCE's tar; what has tables must be read at any offset.
 
+use alloc::vec::Vec;
+
 use super::format::{Format, START};
 use super::tar;
 use super::vhd::{FOOTER, Footer};
-use crate::codec::{Input, Source};
+use crate::codec::{self, Input, Source};
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
 
 const DOING: &str = "read the image";
+
+/// Layers of compression: an image may lie in two by intent, and a file that unpacks to itself exists for every format.
+const LAYERS: usize = 8;
 
 /// An image that is being read.
 pub struct Stream<'a> {
@@ -16,30 +21,57 @@ pub struct Stream<'a> {
     pub format: Format,
     /// The disk's size, where the format says it before the first byte.
     pub size: Option<ByteCount>,
+    /// The layers of compression around it, the outermost first; those inside a tar too.
+    pub layers: Vec<codec::Format>,
     /// The disk's bytes. That no error came with the last one means that the image was whole, as far as it says.
     pub content: Input<'a>,
 }
 
-/// Finds out what `input`, without any compression around it, is.
+/// Finds out what `input`, with any compression around it, is.
 ///
 /// # Errors
 /// `Unsupported` when it must be read at any offset, or is not read at all; `Absent` when it is a tar without a file,
-/// `Corrupt` when it contradicts its format; those of `input`. The content has the same.
-pub fn open(mut input: Input<'_>) -> Result<Stream<'_>> {
+/// `Corrupt` when it contradicts its format, `Refused` when it has more than 8 layers of compression; those of `input`.
+/// The content has the same.
+pub fn open(input: Input<'_>) -> Result<Stream<'_>> {
+    let mut layers = Vec::new();
+    let mut input = unpacked(input, &mut layers)?;
     let format = Format::recognise(input.peek(START)?)?;
     match format {
-        Format::Raw => Ok(Stream { format, size: None, content: Input::new(Unfooted { input, length: 0 }) }),
+        Format::Raw => Ok(Stream { format, size: None, layers, content: Input::new(Unfooted { input, length: 0 }) }),
         Format::Tar => {
             let member = tar::open(input)?;
-            let size = Some(ByteCount(member.size()));
-            let mut content = Input::new(member);
-            match Format::recognise(content.peek(START)?)? {
-                Format::Raw => Ok(Stream { format, size, content }),
+            let stored = member.size();
+            let before = layers.len();
+            let mut input = unpacked(Input::new(member), &mut layers)?;
+            match Format::recognise(input.peek(START)?)? {
+                Format::Raw => {
+                    // A fixed VHD is whole sectors and half a KiB of footer; only where neither that nor compression can
+                    // be, the size of the member is that of the disk.
+                    let has_footer =
+                        stored > FOOTER as u64 && stored.is_multiple_of(512) && !stored.is_multiple_of(4096);
+                    let is_plain = layers.len() == before && !has_footer;
+                    let size = is_plain.then_some(ByteCount(stored));
+                    Ok(Stream { format, size, layers, content: Input::new(Unfooted { input, length: 0 }) })
+                }
                 inner => Err(not_seekable(inner)),
             }
         }
         _ => Err(not_seekable(format)),
     }
+}
+
+/// Takes off every layer of compression that `input` begins with.
+fn unpacked<'a>(mut input: Input<'a>, layers: &mut Vec<codec::Format>) -> Result<Input<'a>> {
+    while let Some(layer) = input.format()? {
+        if layers.len() >= LAYERS {
+            let why = alloc::format!("it has more than {LAYERS} layers of compression");
+            return Err(Error::refused(DOING, why));
+        }
+        layers.push(layer);
+        input = layer.decoder(input);
+    }
+    Ok(input)
 }
 
 fn not_seekable(format: Format) -> Error {
@@ -60,8 +92,11 @@ impl Source for Unfooted<'_> {
         if let Some((now, _)) = ahead.split_last_chunk::<FOOTER>().filter(|(now, _)| !now.is_empty()) {
             ahead = now;
         } else if let Some(last) = ahead.first_chunk::<FOOTER>() {
-            let footer = Footer::parse(last)?.filter(|footer| footer.ends_fixed(self.length));
-            if footer.is_some_and(|footer| footer.current_size == self.length) {
+            Format::judge_trailer(last)?;
+            if let Some(footer) = Footer::parse(last)?
+                && footer.ends_fixed(self.length)?
+                && footer.current_size == self.length
+            {
                 return Ok(0);
             }
         }
@@ -70,6 +105,10 @@ impl Source for Unfooted<'_> {
         self.length = self.length.saturating_add(count as u64);
         Ok(count)
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +116,6 @@ mod tests {
     use super::*;
     use crate::codec::read_all;
     use crate::error::Kind;
-    use alloc::vec::Vec;
 
     fn content(bytes: &[u8]) -> Vec<u8> {
         let stream = open(Input::new(bytes)).unwrap();
@@ -101,6 +139,15 @@ mod tests {
         assert!(error.why.starts_with("qcow2 cannot be read from beginning to end"), "{error}");
     }
 
+    #[test]
+    fn a_dmg_is_refused_at_its_end() {
+        let mut bytes = alloc::vec![0; 4096];
+        bytes[4096 - 512..][..12].copy_from_slice(b"koly\0\0\0\x04\0\0\x02\0");
+        let mut stream = open(Input::new(bytes.as_slice())).unwrap();
+        let error = read_all(&mut stream.content, 10 << 20).unwrap_err();
+        assert_eq!((error.kind, error.why.starts_with("its format, DMG, ")), (Kind::Unsupported, true), "{error}");
+    }
+
     #[cfg(feature = "full")]
     #[test]
     fn the_footer_of_a_fixed_vhd_is_no_part_of_its_disk() {
@@ -109,6 +156,10 @@ mod tests {
         let footer = super::super::fixed_vhd_footer(ByteCount(1 << 20), [7; 16], 0).unwrap();
         bytes.extend_from_slice(&footer);
         assert!(content(&bytes) == disk);
+        // Of a file that was cut off in the middle, what is left ends with a footer that states more.
+        let cut = [&disk[..1 << 19], &footer].concat();
+        let mut stream = open(Input::new(cut.as_slice())).unwrap();
+        assert_eq!(read_all(&mut stream.content, 10 << 20).unwrap_err().kind, Kind::Corrupt);
         // The footer of another size, and one with another byte behind it, are bytes like others.
         bytes.insert(0, 0);
         assert!(content(&bytes) == bytes);

@@ -6,11 +6,13 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use super::corrupt;
-use crate::bytes::Fields;
+use crate::bytes::{Fields, ReadAt};
 use crate::codec::{Input, Source};
 use crate::error::{Error, Result};
+use crate::units::ByteCount;
 
 const DOING: &str = "read the tar";
 
@@ -31,6 +33,9 @@ const EXTENSION_ENTRIES: usize = 21;
 /// An entry: offset and length, a number each.
 const SPARSE_ENTRY: usize = 2 * NUMBER;
 pub(super) const NUMBER: usize = 12;
+
+/// The field of the name, with which a header begins.
+const NAME: usize = 100;
 
 /// Headers beside that of the image: of a directory, of a long name, of POSIX.
 const HEADERS: usize = 64;
@@ -86,6 +91,60 @@ pub(super) fn open(mut input: Input<'_>) -> Result<Member<'_>> {
     }
 }
 
+/// The file of an archive that is read at any offset: where its bytes are, without holes. `None` when it has holes or cannot
+/// be told from others; that is found out, and said, by reading the archive from beginning to end. Of an OVA, which begins
+/// with its description (`.ovf`; DSP0243, 5.3), it is the one file beside that, a manifest and a certificate.
+pub(super) fn locate(source: &dyn ReadAt, size: u64) -> Result<Option<(u64, u64)>> {
+    let (mut at, mut found, mut is_ova) = (0_u64, None, false);
+    for index in 0..HEADERS {
+        let passed = Cell::new(at);
+        let mut input = Input::new(From { source, size, at: &passed });
+        let entry = next_file(&mut input)?;
+        let start = passed.get().saturating_sub(input.peek(0)?.len() as u64);
+        drop(input);
+        let Some(file) = entry else { return Ok(found) };
+        let is_whole = matches!(file.extents.as_slice(), [extent] if extent.at == 0 && extent.length == file.size);
+        let end = start.checked_add(file.size).filter(|end| *end <= size);
+        let Some(end) = end.filter(|_| is_whole) else { return Ok(None) };
+        let mut name = [0; NAME];
+        source.read_at(ByteCount(start.saturating_sub(BLOCK as u64)), &mut name)?;
+        is_ova |= index == 0 && has_ending(&name, b".ovf");
+        let is_beside = is_ova && [b".ovf".as_slice(), b".mf", b".cert"].iter().any(|ending| has_ending(&name, ending));
+        if !is_beside && found.replace((start, file.size)).is_some() {
+            return Ok(None);
+        }
+        at = end.saturating_add(padding(file.size));
+        if at >= size {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a name field ends like this.
+fn has_ending(name: &[u8; NAME], ending: &[u8]) -> bool {
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(NAME);
+    name.get(..length).unwrap_or_default().ends_with(ending)
+}
+
+/// What can be read at any offset, from `at` on.
+struct From<'a> {
+    source: &'a dyn ReadAt,
+    size: u64,
+    at: &'a Cell<u64>,
+}
+
+impl Source for From<'_> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize> {
+        let at = self.at.get();
+        // Headers only: what is between them is passed by going on behind it.
+        let count = self.size.saturating_sub(at).min(BLOCK as u64).min(into.len() as u64) as usize;
+        self.source.read_at(ByteCount(at), into.get_mut(..count).unwrap_or_default())?;
+        self.at.set(at.saturating_add(count as u64));
+        Ok(count)
+    }
+}
+
 impl Member<'_> {
     pub(super) const fn size(&self) -> u64 {
         self.file.size
@@ -102,10 +161,7 @@ impl Member<'_> {
             ));
         }
         // To the end of what it came in, which may have a checksum there.
-        while !self.input.peek(1)?.is_empty() {
-            let count = self.input.peek(1)?.len();
-            self.input.take(count);
-        }
+        self.input.drain()?;
         self.is_complete = true;
         Ok(())
     }
@@ -146,6 +202,10 @@ impl Source for Member<'_> {
             self.position = self.position.saturating_add(count as u64);
             return Ok(count);
         }
+    }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
     }
 }
 

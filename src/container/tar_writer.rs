@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_file_comes_back() {
-        for length in [0, 1, 511, 512, 513, 9000, 20_000] {
+        for length in [0, 1, 511, 512, 513, 8192, 9000, 20_000] {
             let content: Vec<u8> = (1..=251).cycle().take(length).collect();
             let mut archive = tar_header("disk.raw", length as u64, 1).unwrap().to_vec();
             archive.extend_from_slice(&content);

@@ -5,6 +5,7 @@
 use alloc::boxed::Box;
 
 use super::corrupt;
+use super::format::Format;
 use super::map::{Opened, Pieces, Place, Run, stored};
 use super::table::{Table, Window};
 use crate::bytes::{Fields, ReadAt};
@@ -69,8 +70,14 @@ impl Footer {
     }
 
     /// Whether it ends a fixed disk that lies whole in the `length` bytes before it.
-    pub(super) const fn ends_fixed(&self, length: u64) -> bool {
-        self.disk_type == FIXED && self.current_size <= length
+    ///
+    /// # Errors
+    /// `Corrupt` when it ends a fixed disk of which fewer bytes are there.
+    pub(super) fn ends_fixed(&self, length: u64) -> Result<bool> {
+        if self.disk_type == FIXED && self.current_size > length {
+            return Err(corrupt(DOING, "its footer states more bytes than it has: it was cut off"));
+        }
+        Ok(self.disk_type == FIXED)
     }
 }
 
@@ -91,8 +98,13 @@ fn footer_at(source: &dyn ReadAt, at: u64) -> Result<Option<Footer>> {
 /// Opens a file that does not begin like an image but may end like one; `None` when it does not.
 pub(super) fn open_fixed(source: &dyn ReadAt, size: u64) -> Result<Option<Opened>> {
     let Some(length) = size.checked_sub(FOOTER as u64) else { return Ok(None) };
-    let footer = footer_at(source, length)?;
-    Ok(footer.filter(|footer| footer.ends_fixed(length)).map(|footer| stored(footer.current_size, "fixed")))
+    let mut last = [0; FOOTER];
+    source.read_at(ByteCount(length), &mut last)?;
+    Format::judge_trailer(&last)?;
+    match Footer::parse(&last)? {
+        Some(footer) if footer.ends_fixed(length)? => Ok(Some(stored(footer.current_size, "fixed"))),
+        _ => Ok(None),
+    }
 }
 
 /// Opens a file that begins with the copy of a footer.

@@ -15,6 +15,7 @@ use core::time::Duration;
 use super::flow::Flow;
 use super::identity::Identity;
 use super::pace::Pace;
+use super::redirect::redirect;
 use super::verdict::{self, Pauses, Verdict};
 use super::wire::Wire;
 use super::{Policy, Remote, Url, web};
@@ -58,9 +59,9 @@ pub struct Download<'a> {
 
 /// What has been going on since it broke off, or since it was begun.
 struct Trouble {
+    /// When it broke off. Only a byte beyond the furthest place ends that: bytes that are read again to get back there
+    /// are no progress, or a server without ranges that breaks off at the same byte is asked forever.
     since: Duration,
-    /// When the last byte came, or at first the same.
-    silent: Duration,
     tries: u32,
     pauses: Pauses,
     told: bool,
@@ -182,9 +183,6 @@ impl<'a> Download<'a> {
         let moved = u64::try_from(count).unwrap_or(u64::MAX);
         if self.skip > 0 {
             self.skip = self.skip.saturating_sub(moved);
-            if let Some(trouble) = &mut self.trouble {
-                trouble.silent = clock::now();
-            }
             return Ok(Some(0));
         }
         if let Some(trouble) = self.trouble.take() {
@@ -257,9 +255,9 @@ impl<'a> Download<'a> {
             let wait = verdict::retry_after(headers.find("retry-after"));
             return Err(Fault { error: named(url, &error), again: true, wait });
         }
-        let coding = headers.find("content-encoding").filter(|coding| !is_identity(coding));
+        let coding = headers.find("content-encoding").filter(|coding| !verdict::is_taken_as_stored(coding));
         if let (200 | 206, Some(coding)) = (status, coding) {
-            let why = format!("it comes packed for the way ({}), though that was not asked for", coding.trim());
+            let why = format!("the server sends it with Content-Encoding {}, which was not requested", coding.trim());
             return Err(last(&Error::unsupported("", why)));
         }
         let size = flow.size();
@@ -295,13 +293,13 @@ impl<'a> Download<'a> {
             return Err(named(&self.place, &Error::refused("", why)));
         }
         let now = clock::now();
-        let begun = || Trouble { since: now, silent: now, tries: 0, pauses: Pauses::new(&self.policy), told: false };
+        let begun = || Trouble { since: now, tries: 0, pauses: Pauses::new(&self.policy), told: false };
         let mut trouble = self.trouble.take().unwrap_or_else(begun);
         trouble.tries = trouble.tries.saturating_add(1);
         let pause = trouble.pauses.next(random::number()).max(wait.unwrap_or_default());
         // Until the first reply it is the server that may be missing; after it, the network that may be interrupted.
         let limit = if self.identity.is_some() { self.policy.later } else { self.policy.total };
-        let end = Deadline::after(trouble.silent, limit);
+        let end = Deadline::after(trouble.since, limit);
         let after = if self.at > 0 { format!(" after {}", ByteCount(self.at)) } else { String::new() };
         if end.remaining(now).is_some_and(|left| left <= pause) {
             let (tries, spent) = (trouble.tries, now.saturating_sub(trouble.since).as_secs());
@@ -358,20 +356,4 @@ impl Fault {
 /// The reason of `error`, as one of a request for `url`.
 fn named(url: &Url, error: &Error) -> Error {
     Error::new(error.kind, Method::Get.name(), error.why.clone()).to(format!("{url}"))
-}
-
-/// Where `url` was moved.
-fn redirect(url: &Url, location: Option<&str>) -> Result<Url> {
-    let Some(location) = location else { return Err(Error::corrupt("", "it redirects, and says not where")) };
-    let next = url.join(location.trim());
-    let next = next.map_err(|error| Error::new(error.kind, "", format!("it redirects to no URL: {}", error.why)))?;
-    if url.is_secure && !next.is_secure {
-        return Err(Error::refused("", format!("it redirects from https to http, {next}")));
-    }
-    Ok(next)
-}
-
-fn is_identity(coding: &str) -> bool {
-    let coding = coding.trim();
-    coding.is_empty() || coding.eq_ignore_ascii_case("identity")
 }

@@ -13,6 +13,7 @@ mod download;
 mod flow;
 mod identity;
 mod pace;
+mod redirect;
 mod remote;
 pub mod resolve;
 mod session;
@@ -112,6 +113,8 @@ pub struct Token<'a> {
     pub target: &'a str,
     /// The header of that request: how long it is to be good.
     pub ask: (&'a str, &'a str),
+    /// Whether a service that has no tokens is asked without one.
+    pub optional: bool,
     /// The name of the header by which it is sent.
     pub send: &'a str,
 }

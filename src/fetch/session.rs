@@ -29,6 +29,10 @@ const ROUTE_PAUSE: Duration = Duration::from_millis(100);
 /// A service that wants to be asked again in 0 seconds is given this long: it may want that a thousand times.
 const LEAST_WAIT: Duration = Duration::from_millis(50);
 
+/// How long before the deadline the last try begins where the service wants to be left alone beyond it: the slowest
+/// honest replies known take this long.
+const LAST_TRY: Duration = Duration::from_secs(2);
+
 /// What a session has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -54,6 +58,8 @@ pub struct Session<'a> {
     /// When to give up reaching the service; set by the first request.
     end: Option<Deadline>,
     reached: bool,
+    /// Why the service was given up before it was reached: nothing is sent to it after that.
+    given_up: Option<Error>,
     counts: Counts,
     tell: Option<&'a dyn Fn(&str)>,
     /// What every reply of the real service carries.
@@ -92,6 +98,7 @@ impl<'a> Session<'a> {
             wire: None,
             end: None,
             reached: false,
+            given_up: None,
             counts: Counts::default(),
             tell: None,
             echo: None,
@@ -152,10 +159,13 @@ impl<'a> Session<'a> {
 
     /// Tries until there is a final answer, or no time left.
     fn ask(&mut self, request: &Request<'_>, limit: u64, accept: &[u16]) -> Result<Reply> {
+        if let Some(error) = &self.given_up {
+            return Err(error.clone());
+        }
         let started = clock::now();
         let end = self.deadline(started);
         let mut pauses = Pauses::new(&self.policy);
-        let (mut tries, mut told) = (0u32, None);
+        let (mut tries, mut told, mut is_last) = (0u32, None, false);
         loop {
             tries = tries.saturating_add(1);
             let fault = match self.attempt(request, limit, accept, end) {
@@ -179,11 +189,17 @@ impl<'a> Session<'a> {
             let now = clock::now();
             let own = pauses.next(random::number());
             let own = if verdict::is_unsent(fault.error.kind) { own.min(ROUTE_PAUSE) } else { own };
-            let pause = fault.wait.map_or(own, |wait| wait.max(LEAST_WAIT));
-            if end.remaining(now).is_some_and(|left| left <= pause) {
-                // Whoever could not be reached is not waited for by the next request again.
-                self.end = Some(Deadline::after(now, Duration::ZERO));
-                return Err(self.gave_up(fault, tries, now.saturating_sub(started)));
+            let mut pause = fault.wait.map_or(own, |wait| wait.max(LEAST_WAIT));
+            if let Some(left) = end.remaining(now).filter(|left| *left <= pause) {
+                let early = LAST_TRY.min(left.checked_div(2).unwrap_or_default());
+                pause = left.saturating_sub(early);
+                if is_last || fault.wait.is_none() || pause < LEAST_WAIT {
+                    let error = self.gave_up(fault, tries, now.saturating_sub(started));
+                    // A service that could not be reached is not asked by the next request again.
+                    self.given_up = (!self.reached).then(|| error.clone());
+                    return Err(error);
+                }
+                is_last = true;
             }
             if told != Some(fault.error.kind) {
                 told = Some(fault.error.kind);
@@ -247,7 +263,8 @@ impl<'a> Session<'a> {
         let request = Request { method: Method::Put, target: token.target, headers: &[token.ask], body: None };
         let reply = match self.exchange(&request, METADATA_LIMIT, end) {
             Ok(reply) => reply,
-            Err(fault) if fault.silent => {
+            // A deadline that ends the wait says nothing about the token.
+            Err(fault) if fault.silent && !end.has_passed(clock::now()) => {
                 self.silent_tokens = self.silent_tokens.saturating_add(1);
                 let why = "the service takes the request for a token and no token arrives: \
                     its hop limit may be too small for a container or bridge";
@@ -258,6 +275,11 @@ impl<'a> Session<'a> {
         };
         if verdict::judge(reply.status, &[], self.policy.again) == Verdict::Again {
             return Err(self.later(&request, &reply));
+        }
+        // It does not know the request: an older service, which is asked without a token.
+        if token.optional && matches!(reply.status, 404 | 405 | 501) {
+            self.token = None;
+            return Ok(());
         }
         if reply.status != 200 {
             return Err(Fault::last(self.answered(&request, reply.status)));

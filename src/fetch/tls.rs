@@ -50,7 +50,7 @@ impl Tls {
     /// Shakes hands over `stream` with a peer that must be called `name`.
     ///
     /// # Errors
-    /// `Refused` when the peer does not prove its name, or the clock of this machine cannot judge that; `Corrupt`, `Os`,
+    /// `Refused` when the peer does not prove its name; `TimedOut` while the clock is not set; `Corrupt`, `Os`,
     /// `TimedOut`.
     pub(super) fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
         let config = trust::config()?;

@@ -26,7 +26,7 @@ use webpki::ring as signature;
 
 use super::tls::DOING;
 use crate::codec::Format;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::sys::clock::{self, EARLIEST};
 use crate::sys::{environment, file, random};
 
@@ -69,7 +69,7 @@ const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
 /// The rules of a handshake.
 ///
 /// # Errors
-/// `Refused` when the clock cannot judge certificates, `Usage` when the file of authorities cannot be used.
+/// `TimedOut` while the clock is not set, `Usage` when the file of authorities cannot be used.
 pub(super) fn config() -> Result<Arc<ClientConfig>> {
     clock_is_set(clock::wall())?;
     let provider = CryptoProvider {
@@ -91,7 +91,8 @@ fn clock_is_set(now: Duration) -> Result<()> {
         let now = now.as_secs();
         let why =
             format!("the clock of this machine is not set ({now} s after 1970), so certificates cannot be judged");
-        return Err(Error::refused(DOING, why));
+        // Not yet: NTP may set it at any moment, so it is tried until the deadline.
+        return Err(Error::new(Kind::TimedOut, DOING, why));
     }
     Ok(())
 }
@@ -195,12 +196,11 @@ pub(super) fn told(error: &rustls::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     #[test]
     fn a_clock_that_is_not_set_judges_nothing() {
         let error = clock_is_set(Duration::from_secs(1234)).unwrap_err();
-        assert_eq!(error.kind, Kind::Refused);
+        assert_eq!(error.kind, Kind::TimedOut);
         assert!(error.why.contains("1234 s after 1970"), "{error}");
         clock_is_set(EARLIEST).unwrap();
     }

@@ -68,8 +68,7 @@ impl Url {
         Ok(Self { is_secure, host: String::from(host), port, target: format!("{slash}{path}") })
     }
 
-    /// Where `reference`, which may be relative, leads from here (RFC 3986, 5.2; what `.` and `..` mean is left to the
-    /// server, which asked for them).
+    /// Where `reference`, which may be relative, leads from here (RFC 3986, 5.2.2).
     ///
     /// # Errors
     /// As [`Url::parse`].
@@ -79,14 +78,16 @@ impl Url {
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let here = format!("{scheme}://{}", self.authority());
         let has_scheme = reference.split(['/', '?', '#']).next().is_some_and(|start| start.contains(':'));
-        match reference.as_bytes().first() {
+        let mut url = match reference.as_bytes().first() {
             _ if has_scheme => Self::parse(reference),
             Some(b'/') if reference.starts_with("//") => Self::parse(&format!("{scheme}:{reference}")),
             Some(b'/') => Self::parse(&format!("{here}{reference}")),
             Some(b'?') => Self::parse(&format!("{here}{path}{reference}")),
-            Some(b'#') | None => Ok(self.clone()),
+            Some(b'#') | None => return Ok(self.clone()),
             Some(_) => Self::parse(&format!("{here}{folder}/{reference}")),
-        }
+        }?;
+        url.target = without_dot_segments(&url.target);
+        Ok(url)
     }
 
     /// Host and port as they stand in a `Host` header.
@@ -110,6 +111,32 @@ impl fmt::Debug for Url {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, out)
     }
+}
+
+/// `target` with `.` and `..` of its path resolved (RFC 3986, 5.2.4); its query is kept as it is. `%2e` is the same
+/// character as `.` (6.2.2.2).
+fn without_dot_segments(target: &str) -> String {
+    let (path, query) = target.split_at_checked(target.find('?').unwrap_or(target.len())).unwrap_or((target, ""));
+    let mut output = String::new();
+    let mut segments = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        let dots = segment.replace("%2e", ".").replace("%2E", ".");
+        match dots.as_str() {
+            "." => {}
+            ".." => output.truncate(output.rfind('/').unwrap_or(0)),
+            _ => {
+                output.push('/');
+                output.push_str(segment);
+                continue;
+            }
+        }
+        if is_last {
+            output.push('/');
+        }
+    }
+    output.push_str(query);
+    output
 }
 
 fn port_of(text: &str, default: u16) -> Option<u16> {
@@ -207,7 +234,11 @@ mod tests {
             ("//x/y", "https://x/y"),
             ("/y?z", "https://a:8443/y?z"),
             ("y:z/../x", ""),
-            ("./y:z", "https://a:8443/b/./y:z"),
+            ("./y:z", "https://a:8443/b/y:z"),
+            ("../plain/x.raw?sig=/../a", "https://a:8443/plain/x.raw?sig=/../a"),
+            ("%2e%2E/y", "https://a:8443/y"),
+            ("HTTP://x/../y/./z", "http://x/y/z"),
+            ("//x/a/../../..", "https://x/"),
             ("y", "https://a:8443/b/y"),
             ("?y", "https://a:8443/b/c?y"),
             ("#y", "https://a:8443/b/c?d/e"),
@@ -215,6 +246,60 @@ mod tests {
         ] {
             let joined = from.join(reference).ok();
             assert_eq!(joined, Url::parse(to).ok(), "{reference}");
+        }
+    }
+
+    /// All examples of RFC 3986, 5.4, with base and results as they are there.
+    #[test]
+    fn references_are_resolved_as_the_specification_shows() {
+        let base = Url::parse("http://a/b/c/d;p?q").unwrap();
+        for (reference, to) in [
+            ("g", "http://a/b/c/g"),
+            ("./g", "http://a/b/c/g"),
+            ("g/", "http://a/b/c/g/"),
+            ("/g", "http://a/g"),
+            ("//g", "http://g"),
+            ("?y", "http://a/b/c/d;p?y"),
+            ("g?y", "http://a/b/c/g?y"),
+            ("#s", "http://a/b/c/d;p?q#s"),
+            ("g#s", "http://a/b/c/g#s"),
+            ("g?y#s", "http://a/b/c/g?y#s"),
+            (";x", "http://a/b/c/;x"),
+            ("g;x", "http://a/b/c/g;x"),
+            ("g;x?y#s", "http://a/b/c/g;x?y#s"),
+            ("", "http://a/b/c/d;p?q"),
+            (".", "http://a/b/c/"),
+            ("./", "http://a/b/c/"),
+            ("..", "http://a/b/"),
+            ("../", "http://a/b/"),
+            ("../g", "http://a/b/g"),
+            ("../..", "http://a/"),
+            ("../../", "http://a/"),
+            ("../../g", "http://a/g"),
+            ("../../../g", "http://a/g"),
+            ("../../../../g", "http://a/g"),
+            ("/./g", "http://a/g"),
+            ("/../g", "http://a/g"),
+            ("g.", "http://a/b/c/g."),
+            (".g", "http://a/b/c/.g"),
+            ("g..", "http://a/b/c/g.."),
+            ("..g", "http://a/b/c/..g"),
+            ("./../g", "http://a/b/g"),
+            ("./g/.", "http://a/b/c/g/"),
+            ("g/./h", "http://a/b/c/g/h"),
+            ("g/../h", "http://a/b/c/h"),
+            ("g;x=1/./y", "http://a/b/c/g;x=1/y"),
+            ("g;x=1/../y", "http://a/b/c/y"),
+            ("g?y/./x", "http://a/b/c/g?y/./x"),
+            ("g?y/../x", "http://a/b/c/g?y/../x"),
+            ("g#s/./x", "http://a/b/c/g#s/./x"),
+            ("g#s/../x", "http://a/b/c/g#s/../x"),
+        ] {
+            assert_eq!(base.join(reference), Url::parse(to), "{reference}");
+        }
+        // Another scheme; and `http:g`, which a strict parser takes for a URL, without a host.
+        for reference in ["g:h", "http:g"] {
+            assert!(base.join(reference).is_err(), "{reference}");
         }
     }
 

@@ -101,6 +101,20 @@ impl Pauses {
     }
 }
 
+/// Whether the bytes of a reply with this `Content-Encoding` are taken as they come. Only identity was asked for; servers
+/// that say otherwise nearly always describe the file (Apache's `AddEncoding`, objects uploaded with this header), and curl
+/// and wget store such a file as it is. Whatever reads it knows these formats by their first bytes; deflate and br have
+/// none to know them by.
+pub(super) fn is_taken_as_stored(coding: &str) -> bool {
+    const FORMATS: [&str; 5] = ["identity", "gzip", "zstd", "xz", "bzip2"];
+    let coding = coding.trim();
+    let name = coding
+        .get(..2)
+        .filter(|start| start.eq_ignore_ascii_case("x-"))
+        .map_or(coding, |_| coding.get(2..).unwrap_or_default());
+    coding.is_empty() || FORMATS.iter().any(|format| name.eq_ignore_ascii_case(format))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,7 +24,7 @@ const DNS_PORT: u16 = 53;
 pub struct Web<'a> {
     policy: Policy,
     tell: &'a dyn Fn(&str),
-    servers: &'a [IpAddr],
+    servers: Vec<IpAddr>,
     open: Option<(Url, Session<'a>)>,
 }
 
@@ -32,13 +32,13 @@ impl<'a> Web<'a> {
     /// `tell` is called as by [`Session::telling`].
     #[must_use]
     pub fn new(policy: Policy, tell: &'a dyn Fn(&str)) -> Self {
-        Self { policy, tell, servers: &[], open: None }
+        Self { policy, tell, servers: Vec::new(), open: None }
     }
 
     /// Looks names up at `servers`, if there are any, and not at those of `/etc/resolv.conf`: a network that was just
     /// configured has stood in no file yet.
     #[must_use]
-    pub fn asking(self, servers: &'a [IpAddr]) -> Self {
+    pub fn asking(self, servers: Vec<IpAddr>) -> Self {
         Self { servers, ..self }
     }
 
@@ -53,7 +53,7 @@ impl<'a> Web<'a> {
         let mut session = match kept {
             Some(session) => session,
             None => {
-                let dial = dial(&url, self.servers, Deadline::after(clock::now(), self.policy.total))?;
+                let dial = dial(&url, &self.servers, Deadline::after(clock::now(), self.policy.total))?;
                 Session::new(dial, self.policy, &[], None).telling(self.tell)
             }
         };

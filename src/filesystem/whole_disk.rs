@@ -141,7 +141,7 @@ fn read(disk: &dyn ReadAt, at: u64, length: u64) -> Result<Vec<u8>> {
 /// one of the `parts` (first byte, first byte behind), which are those of the partitions.
 ///
 /// # Errors
-/// As [`formats::recognise`].
+/// As [`super::recognise`].
 pub fn find_content(disk: &dyn ReadAt, size: ByteCount, parts: &[(u64, u64)]) -> Result<Option<Superblock>> {
     let free = |at: u64| !parts.iter().any(|(first, end)| (*first..*end).contains(&at));
     formats::search(disk, size, &free).map(|found| found.map(|(superblock, _)| superblock))

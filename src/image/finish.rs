@@ -96,8 +96,12 @@ pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<
     // It is empty again; in use by another wisp, it stays for that one to remove.
     let _ = tree::remove_directory(PRIVATE_POINT);
     let why = report.error().map(|error| format!("{error}"));
+    let has_grown = report.partition.iter().chain([&report.filesystem]).any(|half| half.after > half.before);
     let mut notes = Report { steps: Vec::new(), ..report }.lines();
     notes.extend(why);
+    if !has_grown {
+        notes.push("nothing was grown".into());
+    }
     notes
 }
 

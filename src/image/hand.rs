@@ -105,14 +105,19 @@ impl<'a> Hand<'a> {
     }
 
     fn prepare(&self) -> Outcome {
-        // A device that cannot forget loses nothing but time.
-        let _ = self.medium.discard(ByteCount(0), ByteCount(self.size));
         let tail = self.size.saturating_sub(EDGE);
         for (at, length) in [(0, self.size.min(EDGE)), (tail, self.size.saturating_sub(tail))] {
             let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
             zeroed.map_err(|error| Fault::of(Doing::Prepare, at, &error))?;
         }
-        self.flush()
+        self.flush()?;
+        // Only now: a discard may take minutes, and if the power fails within it, no old table may lead to missing data.
+        let between = tail.saturating_sub(EDGE);
+        if between > 0 {
+            // A device without discard keeps its old bytes, which costs time and nothing else.
+            let _ = self.medium.discard(ByteCount(EDGE), ByteCount(between));
+        }
+        Ok(())
     }
 
     fn bytes(&mut self, bytes: &[u8], at: u64) -> Outcome {

@@ -15,6 +15,7 @@
 pub mod check;
 #[cfg(feature = "full")]
 mod cloud;
+pub mod extent;
 mod fingerprint;
 mod finish;
 mod ground;
@@ -79,12 +80,42 @@ pub struct Means<'a> {
     pub policy: Policy,
 }
 
+/// What to say of a raw image from a pipe, or from a server that states no length.
+const UNKNOWN_LENGTH: &str =
+    "the length of the image is not verified: neither source nor format states it, so a truncated image looks complete";
+
+/// What is being done with an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It is written onto a disk, or into a file.
+    #[default]
+    Write,
+    /// It is compared with a disk.
+    Compare,
+    /// What was written is read back from the disk.
+    ReadBack,
+}
+
+impl Phase {
+    /// The word in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::Compare => "compare",
+            Self::ReadBack => "read-back",
+        }
+    }
+}
+
 /// How far a deed is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the source that were read.
+    /// What is being done.
+    pub phase: Phase,
+    /// Bytes of the source that were read; while it is read back, of the disk.
     pub read: u64,
-    /// Bytes of the source, where that is known.
+    /// All of them, where that is known.
     pub of: Option<u64>,
     /// Bytes of the disk that are dealt with.
     pub disk: u64,

@@ -18,8 +18,9 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::check::{self, Finding};
+use super::extent;
 use super::fingerprint::BLOCK;
-use super::{Cloud, Content as _, Expected, Image, Means, Piece, Progress, Source};
+use super::{Cloud, Content as _, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::container::sector_size;
 use crate::error::{Error, Result};
 use crate::sys::replacement::{Replacement, is_same};
@@ -101,6 +102,8 @@ pub struct Order<'a> {
     pub format: Format,
     /// What the disk is to have at least; none: what it has.
     pub size: Option<ByteCount>,
+    /// Pack also what is not a disk image, or was cut off.
+    pub raw: bool,
     /// The path of the file to make, or `-` for a format that is written from front to back.
     pub file: &'a str,
     /// When the file says that it was made, in seconds since 1970.
@@ -182,7 +185,7 @@ fn measure(mut image: Image<'_>) -> Result<ByteCount> {
     }
 }
 
-fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     let (has, of) = (image.size, image.stored.map(|stored| stored.0));
     if let (Some(has), Some(wanted)) = (has, order.size)
         && has > wanted
@@ -190,16 +193,32 @@ fn pack_image(order: &Order<'_>, image: Image<'_>, progress: &mut dyn FnMut(&Pro
         return Err(Error::refused(DOING, format!("its disk has {} bytes already, and shrinks for nobody", has.0)));
     }
     let disk = order.format.round(order.size.max(has).unwrap_or_default())?;
+    let is_verified = order.checksum.is_some() || image.has_known_end();
+    let whole = if order.raw { None } else { image.disk()? };
+    if whole.is_none() && !order.raw {
+        image.watch(DOING);
+    }
     let mut blocks = Blocks::new(image, disk)?;
-    let notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
+    if !order.raw {
+        let start = blocks.start();
+        let judged =
+            whole.map_or_else(|| extent::judge(&start, has, DOING), |whole| extent::judge(&*whole, has, DOING));
+        judged.map_err(|error| error.to(order.source))?;
+    }
+    let mut notes = move_backup(&mut blocks, disk, has).map_err(|error| error.to(order.source))?;
+    if !is_verified {
+        notes.push(format!("{UNKNOWN_LENGTH}; its SHA-256 would verify it"));
+    }
     let mut outcome = Outcome { disk, notes, ..Outcome::default() };
     let mut fill = |output: Output<'_>| {
         let mut form = form::begin(order.format, disk, order.time, output)?;
         while let Some((at, block)) = blocks.next()? {
             form.put(at, block)?;
-            let written = outcome.data.0.saturating_add(block.len() as u64);
+            // The last block may end behind the disk.
+            let length = disk.0.saturating_sub(at).min(block.len() as u64);
+            let written = outcome.data.0.saturating_add(length);
             outcome.data = ByteCount(written);
-            progress(&Progress { read: blocks.content().read(), of, disk: at, written });
+            progress(&Progress { phase: Phase::Write, read: blocks.content().read(), of, disk: at, written });
         }
         outcome.file = form.finish()?;
         Ok(outcome.file)

@@ -16,6 +16,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::extent::Watch;
 use super::{Content, Expected, Means, Piece};
 use crate::bytes::ReadAt;
 use crate::codec;
@@ -51,6 +52,8 @@ pub struct Image<'a> {
     expected: Option<ByteCount>,
     /// Bytes of the disk that were handed on.
     at: u64,
+    /// Judges at the end whether all of the disk came.
+    watch: Option<Watch>,
     body: Box<dyn Body<'a> + 'a>,
 }
 
@@ -105,27 +108,54 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
     if stored == Some(ByteCount(0)) {
         return Err(empty());
     }
-    let is_mapped = origin.is_mapped()?;
+    let member = origin.find_member()?;
+    let is_mapped = member.is_some() || origin.is_mapped()?;
     let checksum = match expected.checksum {
-        Some(checksum) if is_mapped && !origin.is_in_order()? => {
+        Some(checksum) if member.is_some() || is_mapped && !origin.is_in_order()? => {
             origin.check(checksum)?;
             None
         }
         other => other,
     };
+    if let Some(member) = member {
+        origin.narrow(member);
+    }
     let image = match (is_mapped, &*origin) {
         (true, Origin::Seekable(source)) => {
             let map = Map::open(&**source, ByteCount(source.size()))?;
             let (format, variant, size) = (map.format(), map.variant(), Some(map.size()));
             let body = Box::new(Mapped::new(&**source, map, checksum));
-            Image { format, variant, layers: Vec::new(), size, stored, label, expected: expected.size, at: 0, body }
+            Image {
+                format,
+                variant,
+                layers: Vec::new(),
+                size,
+                stored,
+                label,
+                expected: expected.size,
+                at: 0,
+                watch: None,
+                body,
+            }
         }
         _ => {
             let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
             let format = streamed.format;
-            let size = streamed.size.or_else(|| if layers.is_empty() { raw_size(stored) } else { None });
+            let is_plain = layers.is_empty() && format == container::Format::Raw;
+            let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
             let body = Box::new(streamed);
-            Image { format, variant: "", layers, size, stored, label, expected: expected.size, at: 0, body }
+            Image {
+                format,
+                variant: "",
+                layers,
+                size,
+                stored,
+                label,
+                expected: expected.size,
+                at: 0,
+                watch: None,
+                body,
+            }
         }
     };
     match (image.size, expected.size) {
@@ -158,10 +188,21 @@ impl<'a> Image<'a> {
         self.body.data().map_err(|error| error.to(self.label))
     }
 
+    /// Fails at the end of a disk that was cut off; `doing` begins the message.
+    pub(super) fn watch(&mut self, doing: &'static str) {
+        self.watch = Some(Watch::new(doing));
+    }
+
     /// Bytes of the source that were read so far, holes in it among them.
     #[must_use]
     pub fn read(&self) -> u64 {
         self.body.read()
+    }
+
+    /// Whether it shows at its end that all of it came: its source states a length, its format or compression has an end.
+    #[must_use]
+    pub fn has_known_end(&self) -> bool {
+        self.stored.is_some() || !self.layers.is_empty() || self.format != container::Format::Raw
     }
 
     /// Holds what was handed on so far against what was expected.
@@ -185,8 +226,15 @@ impl<'a> Image<'a> {
 
 impl Content for Image<'_> {
     fn next(&mut self, room: &mut [u8]) -> Result<Piece> {
-        let piece = self.body.next(room);
-        piece.and_then(|piece| self.measure(piece)).map_err(|error| error.to(self.label))
+        let piece = self.body.next(room).and_then(|piece| self.measure(piece)).map_err(|error| error.to(self.label))?;
+        if let Some(watch) = &mut self.watch {
+            match piece {
+                Piece::Bytes(count) => watch.pass(room.get(..count).unwrap_or_default(), count as u64),
+                Piece::Zeros(count) => watch.pass(&[], count),
+                Piece::End => watch.finish()?,
+            }
+        }
+        Ok(piece)
     }
 }
 

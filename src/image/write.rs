@@ -1,17 +1,19 @@
 //! Writes an image onto a disk; compares one with a disk.
 #![forbid(unsafe_code)]
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::extent;
 use super::finish;
-use super::hand::{Deed, EDGE, Hand};
+use super::hand::{Deed, EDGE, HEAD, Hand};
 use super::partner::Partner;
 use super::pump::{MEMORY, Poured, Pump};
 use super::target::Target;
 use super::task::{Doing, Fault, Task};
-use super::{Content, Expected, Image, Means, Progress, Source};
+use super::{Content, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
@@ -37,6 +39,8 @@ pub struct Order<'a> {
     pub verify: bool,
     /// Grow the last partition and its filesystem to the end of the disk afterwards.
     pub grow: bool,
+    /// Write also what is not a disk image, or was cut off.
+    pub raw: bool,
 }
 
 /// What was done.
@@ -63,8 +67,11 @@ pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
     let mut source = Source::open(order.source, means)?;
     // What stands behind the `?` of a URL is for nobody.
     let label = String::from(source.label());
-    let image = source.image(&order.expected)?;
+    let mut image = source.image(&order.expected)?;
     fits(&image, &target)?;
+    let beginning = beginning(&mut image)?;
+    let judge = Judge::new(order, &image, Deed::Write { verify: false })?;
+    judge.beginning(&beginning, beginning.len() as u64, &target).map_err(|error| error.to(order.target))?;
     let size = image.size.map_or_else(|| "a disk of unknown size".into(), |size| format!("a disk of {size}"));
     Ok(alloc::vec![format!("{label} holds {size}"), overwritten(&target)])
 }
@@ -112,9 +119,13 @@ fn carry(
     let mut source = Source::open(order.source, means)?;
     let mut image = source.image(&order.expected)?;
     fits(&image, target)?;
+    let judge = Judge::new(order, &image, deed)?;
+    if judge.needs_watch() {
+        image.watch(DOING);
+    }
     let mut prepare = |pump: &mut Pump<'_>| {
-        check_sectors(pump.beginning(), target.sector)?;
-        check_end(pump.beginning(), target.geometry())?;
+        let length = pump.poured().size;
+        judge.beginning(pump.beginning(), length, target)?;
         if deed == Deed::Compare {
             return allow_relocation(pump, target);
         }
@@ -125,16 +136,74 @@ fn carry(
         Ok(())
     };
     let of = image.stored.map(|size| size.0);
-    let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written| {
-        progress(&Progress { read, of, disk, written });
+    let main = if deed == Deed::Compare { Phase::Compare } else { Phase::Write };
+    let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written, read_back| {
+        progress(&match read_back {
+            Some(read) => Progress { phase: Phase::ReadBack, read, of: Some(disk), disk, written },
+            None => Progress { phase: main, read, of, disk, written },
+        });
     })?;
     Ok(Outcome {
         size: ByteCount(poured.size),
         written: ByteCount(poured.bytes),
         zeroed: ByteCount(poured.zeros),
         checksum: order.expected.checksum,
-        notes: Vec::new(),
+        notes: unverified_length(&image, &order.expected).into_iter().collect(),
     })
+}
+
+/// What speaks against an image before anything is overwritten.
+struct Judge<'a> {
+    /// Whether it must be a disk, and all of one.
+    is_strict: bool,
+    size: Option<ByteCount>,
+    /// The whole disk, where it can be read at any offset.
+    disk: Option<Box<dyn ReadAt + 'a>>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(order: &Order<'_>, image: &Image<'a>, deed: Deed) -> Result<Self> {
+        let is_strict = !order.raw && deed != Deed::Compare;
+        let disk = if is_strict { image.disk()? } else { None };
+        Ok(Self { is_strict, size: image.size, disk })
+    }
+
+    /// Whether only the end of the image shows whether it was cut off.
+    fn needs_watch(&self) -> bool {
+        self.is_strict && self.disk.is_none()
+    }
+
+    /// Judges by the first MiB of an image, of which `length` bytes are its own.
+    fn beginning(&self, beginning: &[u8], length: u64, target: &Target) -> Result<()> {
+        check_sectors(beginning, target.sector)?;
+        check_end(beginning, target.geometry())?;
+        let size = if length < EDGE { Some(ByteCount(length)) } else { self.size };
+        match &self.disk {
+            _ if !self.is_strict => Ok(()),
+            Some(disk) => extent::judge(&**disk, size, DOING),
+            None => extent::judge(&beginning, size, DOING),
+        }
+    }
+}
+
+/// The first MiB of an image, or all of it.
+fn beginning(image: &mut Image<'_>) -> Result<Vec<u8>> {
+    let mut beginning = alloc::vec![0; HEAD];
+    let mut filled = 0_usize;
+    while let Some(room) = beginning.get_mut(filled..).filter(|room| !room.is_empty()) {
+        let count = match image.next(room)? {
+            Piece::Bytes(count) => count,
+            Piece::Zeros(count) => {
+                let within = usize::try_from(count).map_or(room.len(), |count| count.min(room.len()));
+                room.get_mut(..within).unwrap_or_default().fill(0);
+                within
+            }
+            Piece::End => break,
+        };
+        filled = filled.saturating_add(count);
+    }
+    beginning.truncate(filled);
+    Ok(beginning)
 }
 
 /// Content that says how many bytes of its source were read.
@@ -149,21 +218,22 @@ impl Counted for Image<'_> {
 }
 
 /// The order of things: the beginning is looked at before anything is done to the target, and comes last, when all of the
-/// image was what it should be and is on the medium. `told` hears how much was read, reached and written.
+/// image was what it should be and is on the medium. `told` hears how much was read, reached and written, and how much of
+/// the disk was read back once that has begun.
 fn transfer(
     pump: &mut Pump<'_>,
     image: &mut dyn Counted,
     prepare: &mut dyn FnMut(&mut Pump<'_>) -> Result<()>,
-    told: &mut dyn FnMut(u64, u64, u64),
+    told: &mut dyn FnMut(u64, u64, u64, Option<u64>),
 ) -> Result<Poured> {
     pump.begin(image)?;
     prepare(pump)?;
     while let Some(poured) = pump.next(image)? {
-        told(image.read(), poured.size, poured.bytes);
+        told(image.read(), poured.size, poured.bytes, None);
     }
     let (read, poured) = (image.read(), pump.poured());
-    told(read, poured.size, poured.bytes);
-    pump.settle(&mut |at| told(read, at, poured.bytes))?;
+    told(read, poured.size, poured.bytes, None);
+    pump.settle(&mut |at| told(read, poured.size, poured.bytes, Some(at)))?;
     pump.head()?;
     Ok(pump.poured())
 }
@@ -194,6 +264,12 @@ fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What to say when nothing shows whether all of the image came.
+fn unverified_length(image: &Image<'_>, expected: &Expected) -> Option<String> {
+    let is_verified = image.has_known_end() || expected.size.is_some() || expected.checksum.is_some();
+    (!is_verified).then(|| format!("{UNKNOWN_LENGTH}; its size or its SHA-256 would verify it"))
 }
 
 fn overwritten(target: &Target) -> String {

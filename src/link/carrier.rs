@@ -27,7 +27,7 @@ const HYPERV_NETWORK: &str = "f8615163-df3e-46c5-913f-f2d2f965ed0e";
 const XEN_NETWORK: &str = "vif-";
 
 /// The interface that a machine with one cable is to use: the first one, as the kernel counts them, that has a carrier within
-/// `wait`; else the first one; `None` where there is none. Interfaces are set up to see that, and set down again but for this
+/// `wait`; else the first; `None` where there is none. Interfaces are set up to see that, and set down again but for this
 /// one.
 ///
 /// # Errors

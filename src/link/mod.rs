@@ -4,7 +4,6 @@
 //! be undone; what was there before stays. Nothing here writes a file: who keeps the network carries on from the lease.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "full")]
 mod carrier;
 mod choice;
 pub mod dhcp;
@@ -14,7 +13,6 @@ mod made;
 mod reach;
 mod shown;
 
-#[cfg(feature = "full")]
 pub use carrier::{connected, find_connected};
 pub use choice::{candidates, mac_text};
 pub use fixed::assign;

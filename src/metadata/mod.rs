@@ -19,7 +19,7 @@ use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::{machine, media};
-use crate::provider::{self, CLOUDS, Cloud, Evidence, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::provider::{self, CLOUDS, Cloud, Evidence, Field, Identity, Mark, Reader, Verdict, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -210,10 +210,10 @@ impl<'a> Access<'a> {
         }
     }
 
-    fn seed(&self, cloud: &'static Cloud, tell: &dyn Fn(&str)) -> Result<Reader<'a>> {
-        let network = self.network.borrow();
-        let place = seed::Place { machine: self.machine, servers: &network.servers, tell };
-        seed::open(cloud, &place, self.identity())
+    fn seed(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
+        let servers = self.network.borrow().servers.clone();
+        let is_forced = self.verdict.forced.is_some() && cloud.name == self.verdict.cloud.name;
+        seed::open(cloud, seed::Place { machine: self.machine, servers, tell, is_forced }, self.identity())
     }
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
@@ -226,6 +226,7 @@ impl<'a> Access<'a> {
         let way = service::Way {
             endpoints: service::endpoints(cloud, &scopes)?,
             interface: self.network.borrow().through.clone(),
+            token_optional: cloud.name == "aws" && !self.is_amazon(),
             policy: Policy { total, ..Policy::METADATA },
         };
         let http = service::Http::new(service, way, &self.machine.lifetime, tell);
@@ -236,6 +237,13 @@ impl<'a> Access<'a> {
             reader.set_local(local);
         }
         Ok(reader)
+    }
+
+    /// Whether the firmware is Amazon's own, where a token is always given: an answer without is not the service's.
+    fn is_amazon(&self) -> bool {
+        let evidence = &self.machine.evidence;
+        evidence.dmi(Field::SysVendor).is_some_and(|vendor| vendor.starts_with("Amazon"))
+            || self.verdict.signs.iter().any(|sign| sign.mark == "xen" || sign.field == Field::ProductUuid.name())
     }
 
     /// Ejects the disc that Azure gives a new machine, with its user's password on it; whether there was one.

@@ -51,7 +51,12 @@ impl Access<'_> {
         };
         let total = self.machine.settings.deadline.map_or(POLICY.total, |own| own.min(POLICY.total));
         let interface = self.network.borrow().through.clone();
-        report(cloud, Way { endpoints, interface, policy: Policy { total, ..POLICY } }, failure, tell)
+        report(
+            cloud,
+            Way { endpoints, interface, token_optional: false, policy: Policy { total, ..POLICY } },
+            failure,
+            tell,
+        )
     }
 }
 

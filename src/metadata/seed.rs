@@ -8,15 +8,18 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Policy, USER_DATA_LIMIT, Url, Web};
 use crate::probe::media;
 use crate::provider::{Cloud, Field, Identity, Reader, Source, nocloud};
+use crate::settings::SOURCE_WORDS;
 use crate::sys::file;
 use crate::text::document::Document;
 use crate::userdata::RAW_LIMIT;
+use crate::volume::Volume;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
 
 /// Folders of a seed that an image or a host brings.
 const FOLDERS: [&str; 2] = ["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
@@ -25,6 +28,10 @@ const FOLDERS: [&str; 2] = ["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/
 /// only the route is looked up.
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
+/// How long an optional file is asked for: nothing waits for vendor-data, and a server that has just
+/// given the meta-data answers within this, or has a fault that stays.
+const OPTIONAL: Duration = Duration::from_secs(3);
+
 /// What has been found so far.
 #[derive(Default)]
 struct Seed {
@@ -32,20 +39,70 @@ struct Seed {
     meta: Vec<Document>,
     /// What words say of it, as text.
     text: Vec<u8>,
-    /// The files: of meta-data the first that was there, of the others the last.
-    files: [Option<Vec<u8>>; nocloud::FILES.len()],
+    /// The meta-data file of the first source that has one.
+    meta_text: Option<Vec<u8>>,
+    /// The sources that were found.
+    origins: Vec<Origin>,
     /// Where a seed is said to be.
     place: Option<String>,
     found: bool,
 }
 
-/// The files as a source of documents.
-struct Files([Option<Vec<u8>>; nocloud::FILES.len()]);
+/// Where the files of one source are.
+enum Origin {
+    /// In this folder.
+    Folder(String),
+    /// On this volume, which the device has.
+    Volume(Volume<'static>, String),
+    /// Where the user says: a folder or a URL.
+    Named(String),
+}
 
-impl Source for Files {
+/// The meta-data of one source.
+struct Meta {
+    text: Option<Vec<u8>>,
+    /// Why it, or the user-data beside it, cannot be read as it should be.
+    fault: Option<Error>,
+}
+
+/// The files as a source of documents. Each but meta-data is read when it is asked for, and by itself.
+struct Files<'a> {
+    meta: Vec<u8>,
+    origins: Vec<Origin>,
+    known: Vec<(&'static str, Option<Vec<u8>>)>,
+    reader: Origins<'a>,
+}
+
+/// What the files of a source are read with.
+struct Origins<'a> {
+    machine: &'a Machine,
+    tell: &'a dyn Fn(&str),
+    web: Web<'a>,
+    /// For files that may be missing.
+    optional: Web<'a>,
+}
+
+impl Source for Files<'_> {
     fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
-        let named = nocloud::FILES.iter().zip(&self.0).find(|(name, _)| **name == target);
-        Ok(named.and_then(|(_, content)| content.clone()))
+        if target == META_DATA {
+            return Ok(Some(self.meta.clone()));
+        }
+        let Some(name) = nocloud::FILES.into_iter().find(|name| *name == target) else { return Ok(None) };
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == name) {
+            return Ok(known.clone());
+        }
+        let mut content = None;
+        for origin in self.origins.iter().rev() {
+            match self.reader.read(origin, name) {
+                Err(error) if name != USER_DATA => (self.reader.tell)(&format!("{error}; continuing without {name}")),
+                found => content = found?,
+            }
+            if content.is_some() {
+                break;
+            }
+        }
+        self.known.push((name, content.clone()));
+        Ok(content)
     }
 }
 
@@ -54,46 +111,64 @@ pub(super) struct Place<'a> {
     /// Where.
     pub(super) machine: &'a Machine,
     /// Servers of names, where the network was configured for this alone.
-    pub(super) servers: &'a [IpAddr],
-    /// Hears of second tries.
+    pub(super) servers: Vec<IpAddr>,
+    /// Hears of second tries, and of what cannot be read.
     pub(super) tell: &'a dyn Fn(&str),
+    /// Whether the user says that the cloud is this one: then a seed that is nowhere is not an error.
+    pub(super) is_forced: bool,
 }
 
 /// A reader of the seed of this machine.
-pub(super) fn open<'a>(cloud: &'static Cloud, place: &Place<'_>, identity: Identity) -> Result<Reader<'a>> {
-    let machine = place.machine;
+pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identity) -> Result<Reader<'a>> {
+    let Place { machine, tell, is_forced, servers } = place;
+    let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
+    let policy = Policy { total, ..Policy::METADATA };
+    let short = Policy { total: OPTIONAL.min(total), later: OPTIONAL.min(total), ..policy };
+    let optional = Web::new(short, tell).asking(servers.clone());
+    let mut reader = Origins { machine, tell, web: Web::new(policy, tell).asking(servers), optional };
     let mut seed = Seed::default();
     words(machine).into_iter().for_each(|word| seed.take_word(word));
     for folder in FOLDERS {
         let path = format!("{}{folder}", machine.root);
-        seed.take(&path, &mut |name| read_file(&format!("{path}/{name}")))?;
-    }
-    for device in machine.labelled(nocloud::LABEL) {
-        let Some(files) = media::open_volume(&device)? else { continue };
-        let mut read = |name: &str| files.read(name, RAW_LIMIT).map_err(|error| error.to(device.as_str()));
-        if seed.take(&device, &mut read)? {
-            break;
+        let has_user_data = file::exists(&format!("{path}/{USER_DATA}"));
+        let origin = Origin::Folder(path);
+        match reader.meta(&origin) {
+            Ok(Meta { text: None, .. }) if !has_user_data => {}
+            Ok(meta) => seed.take(meta, origin, tell),
+            Err(error) => {
+                tell(&format!("{error}; continuing with empty meta-data"));
+                seed.take(Meta { text: None, fault: None }, origin, tell);
+            }
         }
     }
+    let devices = machine.labelled(nocloud::LABEL);
+    let last = seed.take_volume(&devices, &mut reader);
     if let Some(named) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
-        seed.take_from(&named, place)?;
+        let origin = Origin::Named(named);
+        let meta = reader.meta(&origin)?;
+        seed.take(meta, origin, tell);
     }
     if !seed.found {
-        let why = "no word, folder or volume has it; a volume is labelled cidata";
-        return Err(Error::absent("find the seed of", why).to(cloud.title));
+        match last {
+            Some(error) => return Err(error),
+            None if is_forced => tell("the cloud is NoCloud by the configuration, and there is no seed: nothing to do"),
+            None => {
+                return Err(Error::absent("find the seed of", "no word, folder or volume has it").to(cloud.title));
+            }
+        }
     }
     let mut meta = seed.meta;
     meta.push(nocloud::document(&[("instance-id".to_owned(), nocloud::NAME.to_owned())]));
-    let [meta_text, others @ ..] = seed.files;
     let mut text = seed.text;
-    text.extend(meta_text.unwrap_or_default());
-    let [user, vendor, network] = others;
-    let mut reader = Reader::new(cloud, Box::new(Files([Some(text), user, vendor, network])), identity);
+    text.extend(seed.meta_text.unwrap_or_default());
+    let files = Files { meta: text, origins: seed.origins, known: Vec::new(), reader };
+    let mut reader = Reader::new(cloud, Box::new(files), identity);
     reader.set_document(META_DATA, nocloud::merged(meta));
     Ok(reader)
 }
 
 const META_DATA: &str = "meta-data";
+const USER_DATA: &str = "user-data";
 
 /// Who must be reached for the seed, if it is on the network.
 pub(super) fn server(machine: &Machine) -> Result<Option<IpAddr>> {
@@ -108,7 +183,8 @@ pub(super) fn server(machine: &Machine) -> Result<Option<IpAddr>> {
 /// The words that are said to this machine, those of the firmware first.
 fn words(machine: &Machine) -> Vec<nocloud::Word> {
     let serial = machine.evidence.dmi(Field::ProductSerial).map(String::from);
-    let line = machine.evidence.cmdline.value("ds").map(|value| format!("ds={value}"));
+    let line = SOURCE_WORDS.iter().find_map(|word| machine.evidence.cmdline.value(word));
+    let line = line.map(|value| format!("ds={value}"));
     [serial, line].iter().flatten().filter_map(|text| nocloud::word(text)).collect()
 }
 
@@ -139,49 +215,112 @@ impl Seed {
         self.place = self.place.take().or(word.seed);
     }
 
-    /// Takes the files that `read` finds by name, if there is meta-data or user-data among them.
-    fn take(&mut self, place: &str, read: &mut dyn FnMut(&str) -> Result<Option<Vec<u8>>>) -> Result<bool> {
-        let mut files: [Option<Vec<u8>>; nocloud::FILES.len()] = Default::default();
-        for (name, slot) in nocloud::FILES.iter().zip(&mut files) {
-            *slot = read(name)?;
+    /// Takes what the source at `origin` has.
+    fn take(&mut self, meta: Meta, origin: Origin, tell: &dyn Fn(&str)) {
+        if let Some(fault) = &meta.fault {
+            tell(&format!("{fault}; continuing with what can be read"));
         }
-        let [meta, user, ..] = &files;
-        if meta.is_none() && user.is_none() {
-            return Ok(false);
+        if let Some(text) = &meta.text {
+            self.meta.push(Document::parse_lenient(text).0);
         }
-        if let Some(text) = meta {
-            let document = Document::parse(text).map_err(|error| error.to(format!("{place}/{META_DATA}")))?;
-            self.meta.push(document);
-        }
-        for ((slot, file), name) in self.files.iter_mut().zip(files).zip(nocloud::FILES) {
-            // Of meta-data each key counts by itself, and its text is that of the first source, whose keys all count.
-            *slot = if name == META_DATA { slot.take().or(file) } else { file.or_else(|| slot.take()) };
-        }
+        // Of meta-data each key counts by itself, and its text is that of the first source, whose keys all count.
+        self.meta_text = self.meta_text.take().or(meta.text);
+        self.origins.push(origin);
         self.found = true;
-        Ok(true)
     }
 
-    /// Takes the files of the seed at `named`: a folder or a URL. It has meta-data, or it is none.
-    fn take_from(&mut self, named: &str, place: &Place<'_>) -> Result<()> {
-        let machine = place.machine;
-        let firmware = |name: &str| nocloud::firmware_string(&machine.evidence, name);
-        let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
-        let mut web = Web::new(Policy { total, ..Policy::METADATA }, place.tell).asking(place.servers);
-        let local = named.strip_prefix("file://").unwrap_or(named);
-        // Behind the question mark there may be a password, and so there may before an @.
-        let shown = named.split('?').next().filter(|shown| !shown.contains('@')).unwrap_or("the place that it names");
-        let mut read = |name: &str| -> Result<Option<Vec<u8>>> {
-            let content = if local.starts_with('/') {
-                read_file(&format!("{}{}", machine.root, nocloud::location(local, name, &firmware)?))?
-            } else {
-                let url = nocloud::location(named, name, &firmware)?;
-                web.get(&url, USER_DATA_LIMIT)?.map(|reply| reply.body)
-            };
-            if content.is_none() && name == META_DATA {
-                return Err(Error::absent("read the seed at", "there is no meta-data").to(shown));
+    /// Takes the first of `devices` whose volume is a seed without a fault, else the first that is a seed at all; what
+    /// keeps the last from being one if none is.
+    fn take_volume(&mut self, devices: &[String], reader: &mut Origins<'_>) -> Option<Error> {
+        let (mut faulty, mut last) = (None, None);
+        for device in devices {
+            match volume(device, reader) {
+                Ok((meta, origin)) if meta.fault.is_none() => {
+                    if meta.text.as_deref().unwrap_or_default().trim_ascii().is_empty() {
+                        (reader.tell)(&format!("{device} is labelled cidata and has user-data and no meta-data"));
+                    }
+                    self.take(meta, origin, reader.tell);
+                    return None;
+                }
+                Ok(seed) => faulty = faulty.or(Some(seed)),
+                Err(error) => {
+                    (reader.tell)(&format!("{error}; looking for another"));
+                    last = Some(error);
+                }
             }
-            Ok(content)
+        }
+        let (meta, origin) = match faulty {
+            Some(seed) => seed,
+            None => return last,
         };
-        self.take(shown, &mut read).map(|_| ())
+        self.take(meta, origin, reader.tell);
+        None
     }
+}
+
+/// The seed on the volume of `device`.
+fn volume(device: &str, reader: &mut Origins<'_>) -> Result<(Meta, Origin)> {
+    let gone = || Error::absent("read the volume on", "there is no medium").to(device);
+    let volume = media::open_volume(device)?.ok_or_else(gone)?;
+    let user = volume.read(USER_DATA, RAW_LIMIT).map_err(|error| error.to(device));
+    let origin = Origin::Volume(volume, device.into());
+    let mut meta = reader.meta(&origin)?;
+    match user {
+        Ok(None) if meta.text.is_none() => {
+            let why = format!("{device} is labelled cidata and has neither meta-data nor user-data");
+            return Err(Error::absent("find the seed", why));
+        }
+        Err(error) if meta.text.is_none() => return Err(error),
+        Err(error) => meta.fault = meta.fault.or(Some(error)),
+        Ok(_) => {}
+    }
+    Ok((meta, origin))
+}
+
+impl Origins<'_> {
+    /// The meta-data at `origin`. A place that somebody named has one, or it is not a seed.
+    fn meta(&mut self, origin: &Origin) -> Result<Meta> {
+        let text = self.read(origin, META_DATA)?;
+        let place = match origin {
+            Origin::Folder(path) => path.as_str(),
+            Origin::Volume(_, device) => device.as_str(),
+            Origin::Named(named) => shown(named),
+        };
+        if text.is_none() && matches!(origin, Origin::Named(_)) {
+            return Err(Error::absent("read the seed at", "there is no meta-data").to(place));
+        }
+        let fault = text.as_deref().and_then(|text| Document::parse_lenient(text).1);
+        Ok(Meta { text, fault: fault.map(|error| error.to(format!("{place}/{META_DATA}"))) })
+    }
+
+    /// The file of this name at `origin`.
+    fn read(&mut self, origin: &Origin, name: &str) -> Result<Option<Vec<u8>>> {
+        match origin {
+            Origin::Folder(path) => read_file(&format!("{path}/{name}")),
+            Origin::Volume(volume, device) => volume.read(name, RAW_LIMIT).map_err(|error| error.to(device.as_str())),
+            Origin::Named(named) => self.named(named, name),
+        }
+    }
+
+    fn named(&mut self, named: &str, name: &str) -> Result<Option<Vec<u8>>> {
+        let firmware = |name: &str| nocloud::firmware_string(&self.machine.evidence, name);
+        let local = named.strip_prefix("file://").unwrap_or(named);
+        if local.starts_with('/') {
+            return read_file(&format!("{}{}", self.machine.root, nocloud::location(local, name, &firmware)?));
+        }
+        let url = nocloud::location(named, name, &firmware)?;
+        let web = if name == META_DATA || name == USER_DATA { &mut self.web } else { &mut self.optional };
+        match web.get(&url, USER_DATA_LIMIT) {
+            // A store that does not list its files answers so for one that is not there.
+            Err(error) if name != META_DATA && name != USER_DATA && matches!(error.kind, Kind::Remote(300..=499)) => {
+                Ok(None)
+            }
+            reply => Ok(reply?.map(|reply| reply.body)),
+        }
+    }
+}
+
+/// A place as it may be shown: behind the question mark there may be a password, and so there may before an @.
+fn shown(named: &str) -> &str {
+    named.split('?').next().filter(|shown| !shown.contains('@')).unwrap_or("the place that it names")
 }

@@ -25,6 +25,8 @@ pub struct Way {
     pub endpoints: Vec<Endpoint>,
     /// Only through this interface.
     pub interface: Option<String>,
+    /// Whether a service without tokens is asked without one.
+    pub token_optional: bool,
     /// Deadlines.
     pub policy: Policy,
 }
@@ -41,6 +43,7 @@ impl<'a> Http<'a> {
             target: token.target,
             ask: (token.lifetime, lifetime),
             send: token.header,
+            optional: way.token_optional,
         });
         let policy = Policy { again: service.again, ..way.policy };
         let dial = way.dial(host, service.low_port);

@@ -3,5 +3,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod claim;
 pub mod grow;
 pub mod phases;

@@ -6,8 +6,8 @@
 #![forbid(unsafe_code)]
 
 use crate::error::Kind;
-use crate::provider::{CLOUDS, Evidence, Field, Mark};
-use crate::settings::{Agent, Sources};
+use crate::provider::{self, CLOUDS, Evidence, Field, Mark};
+use crate::settings::{self, Agent, SOURCE_WORDS, Sources};
 use crate::sys::file;
 use crate::text::cmdline::{self, Cmdline};
 use crate::text::conf;
@@ -80,7 +80,19 @@ pub fn settings(root: &str, cmdline: &Cmdline) -> Agent {
     let file = text.as_ref().map(|(path, text)| (&**path, &**text));
     let mut agent = Agent::parse(&Sources { root, environment: &environment, file, cmdline });
     agent.complaints.extend(complaints);
+    ignore_unknown_source(&mut agent);
     agent
+}
+
+/// A source that only cloud-init knows, on the kernel command line, is left out: the machine may still show its cloud.
+fn ignore_unknown_source(agent: &mut Agent) {
+    let settings::Cloud::Named { name, said } = &agent.cloud else { return };
+    let is_cloud_inits =
+        SOURCE_WORDS.iter().any(|word| said.strip_prefix(word).is_some_and(|rest| rest.starts_with('=')));
+    if is_cloud_inits && provider::named(name).is_none() {
+        agent.complaints.push(format!("{said}: no known cloud is called {name}; detecting the cloud instead"));
+        agent.cloud = settings::Cloud::Auto;
+    }
 }
 
 /// The words at `path`, divided by blanks or, for a process, by NUL bytes.

@@ -12,7 +12,7 @@ use super::serial;
 use crate::bytes::{ReadAt, Window};
 use crate::error::Result;
 use crate::filesystem::{self, Kind, Superblock};
-use crate::plan::grow::claim_of_disk;
+use crate::plan::claim::claim_of_disk;
 use crate::sys::block::{Access, Device};
 use crate::sys::node;
 use crate::table::{self, Geometry, Named, Names, Partition, Table};

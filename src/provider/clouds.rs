@@ -142,7 +142,17 @@ pub const CLOUDS: &[Cloud] = &[
         name: "aws",
         aliases: &["ec2"],
         title: "Amazon EC2",
-        marks: &[dmi(Field::SysVendor, "Amazon EC2"), Mark::Ec2Uuid, Mark::XenUuid("ec2")],
+        marks: &[
+            dmi(Field::SysVendor, "Amazon EC2"),
+            Mark::Ec2Uuid,
+            Mark::XenUuid("ec2"),
+            // Clouds with this protocol, as cloud-init tells them.
+            Mark::Dmi(Field::ProductSerial, Text::Ends(".brightbox.com")),
+            Mark::Dmi(Field::ChassisAssetTag, Text::Ends(".zstack.io")),
+            dmi(Field::SysVendor, "e24cloud"),
+            dmi(Field::SysVendor, "Tilaa"),
+            dmi(Field::SysVendor, "3DS Outscale"),
+        ],
         service: Some(Service {
             addresses: &[LINK_LOCAL, "fd00:ec2::254"],
             token: Some(Token {

@@ -33,7 +33,7 @@ impl Reader<'_> {
     /// Those of the source; `Corrupt` for a document that is none. What is absent is no error.
     pub fn instance(&mut self) -> Result<Instance> {
         let cloud = self.cloud;
-        let id = self.line(&cloud.id)?;
+        let id = self.instance_id()?;
         if id.is_none() {
             return Err(Error::absent("read the identity of this machine from", "it is not told").to(cloud.title));
         }

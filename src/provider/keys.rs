@@ -19,10 +19,10 @@ const LIMIT: usize = 4096;
 /// What user-data begins with that is a mapping with keys in it.
 const CONFIGS: [&[u8]; 2] = [b"#cloud-config", b"#alpine-config"];
 
-/// Where a cloud-config has keys; the second is how cloud-init once spelled it.
+/// Where a cloud-config has keys; the second is cloud-init's old spelling.
 const FIELDS: [&str; 2] = ["ssh_authorized_keys", "ssh-authorized-keys"];
 
-/// What a tag of Scaleway begins with that is a key, with `_` in place of blanks.
+/// Prefix of a Scaleway tag that holds a key, with `_` in place of blanks.
 const TAG: &str = "AUTHORIZED_KEY=";
 
 /// A public key.
@@ -32,16 +32,16 @@ pub struct Key {
     pub line: String,
     /// The account it is for, where the cloud names one.
     pub user: Option<String>,
-    /// Whether that account is made if it is not there.
+    /// Whether that account is created if it does not exist.
     pub creates_user: bool,
 }
 
-/// Something in the place of a key that is none.
+/// A line that is not a key, where keys are expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Which it is among all lines and keys, counted from 1; 0 for a whole text.
+    /// Its number among all lines and keys, counted from 1.
     pub number: usize,
-    /// Why; no word of it, since it may be anything.
+    /// The reason, without content of the line.
     pub why: &'static str,
 }
 
@@ -93,7 +93,7 @@ impl Reader<'_> {
         outcome.map(|()| found.keys)
     }
 
-    /// What was in the place of keys when they were read last, and is none.
+    /// The lines that were not keys when keys were read last.
     #[must_use]
     pub fn rejected_keys(&self) -> Vec<Rejected> {
         self.rejected.clone()
@@ -182,11 +182,12 @@ impl Reader<'_> {
         if !is_config {
             return Ok(());
         }
-        match Document::parse_yaml(text) {
-            Ok(root) => configured(&root, found),
-            // Whoever carries it out says what is wrong with it; here it matters if keys are in it.
-            Err(_) if has_field() => found.reject("the user-data, which has keys, is not valid YAML"),
-            Err(_) => {}
+        let before = found.number();
+        // A mistake elsewhere in the document costs no key; it is reported where the document is used.
+        let (root, mistake) = Document::parse_lenient(text);
+        configured(&root, found);
+        if mistake.is_some() && found.number() == before && has_field() {
+            found.reject("the user-data, which has keys, is not valid YAML");
         }
         Ok(())
     }
@@ -227,7 +228,7 @@ fn gather(node: &Document, field: &str, user: Option<&str>, found: &mut Found) {
     }
 }
 
-/// The keys of a cloud-config: its own, those of its default user, and those of other users, which are for nobody else.
+/// The keys of a cloud-config: those of the default user, and those of other users, which are for these users alone.
 fn configured(root: &Document, found: &mut Found) {
     fields(root, None, found);
     root.at(&["user"]).into_iter().for_each(|user| fields(user, None, found));
@@ -249,27 +250,26 @@ fn fields(node: &Document, user: Option<&str>, found: &mut Found) {
     values.for_each(|value| gather(value, "", user, found));
 }
 
-/// What a key in the form of RFC 4716 is between.
+/// The lines around a key in the form of RFC 4716.
 const BEGIN: &str = "---- BEGIN SSH2 PUBLIC KEY";
 const END: &str = "---- END SSH2 PUBLIC KEY";
 
 const NO_KEY: &str = "the line is not an SSH public key";
 
-/// Lines that one key is broken into at most: the largest, of 16384 bits, has 44 of 64 characters.
+/// Lines of one wrapped key at most: the largest, of 16384 bits, has 44 lines of 64 characters.
 const PIECES: usize = 64;
 
-/// Adds the keys of `text`, line by line. What is on one line says nothing of others, but that Azure breaks a key into
-/// several: as long as one is incomplete and has no comment, a line that begins with more of it goes on with it. Comments
-/// are left out.
+/// Adds the keys of `text`. Each line is parsed by itself, with one exception: Azure wraps keys. While a key is incomplete
+/// and has no comment, a line that starts with its continuation is joined to it. Comments are skipped.
 fn add(text: &str, user: Option<&str>, found: &mut Found) {
-    // How many more lines may go on with the last key.
+    // How many more lines may continue the last key.
     let mut pieces = 0_usize;
     // The base64 of a key in the form of RFC 4716.
     let mut block: Option<String> = None;
     for piece in text.split(['\r', '\n']).map(clean).filter(|piece| !piece.is_empty() && !piece.starts_with('#')) {
         let state = state(piece);
         let next = found.keys.last_mut().filter(|_| pieces > 0 && state != Some(State::Complete));
-        if let Some(key) = next.filter(|key| goes_on(&key.line, piece)) {
+        if let Some(key) = next.filter(|key| continues(&key.line, piece)) {
             key.line.push_str(piece);
             pieces = if self::state(&key.line) == Some(State::Open) { pieces.saturating_sub(1) } else { 0 };
         } else if let Some(state) = state {
@@ -291,17 +291,17 @@ fn add(text: &str, user: Option<&str>, found: &mut Found) {
     }
 }
 
-/// What a line is that has a key in it.
+/// The state of the key in a line.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Complete,
-    /// It ends in its key, and the key before its end.
+    /// It is incomplete, and the line ends with it.
     Open,
-    /// No line behind it makes it a key.
+    /// It is not valid and cannot be continued.
     Bad,
 }
 
-/// What a line is; `None` if there is no key in it.
+/// The state of the key in a line; `None` without a key.
 fn state(line: &str) -> Option<State> {
     let parts = ssh_key::split(line)?;
     let text = |range: &Range<usize>| line.get(range.clone()).unwrap_or_default();
@@ -312,13 +312,13 @@ fn state(line: &str) -> Option<State> {
     })
 }
 
-/// Whether `piece` begins with more of the key that `line` ends in.
-fn goes_on(line: &str, piece: &str) -> bool {
+/// Whether `piece` starts with a continuation of the key at the end of `line`.
+fn continues(line: &str, piece: &str) -> bool {
     let Some(word) = piece.split_whitespace().next().filter(|word| ssh_key::is_base64(word)) else { return false };
     matches!(state(&[line, word].concat()), Some(State::Complete | State::Open))
 }
 
-/// Adds a key in the form of RFC 4716; nothing if other lines of it were keys themselves.
+/// Adds a key in the form of RFC 4716; does nothing if lines in it were OpenSSH keys.
 fn convert(body: Option<String>, user: Option<&str>, found: &mut Found) {
     let Some(body) = body else { return };
     let blob = base64::decode(body.as_bytes()).ok();
@@ -328,7 +328,7 @@ fn convert(body: Option<String>, user: Option<&str>, found: &mut Found) {
     }
 }
 
-/// A line without what editors and lists put around it: a byte order mark, and quotes around all of it.
+/// A line without a byte order mark in front and without quotes around it.
 pub(super) fn clean(line: &str) -> &str {
     let line = line.trim().trim_start_matches('\u{feff}').trim();
     let unquoted = ['"', '\'']

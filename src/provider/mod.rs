@@ -284,6 +284,8 @@ pub enum Text {
     Is(&'static str),
     /// Begins so.
     Begins(&'static str),
+    /// Ends so.
+    Ends(&'static str),
     /// Has a blank-separated word that begins so.
     HasWord(&'static str),
 }

@@ -50,7 +50,7 @@ pub struct Reader<'a> {
     pub(super) identity: Identity,
     pub(super) local: Local,
     documents: Vec<(String, Option<Document>)>,
-    /// What was in the place of public keys and is none.
+    /// Lines that are not keys, where keys are expected.
     pub(super) rejected: Vec<super::keys::Rejected>,
     /// Whether the source has shown that it speaks of this machine, or need not.
     is_trusted: bool,
@@ -161,6 +161,12 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self, item: &Item) -> Result<Option<Vec<u8>>> {
         let Item(places, shape) = item;
         let found = self.first(places)?;
+        // User-data is the user's own: it may be a page of HTML.
+        let is_value = !core::ptr::eq(*places, self.cloud.userdata.0);
+        if is_value && found.as_deref().is_some_and(is_markup) {
+            let target = places.first().map_or("", |place| place.0);
+            return Err(Error::corrupt("read metadata at", "the answer is a page of HTML or XML").to(bare(target)));
+        }
         Ok(found.map(|bytes| shape.apply(bytes)))
     }
 
@@ -182,6 +188,19 @@ impl<'a> Reader<'a> {
             return Err(Error::refused(DOING, "it is too long").to(bare(target)));
         }
         Ok(Some(text).filter(|text| !text.is_empty()).map(String::from))
+    }
+
+    /// The instance ID. What is not of the form of one is not an answer: a proxy's page of HTML is not another instance.
+    ///
+    /// # Errors
+    /// As [`Self::line`]; `Corrupt` for a text that is not an instance ID.
+    pub fn instance_id(&mut self) -> Result<Option<String>> {
+        let id = self.line(&self.cloud.id)?;
+        if id.as_deref().is_some_and(|id| !is_instance_id(id)) {
+            let target = self.cloud.id.0.first().map_or("", |place| place.0);
+            return Err(Error::corrupt("read the instance ID at", "the answer is not an instance ID").to(bare(target)));
+        }
+        Ok(id)
     }
 
     /// The machine's name as its owner gave it.
@@ -275,6 +294,16 @@ impl Shape {
     }
 }
 
+/// Whether `text` has the form of an instance ID: one word of letters, digits and `._:/-`. Each cloud's own is narrower.
+fn is_instance_id(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte))
+}
+
+/// Whether a value begins as HTML and XML do. No name, zone or account begins so.
+fn is_markup(value: &[u8]) -> bool {
+    value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value).trim_ascii_start().starts_with(b"<")
+}
+
 /// A target without its query, as it may be shown.
 pub(super) fn bare(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
@@ -327,4 +356,36 @@ fn agrees(check: &Check, body: Option<&[u8]>, known: &str) -> Result<()> {
     }
     // What a stranger says is not repeated.
     Err(Error::refused(DOING, format!("it does not speak of {known}, which the firmware says that this machine is")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::named;
+    use super::*;
+
+    struct Same(&'static [u8]);
+
+    impl Source for Same {
+        fn get(&mut self, _: &str) -> Result<Option<Vec<u8>>> {
+            Ok(Some(self.0.to_vec()))
+        }
+    }
+
+    #[test]
+    fn a_page_of_html_is_neither_an_instance_id_nor_a_name() {
+        let reader = |body| Reader::new(named("aws").unwrap(), Box::new(Same(body)), Identity::default());
+        for page in
+            [&b"<html><body>Service temporarily unavailable</body></html>"[..], b"\xef\xbb\xbf\n<!DOCTYPE html>"]
+        {
+            assert_eq!(reader(page).instance_id().unwrap_err().kind, Kind::Corrupt);
+            assert_eq!(reader(page).hostname().unwrap_err().kind, Kind::Corrupt);
+            assert_eq!(reader(page).userdata().unwrap().as_deref(), Some(page), "user-data is the user's own");
+        }
+        for text in [&b"not found"[..], b"i-1;x", b"{}"] {
+            assert_eq!(reader(text).instance_id().unwrap_err().kind, Kind::Corrupt);
+        }
+        for id in ["i-0123456789abcdef0", "ocid1.instance.oc1.phx.abc", "/subscriptions/a_b/x:1"] {
+            assert_eq!(reader(id.as_bytes()).instance_id().unwrap().as_deref(), Some(id));
+        }
+    }
 }

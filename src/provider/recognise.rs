@@ -109,6 +109,7 @@ impl Text {
         match self {
             Self::Is(wanted) => text == wanted,
             Self::Begins(wanted) => text.starts_with(wanted),
+            Self::Ends(wanted) => text.ends_with(wanted),
             Self::HasWord(wanted) => text.split_whitespace().any(|word| word.starts_with(wanted)),
         }
     }
@@ -137,7 +138,9 @@ impl Evidence {
                 (either && same_uuid(uuid, serial)).then(|| sign("dmi", Field::ProductUuid.name(), Some(uuid)))
             }
             Mark::XenUuid(start) => {
-                let uuid = self.hypervisor_uuid.as_deref().filter(|uuid| uuid.starts_with(start))?;
+                // Alibaba's machines on Xen have a UUID of the same form.
+                let is_other = self.dmi(Field::ProductName) == Some("Alibaba Cloud ECS");
+                let uuid = self.hypervisor_uuid.as_deref().filter(|uuid| uuid.starts_with(start) && !is_other)?;
                 Some(sign("xen", "/sys/hypervisor/uuid", Some(uuid)))
             }
             Mark::Word(wanted) => {
@@ -196,6 +199,9 @@ pub fn recognise(
     evidence: &Evidence,
     volumes: &mut dyn FnMut(&str) -> Vec<String>,
 ) -> Result<Option<Verdict>> {
+    if *choice == settings::Cloud::None {
+        return Ok(None);
+    }
     if let settings::Cloud::Named { name, said } = choice {
         let cloud = named(name).ok_or_else(|| unknown(said).to(name.as_str()))?;
         let signs = cloud.marks.iter().filter_map(|mark| evidence.sign(*mark)).collect();

@@ -43,11 +43,16 @@ impl Phase {
     }
 }
 
+/// The words of cloud-init on the kernel command line for exactly one source, the current one and its two older forms.
+pub const SOURCE_WORDS: [&str; 3] = ["ds", "ci.ds", "ci.datasource"];
+
 /// Which cloud to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cloud {
     /// The one that shows itself.
     Auto,
+    /// No cloud: cloud-init's `ds=None`.
+    None,
     /// This one, whatever shows itself.
     Named {
         /// What the user calls it; whether there is such a cloud is not known here.
@@ -208,10 +213,12 @@ impl Agent {
 
     /// Also cloud-init's word for exactly one source, `ds=NAME[;…]`: images and hypervisors that write it mean it.
     fn read_cmdline(&mut self, line: &Cmdline) {
-        if let Some(value) = line.value("ds") {
+        for word in SOURCE_WORDS {
+            let Some(value) = line.value(word) else { continue };
             let name = value.split_once(';').map_or(value, |(name, _)| name);
             if !name.is_empty() {
-                self.cloud = named(&name.to_ascii_lowercase(), "ds= on the kernel command line");
+                self.cloud = named(&name.to_ascii_lowercase(), &format!("{word}= on the kernel command line"));
+                break;
             }
         }
         for key in KEYS {
@@ -235,7 +242,11 @@ impl Agent {
 }
 
 fn named(name: &str, said: &str) -> Cloud {
-    if name == "auto" { Cloud::Auto } else { Cloud::Named { name: name.into(), said: said.into() } }
+    match name {
+        "auto" => Cloud::Auto,
+        "none" => Cloud::None,
+        _ => Cloud::Named { name: name.into(), said: said.into() },
+    }
 }
 
 fn user(value: &str) -> Result<String, &'static str> {

@@ -50,6 +50,8 @@ pub struct Image {
     pub verify: bool,
     /// `wisp.image.again`: also where the image seems to be written already.
     pub again: bool,
+    /// `wisp.image.raw`: also what is not a disk image, or was cut off.
+    pub raw: bool,
     /// `wisp.image.tries=`: how often it is tried in all.
     pub tries: u32,
     /// `ip=`, `nameserver=`.
@@ -57,12 +59,13 @@ pub struct Image {
 }
 
 /// Every word there is, so that one with a letter wrong is not passed over in silence.
-const WORDS: [&str; 6] = [
+const WORDS: [&str; 7] = [
     "wisp.image.sha256",
     "wisp.image.sha512",
     "wisp.image.unverified",
     "wisp.image.verify",
     "wisp.image.again",
+    "wisp.image.raw",
     "wisp.image.tries",
 ];
 
@@ -102,6 +105,7 @@ fn read(line: &Cmdline, origin: &str) -> Result<Image> {
         after: after(line)?,
         verify: line.has("wisp.image.verify"),
         again: line.has("wisp.image.again"),
+        raw: line.has("wisp.image.raw"),
         tries: tries(line)?,
         network: Network::from_cmdline(line)?,
     })

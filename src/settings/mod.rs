@@ -12,7 +12,7 @@ mod boot;
 mod image;
 mod network;
 
-pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, Sources, is_user_name};
+pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, SOURCE_WORDS, Sources, is_user_name};
 pub use alpine::Alpine;
 pub use boot::{BUDGET, Boot, FAIL_PAUSE, Mode, OnFail, ROOT_WAIT, Resume, Wait};
 pub use image::{After, Image, Origin};

@@ -1,7 +1,7 @@
 //! Changes files of `/etc` the way they are found: a symbolic link of root is followed to its target, and a file that is a
 //! mount point of its own, as container managers make `/etc/hosts` one, is written in place.
 //!
-//! A link counts only if nobody but root can have made it or can replace it: link and directory are root's, and the
+//! A link counts only if no user but root can have made it or can replace it: link and directory are root's, and the
 //! directory is not writable by others. Links lead to places below the root prefix, never outside.
 
 use super::{file, refused};

@@ -125,7 +125,7 @@ impl Folder {
         }
     }
 
-    /// Its own name in the directory that it was reached by.
+    /// The last component of its path.
     #[must_use]
     pub fn name(&self) -> &str {
         self.path.rsplit_once('/').map_or(&*self.path, |(_, name)| name)

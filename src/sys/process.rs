@@ -12,7 +12,7 @@ use core::ffi::{CStr, c_char, c_int};
 use core::ptr;
 use core::time::Duration;
 use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use rustix::thread::UnshareFlags;
@@ -55,13 +55,6 @@ pub enum News {
 }
 
 impl Teller {
-    /// Closes this end in a process that goes on without it; the process must end by [`leave`], which drops nothing.
-    pub(super) fn close(&self) {
-        // SAFETY: the descriptor is this process's own copy, nothing uses it after this, and `spawn` ends the process
-        // without dropping it a second time.
-        unsafe { rustix::io::close(self.0.as_raw_fd()) };
-    }
-
     /// Sends one line to the parent. A parent that is gone or does not listen is no reason to stop working.
     pub fn tell(&self, line: &str) {
         let mut message = Vec::from(line.as_bytes());
@@ -289,6 +282,21 @@ pub(super) fn last_errno() -> Errno {
     }
     // SAFETY: both musl and glibc return a valid pointer to this thread's errno.
     Errno::from_raw_os_error(unsafe { *__errno_location() })
+}
+
+/// The descriptors that wisp may have open beside the first three: the usual limit of a process.
+const INHERITED: core::ops::Range<c_int> = 3..1024;
+
+/// In a child that only waits from here on and ends by `_exit`: closes all that it does not need, the pipe whose end the
+/// parent waits for, and locks, which end with wisp.
+pub(super) fn close_inherited() {
+    unsafe extern "C" {
+        fn close(number: c_int) -> c_int;
+    }
+    for number in INHERITED {
+        // SAFETY: the process uses none of them any more, and ends without dropping what owns them.
+        unsafe { close(number) };
+    }
 }
 
 /// Splits this process's mounts from everybody else's.

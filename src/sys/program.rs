@@ -165,7 +165,7 @@ impl Call {
         match process::split() {
             Ok(None) => failed(self.replace(output)),
             Ok(Some(program)) => {
-                teller.close();
+                process::close_inherited();
                 mirror(program)
             }
             Err(errno) => failed(errno),
@@ -357,6 +357,9 @@ mod tests {
         let numbers: Vec<i32> = said.split_whitespace().map(|number| number.parse().unwrap()).collect();
         let [group, session, own] = numbers[..] else { panic!("{said}") };
         assert!(group == session && session != own, "a terminal that it opens does not become its own: {said}");
+        let count =
+            "for try in $(seq 500); do [ $(ls /proc/$PPID/fd | wc -l) = 3 ] && echo three && break; sleep 0.01; done";
+        assert_eq!(shell(count, &[]).1, "three\n", "what waits for it holds no lock");
         let of_test = rustix::process::getsid(None).unwrap().as_raw_pid();
         assert_ne!(session, of_test);
     }

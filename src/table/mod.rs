@@ -210,6 +210,15 @@ impl Table {
         }
     }
 
+    /// The sector of the header of a GPT's backup, as the table says, wherever the disk ends. An MBR has none.
+    #[must_use]
+    pub fn backup(&self) -> Option<Lba> {
+        match self {
+            Self::Gpt(gpt) => Some(gpt.last_header()),
+            Self::Mbr(_) => None,
+        }
+    }
+
     /// Plans how the backup of a GPT comes to the end of the disk, and the disk's size into its protective MBR; with
     /// sentences for the operator. No partition changes; empty where all of it is as it should be.
     ///

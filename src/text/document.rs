@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{json, yaml};
+use super::{json, lenient, yaml};
 use crate::error::{Error, Result};
 use alloc::format;
 use alloc::string::String;
@@ -58,6 +58,16 @@ impl Document {
         }
         // YAML has the same brackets, with more liberty inside; where it does not help, the first error is the one.
         Self::parse_json(bytes).or_else(|error| Self::parse_yaml(bytes).map_err(|_| error))
+    }
+
+    /// As [`Document::parse`]; of what is not a document as a whole, the top-level entries that can be read, and why it
+    /// is not one.
+    #[must_use]
+    pub fn parse_lenient(bytes: &[u8]) -> (Self, Option<Error>) {
+        match Self::parse(bytes) {
+            Ok(document) => (document, None),
+            Err(error) => (lenient::parse(bytes), Some(error)),
+        }
     }
 
     /// What stands at the end of `path`: a key for each map, an index for each list. The path without steps is the

@@ -9,6 +9,7 @@ pub mod device;
 pub mod document;
 pub mod fstab;
 mod json;
+mod lenient;
 pub mod modules;
 pub mod mountinfo;
 pub mod ssh_key;

@@ -7,12 +7,12 @@
 use super::base64;
 use core::ops::Range;
 
-/// What is wrong with a blob.
+/// Why a blob is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is sound so far and ends too early.
+    /// It is valid so far and ends too early.
     Incomplete,
-    /// No continuation makes it a key; why.
+    /// No continuation makes it a key; the reason.
     Invalid(&'static str),
 }
 
@@ -21,7 +21,7 @@ impl Fault {
     #[must_use]
     pub const fn why(self) -> &'static str {
         match self {
-            Self::Incomplete => "the key is incomplete: it ends before the lengths in it say",
+            Self::Incomplete => "the key is truncated: it is shorter than the lengths in it",
             Self::Invalid(why) => why,
         }
     }
@@ -30,7 +30,7 @@ impl Fault {
 /// Where the parts of a line are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// The options; empty if there are none.
+    /// The options; empty without options.
     pub options: Range<usize>,
     /// The type.
     pub kind: Range<usize>,
@@ -58,7 +58,7 @@ enum Field {
 /// The largest number that OpenSSH reads has 16384 bits.
 const NUMBER_LIMIT: usize = 16384 / 8;
 
-/// A smaller modulus is refused by OpenSSH since 7.6 (`SSH_RSA_MINIMUM_MODULUS_SIZE`).
+/// OpenSSH refuses a smaller modulus since 7.6 (`SSH_RSA_MINIMUM_MODULUS_SIZE`).
 const MODULUS_MIN: usize = 1024;
 
 /// A string in a blob is shorter than this: a line of `authorized_keys` that wisp reads has 16 KiB.
@@ -75,7 +75,7 @@ const TYPES: &[(&str, &[Field])] = &[
     ("sk-ecdsa-sha2-nistp256@openssh.com", &[Field::Curve("nistp256"), Field::Point(65), Field::Text]),
 ];
 
-/// What the type of a certificate ends with, in place of `@openssh.com`.
+/// Suffix of the type of a certificate, in place of `@openssh.com`.
 const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 /// Options without a value; those that `no-` can stand before are marked.
@@ -95,8 +95,7 @@ const FLAGS: &[(&str, bool)] = &[
 const VALUES: &[&str] =
     &["command", "principals", "from", "expiry-time", "environment", "permitopen", "permitlisten", "tunnel"];
 
-/// The parts of a line without white space around it; `None` when it has no word that begins like a type of key where one
-/// can be: in front, or behind the options.
+/// The parts of a trimmed line; `None` when neither the first word nor the word after the options starts like a key type.
 #[must_use]
 pub fn split(line: &str) -> Option<Parts> {
     let first = word(line, 0);
@@ -113,7 +112,7 @@ pub fn split(line: &str) -> Option<Parts> {
 /// Checks the blob `text` of a key of the type `kind`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Why it is not accepted.
 pub fn check(kind: &str, text: &str) -> Result<(), Fault> {
     if fields(kind).is_none() {
         return Err(Fault::Invalid("the type of the key is not supported"));
@@ -122,9 +121,9 @@ pub fn check(kind: &str, text: &str) -> Result<(), Fault> {
         return check_blob(kind, &blob);
     }
     if !is_base64(text) {
-        return Err(Fault::Invalid("the key has characters that base64 does not have"));
+        return Err(Fault::Invalid("the key has characters that are not base64"));
     }
-    // Four characters are three bytes. What is cut within four lacks the rest of them.
+    // Four characters are three bytes; an incomplete group of four is dropped.
     let whole = text.len().saturating_sub(text.len().checked_rem(4).unwrap_or_default());
     let start = text.get(..whole).unwrap_or_default();
     match base64::decode(start.as_bytes()).map(|blob| check_blob(kind, &blob)) {
@@ -133,7 +132,7 @@ pub fn check(kind: &str, text: &str) -> Result<(), Fault> {
     }
 }
 
-/// Whether `text` is of base64's alphabet, with padding at its end alone.
+/// Whether `text` has only characters of base64, with padding at its end.
 #[must_use]
 pub fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
@@ -142,26 +141,26 @@ pub fn is_base64(text: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
 }
 
-/// The type that a blob names first.
+/// The type in a blob.
 #[must_use]
 pub fn kind_of(blob: &[u8]) -> Option<&'static str> {
     let name = Reader(blob).string().ok()?;
     TYPES.iter().map(|(known, _)| *known).find(|known| known.as_bytes() == name)
 }
 
-/// What the options in front of a key say.
+/// The options of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options<'a> {
-    /// The first that is not known. A newer sshd may know it; one that does not ignores the key.
+    /// The first unknown option. A newer sshd may know it; an older one ignores the key.
     pub unknown: Option<&'a str>,
-    /// `cert-authority`: not this key is let in, but those that have a certificate of it.
+    /// `cert-authority`: the key signs certificates and is not a login key itself.
     pub is_authority: bool,
 }
 
-/// Reads options.
+/// Parses options.
 ///
 /// # Errors
-/// Why no sshd accepts them.
+/// Why sshd does not accept them.
 pub fn options(mut rest: &str) -> Result<Options<'_>, &'static str> {
     let mut said = Options::default();
     while !rest.is_empty() {
@@ -198,7 +197,7 @@ fn is_known(name: &str, has_value: bool) -> bool {
     })
 }
 
-/// What is behind a value in double quotes.
+/// The text after a value in double quotes.
 fn value_end(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('"')?;
     let mut previous = ' ';
@@ -210,8 +209,8 @@ fn value_end(text: &str) -> Option<&str> {
     inner.get(end.checked_add(1)?..)
 }
 
-/// Where the options end that `line` begins with: at white space outside double quotes. A backslash matters before a
-/// quote alone, also behind another backslash: so does sshd read it.
+/// The end of the options at the start of `line`: white space outside double quotes. A backslash escapes only a quote, even
+/// after another backslash, as in sshd.
 fn options_end(line: &str) -> usize {
     let (mut is_quoted, mut previous) = (false, ' ');
     let end = line.find(|letter: char| {
@@ -267,7 +266,7 @@ fn check_blob(kind: &str, blob: &[u8]) -> Result<(), Fault> {
     if is_certificate {
         reader.certificate()?;
     }
-    if reader.0.is_empty() { Ok(()) } else { Err(Fault::Invalid("there are bytes behind the end of the key")) }
+    if reader.0.is_empty() { Ok(()) } else { Err(Fault::Invalid("there are extra bytes after the end of the key")) }
 }
 
 fn check_field(field: Field, value: &[u8]) -> Result<(), Fault> {
@@ -285,7 +284,7 @@ fn check_field(field: Field, value: &[u8]) -> Result<(), Fault> {
     if is_sound { Ok(()) } else { Err(Fault::Invalid(why)) }
 }
 
-/// How many bits a number has that is not negative and not too large.
+/// The bits of a number; `None` if it is negative or too large.
 fn number(value: &[u8]) -> Option<usize> {
     if value.first().is_some_and(|byte| byte & 0x80 != 0) {
         return None;
@@ -313,7 +312,7 @@ impl<'a> Reader<'a> {
         self.take(length.ok_or(Fault::Invalid("a length in the key is too large"))?)
     }
 
-    /// What follows the public key in a certificate.
+    /// Checks what follows the public key in a certificate.
     fn certificate(&mut self) -> Result<(), Fault> {
         self.take(8)?;
         // Of a user or of a host.

@@ -87,7 +87,7 @@ impl Userdata {
         body(&self.bytes)
     }
 
-    /// What is known of its kind, for a sentence: `a MIME message`; of one that nobody knows, the word behind its `#`.
+    /// What is known of its kind, for a sentence: `a MIME message`; of one that is not known, the word behind its `#`.
     #[must_use]
     pub fn kind(&self) -> Cow<'static, str> {
         let begins = |beginning: &str| {

@@ -1,6 +1,7 @@
 //! What the user sent along with the machine, as the bytes that were meant. Pure.
 //!
-//! base64 is undone first, then every layer of compression, again where there is more, all told by what is there and never by what was announced.
+//! base64 is undone first, then every layer of compression, again where there is more: by what is there and never by what was
+//! announced.
 //! What comes out is secret, as what went in: nothing here puts a byte of it into an error.
 #![forbid(unsafe_code)]
 

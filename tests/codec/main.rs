@@ -252,3 +252,52 @@ fn the_kernel_can_unpack_what_is_packed() {
     assert_eq!(frame[4] & 0b0010_0000, 0, "not a single segment");
     assert_eq!(frame[5], 13 << 3);
 }
+
+/// What 7-Zip's lz4-mt writes: a skippable frame before each frame of lz4, whose magic number zstd has too.
+#[cfg(feature = "formats")]
+#[test]
+fn what_follows_a_skippable_frame_is_lz4_or_zstd() {
+    let content = sample(5_000);
+    let skippable =
+        |length: usize| [&[0x50, 0x2a, 0x4d, 0x18][..], &(length as u32).to_le_bytes(), &vec![7; length]].concat();
+    for length in [0, 4, 300_000] {
+        for (format, tool) in [(Format::Lz4, "lz4"), (Format::Zstd, "zstd")] {
+            let frame = through(tool, &["-q", "-c"], &content);
+            let packed = [skippable(4), skippable(length), frame.clone(), skippable(4), frame].concat();
+            let mut input = Input::new(Dripping(&packed, 1000));
+            assert_eq!(input.format(), Ok(Some(format)), "{tool} {length}");
+            let unpacked = read_all(&mut format.decoder(input), 20_000).unwrap();
+            assert!(unpacked == [content.as_slice(), &content].concat(), "{tool} {length}");
+        }
+    }
+    // Where nothing follows it is an empty file of zstd; nothing is looked for without end.
+    assert_eq!(Input::new(skippable(4).as_slice()).format(), Ok(Some(Format::Zstd)));
+    assert_eq!(Input::new(skippable(20).repeat(50).as_slice()).format(), Ok(Some(Format::Zstd)));
+}
+
+/// As the tools: zeros are padding, and what is no member or stream is ignored with a warning.
+#[cfg(feature = "formats")]
+#[test]
+fn what_follows_the_end_is_ignored_as_the_tools_do() {
+    let content = sample(70_000);
+    for (format, tool) in [(Format::Gzip, "gzip"), (Format::Bzip2, "bzip2"), (Format::Lzop, "lzop")] {
+        let packed = through(tool, &["-c"], &content);
+        for (rest, warns) in [(&[][..], false), (&[0; 700], false), (b"garbage", true), (b"\0\0garbage", true)] {
+            let whole = [packed.as_slice(), rest].concat();
+            let mut decoder = format.decoder(Input::new(whole.as_slice()));
+            assert_eq!(decoder.warning(), None);
+            let result = read_all(&mut decoder, 70_000);
+            if warns && format == Format::Lzop {
+                assert_eq!(result.unwrap_err().kind, Kind::Corrupt, "lzop warns of nothing that is no lzop file");
+                continue;
+            }
+            assert!(result.unwrap() == content, "{tool} {rest:?}");
+            assert_eq!(decoder.warning().is_some(), warns, "{tool} {rest:?}");
+        }
+        // A member that was cut off is no garbage.
+        for length in [1, 2, 3, 5, 20] {
+            let cut = [packed.as_slice(), &packed[..length]].concat();
+            assert_eq!(format.decode(&cut, 1 << 20).unwrap_err().kind, Kind::Corrupt, "{tool} {length}");
+        }
+    }
+}

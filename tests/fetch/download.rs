@@ -216,14 +216,21 @@ fn every_framing_arrives_and_chunks_go_on_too() {
     assert_eq!(fetch(&store.url("/"), PATIENT).0, Ok(Vec::new()));
 }
 
+/// As curl and wget do: identity was asked for, and these formats are known by their first bytes.
 #[test]
-fn a_packed_reply_is_refused() {
-    let store = Store::new(|_, _| Turn::saying("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nx"));
-    let error = error(&store.url("/"), PATIENT);
-    assert_eq!(error.kind, Kind::Unsupported);
-    assert!(error.why.contains("packed for the way (gzip)"), "{error}");
-    let store = Store::new(|_, _| Turn::saying("HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\n\r\nx"));
-    assert_eq!(fetch(&store.url("/"), PATIENT).0, Ok(b"x".to_vec()));
+fn a_reply_with_a_content_encoding_is_taken_as_stored() {
+    for coding in ["Identity", "gzip", "x-gzip", "GZIP", "zstd", "xz", "x-xz", "x-bzip2"] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\nx");
+        let store = Store::new(move |_, _| Turn::saying(head.clone()));
+        assert_eq!(fetch(&store.url("/"), PATIENT).0, Ok(b"x".to_vec()), "{coding}");
+    }
+    for coding in ["br", "deflate", "gzip, br", "x-", "compress"] {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\n\r\nx");
+        let store = Store::new(move |_, _| Turn::saying(head.clone()));
+        let error = error(&store.url("/"), PATIENT);
+        assert_eq!(error.kind, Kind::Unsupported);
+        assert!(error.why.contains(&format!("Content-Encoding {coding}")), "{error}");
+    }
 }
 
 #[test]
@@ -259,6 +266,23 @@ fn silence_and_failure_end_when_nothing_came_for_so_long() {
     let store = Store::new(move |_, _| Turn::whole(&bytes).ending(End::Silence(1)));
     assert_eq!(fetch(&store.url("/"), policy).0.as_deref(), Ok(noise(12).as_slice()));
     assert_eq!(store.heard().len(), 12);
+}
+
+#[test]
+fn bytes_that_are_read_again_are_no_progress() {
+    // Without ranges each try begins at 0, and each ends at the same byte.
+    let bytes = noise(600_000);
+    let policy = Policy { total: Duration::from_millis(400), ..PATIENT };
+    let store = Store::new(move |_, _| Turn { ranges: false, ..Turn::whole(&bytes) }.ending(End::Close(300_000)));
+    let (done, finished) = std::sync::mpsc::channel();
+    let url = store.url("/x");
+    std::thread::spawn(move || done.send(fetch(&url, policy)));
+    let (outcome, told) = finished.recv_timeout(Duration::from_secs(30)).expect("the download does not give up");
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind, Kind::Corrupt);
+    assert!(error.why.contains("given up after 292.96 KiB, at try "), "{error}");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(store.heard().len() > 2);
 }
 
 #[test]
@@ -298,9 +322,9 @@ fn redirects_are_followed_and_a_resume_begins_where_they_led() {
             ("/a/b?secret", _) => moved(301, "c"),
             ("/a/c", _) => moved(302, "?x=secret"),
             ("/a/c?x=secret", _) => moved(303, "/d#fragment"),
-            ("/d", _) => moved(307, "./e"),
-            ("/./e", 4) => moved(308, "/signed?secret=1"),
-            ("/./e", _) => moved(308, "/signed?secret=2"),
+            ("/d", _) => moved(307, "./x/../e"),
+            ("/e", 4) => moved(308, "/signed?secret=1"),
+            ("/e", _) => moved(308, "/signed?secret=2"),
             ("/signed?secret=1", 5) => Turn::whole(&bytes).ending(End::Close(600)),
             ("/signed?secret=1", _) => Turn::saying("HTTP/1.1 403 Expired\r\n\r\n"),
             ("/signed?secret=2", _) => Turn::whole(&bytes),

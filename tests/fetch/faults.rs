@@ -6,7 +6,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 use wisp::error::{Error, Kind};
-use wisp::fetch::{Counts, Endpoint, Policy, Session};
+use wisp::fetch::{Counts, Endpoint, Policy, Session, Token};
 
 /// The error of a session that finds only this, for each connection that it makes.
 #[track_caller]
@@ -208,11 +208,35 @@ fn a_service_is_left_alone_as_long_as_it_wants() {
         "its second, and not our 30: {spent:?}"
     );
     assert_eq!(server.heard().len(), 2);
+}
+
+#[test]
+fn a_retry_after_beyond_the_deadline_leaves_one_try_before_it() {
+    let policy = Policy { total: Duration::from_secs(1), ..PATIENT };
+    let server = Server::tcp(vec![[answer(503, "Retry-After: 3600\r\n", ""), answer(200, "", "a")].concat()]);
+    assert_eq!(get(&mut Session::new(server.dial(), policy, &[], None)).as_deref(), Some("a"));
+    assert_eq!(server.heard().len(), 2);
 
     let started = Instant::now();
-    let error = error_of(PATIENT, &answer(429, "Retry-After: 3600\r\n", ""));
+    let error = error_of(policy, &[0, 1].map(|_| answer(429, "Retry-After: 3600\r\n", "")).concat());
     assert_eq!(error.kind, Kind::Remote(429));
-    assert!(error.why.contains("3600 s more") && started.elapsed() < Duration::from_secs(5), "{error}");
+    assert!(error.why.contains("3600 s more") && error.why.contains("at try 2"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn nothing_is_sent_after_the_deadline_and_the_real_cause_is_reported() {
+    let server = Server::tcp(vec![vec![answer(503, "", ""); 500].concat()]);
+    let token = Token { target: "/token", ask: ("ttl", "5"), send: "token", optional: false };
+    let mut session = Session::new(server.dial(), HASTY, &[], Some(token));
+    let first = session.get("/x").unwrap_err();
+    let before = session.counts();
+    let second = session.get("/y").unwrap_err();
+    assert_eq!((first.kind, second.kind), (Kind::Remote(503), Kind::Remote(503)), "{second}");
+    assert!(!second.why.contains("hop limit"), "{second}");
+    assert_eq!(session.counts(), before, "no request after the deadline");
+    drop(session);
+    server.heard();
 }
 
 #[test]

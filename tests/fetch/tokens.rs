@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use wisp::error::Kind;
 use wisp::fetch::{Counts, Policy, Session, Token};
 
-const TOKEN: Token<'_> = Token { target: "/latest/api/token", ask: ("X-Ttl", "300"), send: "X-Token" };
+const TOKEN: Token<'_> = Token { target: "/latest/api/token", ask: ("X-Ttl", "300"), send: "X-Token", optional: false };
 
 #[test]
 fn a_token_is_asked_for_once_and_sent_along() {
@@ -107,4 +107,23 @@ fn tokens_that_are_lost_on_their_way_point_at_the_hop_limit() {
     assert_eq!(session.counts().requests, 3, "and that is not waited for until the end");
     drop(session);
     assert_eq!(server.heard().len(), 3);
+}
+
+#[test]
+fn a_service_without_tokens_is_asked_without_one_where_that_is_allowed() {
+    for status in [404, 405, 501] {
+        let steps = || [answer(status, "", ""), answer(200, "", "old"), answer(200, "", "b")].concat();
+        let server = Server::tcp(vec![steps()]);
+        let optional = Token { optional: true, ..TOKEN };
+        let mut session = Session::new(server.dial(), PATIENT, &[], Some(optional));
+        assert_eq!(get(&mut session).as_deref(), Some("old"), "{status}");
+        assert_eq!(get(&mut session).as_deref(), Some("b"), "{status}");
+        drop(session);
+        assert!(server.heard()[1..].iter().all(|heard| heard.starts_with("GET ") && !heard.contains("X-Token")));
+
+        let server = Server::tcp(vec![answer(status, "", "").into()]);
+        let error = Session::new(server.dial(), PATIENT, &[], Some(TOKEN)).get("/x").unwrap_err();
+        assert_eq!(error.kind, Kind::Remote(status), "elsewhere a token is insisted on");
+        server.heard();
+    }
 }

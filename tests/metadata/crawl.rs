@@ -26,7 +26,7 @@ pub fn identity(cloud: &str) -> Identity {
 
 /// A way to the server of a test.
 pub fn way(server: &Server, policy: Policy) -> Way {
-    Way { endpoints: vec![Endpoint::Tcp(server.address())], interface: None, policy }
+    Way { endpoints: vec![Endpoint::Tcp(server.address())], interface: None, token_optional: false, policy }
 }
 
 /// What is expected of an item of a recording, where it says so.

@@ -55,7 +55,7 @@ fn serve(cloud: &Cloud, fault: &'static Fault) -> (Server, Endpoint, Option<Path
 /// What a service says.
 fn ask(cloud: &'static Cloud, endpoint: Endpoint, policy: Policy) -> Vec<Found> {
     let service = cloud.service.as_ref().expect("only clouds with a service are asked");
-    let way = Way { endpoints: vec![endpoint], interface: None, policy };
+    let way = Way { endpoints: vec![endpoint], interface: None, token_optional: false, policy };
     let tell = |_: &str| {};
     let http = Http::new(service, way, "300", &tell);
     items(&mut Reader::new(cloud, Box::new(http), identity(cloud.name)))

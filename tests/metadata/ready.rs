@@ -35,7 +35,12 @@ fn with(cloud: &str, fault: &'static Fault) -> Server {
 }
 
 fn send(cloud: &'static Cloud, server: &Server, failure: Option<&str>) -> Result<bool> {
-    let way = Way { endpoints: vec![Endpoint::Tcp(server.address())], interface: None, policy: POLICY };
+    let way = Way {
+        endpoints: vec![Endpoint::Tcp(server.address())],
+        interface: None,
+        token_optional: false,
+        policy: POLICY,
+    };
     report(cloud, way, failure, &|_| {})
 }
 
@@ -166,7 +171,7 @@ fn a_host_is_told_over_its_socket() {
     let path = std::env::temp_dir().join(format!("wisp-ready-{}.sock", std::process::id()));
     let server = Server::start(Options::of("incus").at(Place::Unix(path.clone())));
     let endpoint = Endpoint::Unix(path.to_str().expect("it is text").to_owned());
-    let way = Way { endpoints: vec![endpoint], interface: None, policy: POLICY };
+    let way = Way { endpoints: vec![endpoint], interface: None, token_optional: false, policy: POLICY };
     assert!(report(cloud("incus"), way, None, &|_| {}).unwrap());
     assert_eq!(one(&server).1, "/1.0");
     drop(std::fs::remove_file(path));

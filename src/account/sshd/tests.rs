@@ -1,4 +1,4 @@
-//! What sshd is told, judged by `sshd -T`.
+//! sshd_config, compared with `sshd -T`.
 
 use super::*;
 use crate::sys::folder::Owner;
@@ -155,7 +155,7 @@ fn patterns_fit_as_in_a_shell() {
     }
 }
 
-/// Everything that a value can be made of.
+/// Configurations for the comparison.
 const CONFIGS: &[&str] = &[
     "",
     "AuthorizedKeysFile a b\nAuthorizedKeysFile c\n",

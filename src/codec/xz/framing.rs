@@ -148,7 +148,9 @@ impl Framing {
 
     /// Whether the file may end here.
     pub(super) fn is_complete(&self) -> bool {
-        self.has_stream && self.held.is_empty() && matches!(self.stage, Stage::Between(zeros) if zeros % 4 == 0)
+        self.has_stream
+            && self.held.is_empty()
+            && matches!(self.stage, Stage::Between(zeros) if zeros.is_multiple_of(4))
     }
 
     fn enter(&mut self, stage: Stage, wanted: usize) {
@@ -196,7 +198,7 @@ impl Framing {
             self.stage = Stage::Between(zeros.saturating_add(1));
             return Ok(());
         }
-        if zeros % 4 != 0 {
+        if !zeros.is_multiple_of(4) {
             return Err(corrupt("the padding behind a stream is not a multiple of four bytes"));
         }
         self.held.extend_from_slice(held);

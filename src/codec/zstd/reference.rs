@@ -57,6 +57,10 @@ impl Source for Decoder<'_> {
             }
         }
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
+    }
 }
 
 fn open() -> Result<DCtx<'static>> {

@@ -76,6 +76,10 @@ impl Source for Decoder<'_> {
             }
         }
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.input.warning()
+    }
 }
 
 /// Clusters of a disk image, each one frame or more.

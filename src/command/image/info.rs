@@ -5,7 +5,8 @@
 //! the disk's bytes and `data` those of them that are stored; `sector` the bytes of the sectors that its GPT was made for;
 //! `table` is gpt or dos. Of each of `partitions`: `number`, `start` and `size` in bytes, `type` and `title`, `name`, and
 //! what it holds: `filesystem`, `label`, `uuid` as `blkid` says them. `holds` are the same three of a disk without a
-//! table. What is not known is `null`. `verified` is true where the digest was the expected one.
+//! table. What is not known is `null`. `verified` is true where the digest was the expected one. Where nothing can be said
+//! of it, the line has `event`, which is `failed`, `kind` and `why` instead, as for `wisp image write`.
 #![forbid(unsafe_code)]
 
 use crate::bytes::ReadAt;
@@ -13,6 +14,7 @@ use crate::command::{Command, DOING, Options, Piece as Word, print, seconds, unk
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
 use crate::filesystem::Superblock;
+use crate::image::extent;
 use crate::image::layout::{self, Layout, Part};
 use crate::image::{Content, Expected, Image, Means, Piece, Source};
 use crate::log::Log;
@@ -34,8 +36,8 @@ pub(in crate::command) const COMMAND: Command = Command {
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
            \x20               first reply, then 300)\n\
            --sha256 HEX, --sha512 HEX\n\
-                           read all of it, and fail if SOURCE has another digest or\n\
-                           cannot be unpacked to its end\n",
+           \x20               read all of it, and fail if SOURCE has another digest or\n\
+           \x20               cannot be unpacked to its end\n",
     takes_any_word: false,
     run,
 };
@@ -66,15 +68,25 @@ fn run(arguments: &[&str]) -> Result<u8> {
     }
     let name = name.ok_or_else(|| Error::usage(DOING, "SOURCE is missing; --help tells what it may be"))?;
     let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
+    let text = describe(name, means, &expected, json);
+    match &text {
+        Ok(text) => print(text)?,
+        Err(error) if json => print(&super::failed(error))?,
+        Err(_) => 0,
+    };
+    text.map(|_| 0)
+}
+
+/// What the image `name` is, as JSON or in words.
+fn describe(name: &str, means: Means<'_>, expected: &Expected, json: bool) -> Result<String> {
     let mut source = Source::open(name, means)?;
     let label = String::from(source.label());
-    let mut image = source.image(&expected)?;
+    let mut image = source.image(expected)?;
     let facts = facts(&mut image, expected.checksum.is_some())?;
     if json {
-        let line = miniserde::json::to_string(&InfoJson::of(&label, &image, &facts));
-        return print(&format!("{line}\n"));
+        return Ok(format!("{}\n", miniserde::json::to_string(&InfoJson::of(&label, &image, &facts))));
     }
-    print(&words(&label, &image, &facts))
+    Ok(words(&label, &image, &facts))
 }
 
 /// What is known only when some of the disk was read.
@@ -109,7 +121,10 @@ fn facts(image: &mut Image<'_>, whole: bool) -> Result<Facts> {
     }
     let head = Head(&head);
     let disk: &dyn ReadAt = disk.as_deref().unwrap_or(&head);
-    Ok(Facts { size: image.size, data, layout: layout::look(disk, image.size), verified: whole })
+    let mut layout = layout::look(disk, image.size);
+    let cut = image.size.and_then(|size| extent::find_cut(disk, size));
+    layout.notes.extend(cut.map(|why| format!("it was cut off: {why}")));
+    Ok(Facts { size: image.size, data, layout, verified: whole })
 }
 
 /// The beginning of a disk.

@@ -3,6 +3,7 @@
 //! JSON, a stable format: `findings`, the list of what `--check` found, or null; `packed`, null where no file was wanted
 //! or what was found kept it from being made, else `format` (`raw`, `vhd`, `tar.gz`, `qcow2`), `disk` and `size` for the
 //! bytes of the disk and of the file, `data` for those of the disk in blocks that are not all zeros, and `notes` in words.
+//! What fails has `event`, which is `failed`, `kind` and `why` instead, as for `wisp image write`.
 #![forbid(unsafe_code)]
 
 use alloc::format;
@@ -37,6 +38,8 @@ pub(in crate::command) const COMMAND: Command = Command {
            --size SIZE     at least so large a disk: bytes, or 10G\n\
            --check         look first for what would keep machines of CLOUD from working,\n\
            \x20               and make nothing when something would; without FILE, only look\n\
+           --raw           pack SOURCE even if it has no partition table, filesystem or\n\
+           \x20               boot sector, or ends before its filesystems do\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
            --sha512 HEX    or its SHA-512\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
@@ -79,7 +82,13 @@ fn run(arguments: &[&str]) -> Result<u8> {
         stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
     };
     let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
-    let findings = if is_checked { Some(pack::check(order.source, means, cloud)?) } else { None };
+    let report = |error: Error| {
+        if is_json {
+            show(&super::failed(&error));
+        }
+        error
+    };
+    let findings = if is_checked { Some(pack::check(order.source, means, cloud).map_err(report)?) } else { None };
     if !is_json {
         // Packing takes its time, and may fail.
         show(&findings.as_deref().map(check::lines).unwrap_or_default());
@@ -90,7 +99,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         let mut display = Display::new(progress);
         let result = pack::pack(&order, means, &mut |progress| display.progress(progress));
         display.clear();
-        outcome = Some(result?);
+        outcome = Some(result.map_err(report)?);
     }
     if is_json {
         show(&json(&order, findings.as_deref(), outcome.as_ref()));
@@ -109,7 +118,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let (mut cloud, mut kind, mut size, mut checksum) = (None, None, None, None);
-    let (mut is_checked, mut is_json, mut timeout) = (false, false, None);
+    let (mut is_checked, mut is_json, mut is_raw, mut timeout) = (false, false, false, None);
     let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
@@ -127,6 +136,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
             }
             Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
             Piece::Option("--check", None) => is_checked = true,
+            Piece::Option("--raw", None) => is_raw = true,
             Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
             Piece::Option("--quiet" | "-q", None) => progress = Show::Nothing,
             Piece::Option(name, _) => return Err(unknown(name)),
@@ -147,7 +157,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     }
     let is_packed = file.is_some();
     let file = file.unwrap_or_default();
-    let order = Order { source, checksum, format: format_of(cloud, kind)?, size, file, time: 0 };
+    let order = Order { source, checksum, format: format_of(cloud, kind)?, size, raw: is_raw, file, time: 0 };
     Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress, timeout })
 }
 

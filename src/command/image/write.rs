@@ -33,6 +33,8 @@ pub(in crate::command) const WRITE: Command = Command {
            --sha512 HEX    or its SHA-512\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
            --verify        read everything back from the medium\n\
+           --raw           write SOURCE even if it has no partition table, filesystem or\n\
+           \x20               boot sector, or ends before its filesystems do\n\
            --grow          grow the partition that ends last, and its filesystem\n\
            --dry-run, -n   say what would be overwritten and do nothing\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
@@ -122,7 +124,8 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show, Option<Duration>)> {
     let is_write = deed == Deed::Write;
-    let mut order = Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false };
+    let mut order =
+        Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false, raw: false };
     let (mut deed, mut timeout) = (deed, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
@@ -135,6 +138,7 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
             Piece::Option("--size", value) => order.expected.size = Some(size(options.value("--size", value)?)?),
             Piece::Option("--verify", None) if is_write => order.verify = true,
             Piece::Option("--grow", None) if is_write => order.grow = true,
+            Piece::Option("--raw", None) if is_write => order.raw = true,
             Piece::Option("--dry-run" | "-n", None) if is_write => deed = Deed::Look,
             Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
             Piece::Option("--json", None) => show = Show::Json,
@@ -179,7 +183,8 @@ fn summary(order: &Order<'_>, deed: Deed, outcome: &Outcome, display: &Display) 
         Deed::Verify => format!("{target} holds the image, {size} ({data} of data)"),
         _ => format!("wrote {size} ({data} of data) to {target}"),
     };
-    text.push_str(&format!(" in {} s, {}", progress::seconds(took), progress::rate(size.0, took)));
+    text.push_str(&format!(" in {} s", progress::seconds(took)));
+    text.extend(progress::rate(size.0, took).map(|rate| format!(", {rate}")));
     if let Some(digest) = outcome.checksum {
         text.push_str(&format!("; {} verified", digest.name()));
     }

@@ -6,6 +6,7 @@ use crate::bytes::{ReadAt, Window};
 use crate::container;
 use crate::error::{Error, Result};
 use crate::filesystem::{self, Kind, Policy, Superblock};
+use crate::image::extent;
 use crate::table::{self, Copies, Geometry, PartitionType, Table};
 use crate::units::{ByteCount, Guid, MIB, SectorSize};
 use crate::volume::{self, File};
@@ -81,9 +82,15 @@ impl<'a> Disk<'a> {
         if table.is_none() {
             parts.push(Part::open(disk, 0, size.0, size));
         }
-        judge_table(disk, geometry, table.as_ref(), &parts, findings);
+        match extent::find_cut(disk, size) {
+            Some(why) => findings.fault("table", format!("the image was cut off: {why}")),
+            None => judge_table(disk, geometry, table.as_ref(), &parts, findings),
+        }
         let root = find_root(&parts);
-        let has_boot_code = start.iter().take(440).any(|byte| *byte != 0);
+        // A BIOS runs only a sector with this mark.
+        let has_boot_code = start.get(510..512) == Some(&[0x55, 0xaa])
+            && start.iter().take(440).any(|byte| *byte != 0)
+            && !starts_with_superblock(table.as_ref(), &parts);
         Ok(Self { parts, has_gpt: matches!(table, Some(Table::Gpt(_))), has_boot_code, root })
     }
 
@@ -193,6 +200,14 @@ impl<'a> Part<'a> {
             files: volume.map(Files::new),
         }
     }
+}
+
+/// Whether the first sector of a disk without a table is a superblock; ext, btrfs, f2fs, LVM and ISO 9660 leave that sector
+/// to a boot loader. What `mkfs.fat` and `mkfs.ntfs` put there only prints that it does not boot.
+fn starts_with_superblock(table: Option<&Table>, parts: &[Part<'_>]) -> bool {
+    let kind = parts.first().and_then(|part| part.superblock.as_ref()).map(|found| found.kind);
+    let first = [Kind::Xfs, Kind::Luks, Kind::Squashfs, Kind::Vfat, Kind::Exfat, Kind::Ntfs];
+    table.is_none() && kind.is_some_and(|kind| first.contains(&kind))
 }
 
 /// The first part that has what every system has; else the largest that could hold one.

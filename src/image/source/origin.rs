@@ -11,7 +11,7 @@ use super::checked::Checked;
 use super::{DOING, Means};
 use crate::bytes::ReadAt;
 use crate::codec::{self, Source as _};
-use crate::container::{Format, Map, Place, Run, START};
+use crate::container::{Format, Map, Place, Run, START, locate_in_tar};
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Download, Remote, Url};
 use crate::sys::block::{Access, Device};
@@ -209,6 +209,29 @@ impl<'m> Origin<'m> {
         Ok(codec::Format::sniff(&start).is_none() && Format::recognise(&start)? != Format::Tar)
     }
 
+    /// Where the image is, if this is a tar, not compressed, whose one file has tables: that can be read at any offset too.
+    pub(super) fn find_member(&self) -> Result<Option<Window>> {
+        let Self::Seekable(source) = self else { return Ok(None) };
+        let mut start = vec![0; usize::try_from(source.size()).map_or(START, |size| size.min(START))];
+        source.read_at(ByteCount(0), &mut start)?;
+        if codec::Format::sniff(&start).is_some() || Format::recognise(&start)? != Format::Tar {
+            return Ok(None);
+        }
+        let Some((at, size)) = locate_in_tar(&**source, ByteCount(source.size()))? else { return Ok(None) };
+        start.truncate(usize::try_from(size.0).map_or(START, |size| size.min(START)));
+        source.read_at(at, &mut start)?;
+        let has_tables =
+            codec::Format::sniff(&start).is_none() && !matches!(Format::recognise(&start)?, Format::Raw | Format::Tar);
+        Ok(has_tables.then_some(Window { at: at.0, size: size.0 }))
+    }
+
+    /// Leaves nothing of the source but what is in `window`.
+    pub(super) fn narrow(&mut self, window: Window) {
+        if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(Cell::new(None), None)) {
+            *self = Self::Seekable(Box::new(Part { source, window }));
+        }
+    }
+
     /// The source from beginning to end.
     pub(super) fn stream<'a>(&'a self) -> Result<Box<dyn codec::Source + 'a>> {
         match self {
@@ -234,6 +257,46 @@ impl<'m> Origin<'m> {
             *self = Self::Seekable(Box::new(Checked::new(source, checksum)?));
         }
         Ok(())
+    }
+}
+
+/// A range of a source, which lies inside it.
+pub(super) struct Window {
+    at: u64,
+    size: u64,
+}
+
+/// A file in an archive that can be read at any offset.
+struct Part<'m> {
+    source: Box<dyn Seekable + 'm>,
+    window: Window,
+}
+
+impl ReadAt for Part<'_> {
+    fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
+        let end = offset.0.checked_add(buffer.len() as u64).filter(|end| *end <= self.window.size);
+        if end.is_none() {
+            return Err(Error::corrupt(DOING, "the range lies behind the end"));
+        }
+        self.source.read_at(ByteCount(self.window.at.saturating_add(offset.0)), buffer)
+    }
+}
+
+impl Seekable for Part<'_> {
+    fn size(&self) -> u64 {
+        self.window.size
+    }
+
+    fn extent(&self, at: u64) -> Extent {
+        let within = |end: u64| end.saturating_sub(self.window.at).min(self.window.size);
+        match self.source.extent(self.window.at.saturating_add(at)) {
+            Extent::Data(end) => Extent::Data(within(end)),
+            Extent::Hole(end) => Extent::Hole(within(end)),
+        }
+    }
+
+    fn is_near(&self) -> bool {
+        self.source.is_near()
     }
 }
 

@@ -1,7 +1,6 @@
 //! A disk that comes from beginning to end: from a pipe or a server, or out of compression or a tar.
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,9 +13,6 @@ use crate::container::{self, stream};
 use crate::error::{Error, Result};
 use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
-
-/// Layers of compression: an image may lie in two by intent, and a file that unpacks to itself exists for every format.
-const LAYERS: usize = 8;
 
 /// Bytes of what follows the image that are hashed at once.
 const STEP: usize = 128 << 10;
@@ -42,21 +38,16 @@ impl<'a> Streamed<'a> {
     /// Finds out what `source` is: also the layers of compression around it, the outermost first.
     pub(super) fn open(source: Box<dyn Source + 'a>, checksum: Option<Checksum>) -> Result<(Self, Vec<codec::Format>)> {
         let wire = Rc::new(RefCell::new(Wire { source, read: 0, digest: checksum.map(Digest::new) }));
-        let mut input = Input::new(Tap(Rc::clone(&wire)));
-        let mut layers = Vec::new();
-        while let Some(layer) = input.format()? {
-            if layers.len() >= LAYERS {
-                return Err(Error::refused(DOING, format!("it has more than {LAYERS} layers of compression")));
-            }
-            layers.push(layer);
-            input = layer.decoder(input);
-        }
-        let stream = stream::open(input)?;
-        Ok((Self { format: stream.format, size: stream.size, content: stream.content, wire }, layers))
+        let stream = stream::open(Input::new(Tap(Rc::clone(&wire))))?;
+        Ok((Self { format: stream.format, size: stream.size, content: stream.content, wire }, stream.layers))
     }
 
     /// Compares the digest, of which what follows the image is a part too.
     fn finish(&mut self) -> Result<()> {
+        // A disk is more than a file: a damaged header of a second member would lose all behind it.
+        if self.content.warning().is_some() {
+            return Err(Error::corrupt(DOING, "something that is not compressed follows its compressed data"));
+        }
         let Ok(mut wire) = self.wire.try_borrow_mut() else { return Ok(()) };
         if wire.digest.is_some() {
             let mut rest = vec![0; STEP];

@@ -136,6 +136,7 @@ impl Delivery<'_> {
             target: &node,
             verify: image.verify,
             grow: false,
+            raw: image.raw,
         };
         let mut pace = Pace::begin(clock::now());
         let mut sign = Duration::ZERO;

@@ -1,8 +1,8 @@
-//! The way to a file, one name at a time.
+//! Resolves a path one component at a time.
 //!
-//! Names in a directory that only root can change are root's word: a symbolic link of root's there is followed. From the
-//! first other directory on everything is its owner's, who may exchange it at any moment: no link is followed and no `..`
-//! taken, and what was opened is what is judged.
+//! In directories that only root can change, symbolic links owned by root are followed. Below the first other directory
+//! everything belongs to its owner, who can replace it at any moment: no link and no `..` is followed, and checks are made
+//! on what was opened.
 
 use super::{Facts, Folder, Owner, Thing, facts};
 use crate::error::{Error, Result};
@@ -11,52 +11,52 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use rustix::fs;
 
-const DOING: &str = "find the way to";
+const DOING: &str = "resolve the path";
 
-/// Links on one way; the kernel's own limit (`MAXSYMLINKS`).
+/// Symbolic links in one path; the kernel's own limit (`MAXSYMLINKS`).
 const LINK_LIMIT: usize = 40;
 
-/// Names on one way: a path has at most 4095 bytes (`PATH_MAX`), so at most half as many names; with links, twice that is
-/// more than any real one has.
+/// Components of one path: it has at most 4095 bytes (`PATH_MAX`), so at most half as many components; twice that
+/// leaves room for links.
 const NAME_LIMIT: usize = 4096;
 
-/// What tells a directory from all others, whatever path leads there: device and inode.
+/// The identity of a directory, independent of its path: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity(u64, u64);
 
-/// A directory on the way.
+/// A directory in the path.
 #[derive(Debug)]
 pub struct Step {
     /// The directory, open.
     pub folder: Folder,
-    /// What it is.
+    /// Its attributes.
     pub facts: Facts,
-    /// Which it is.
+    /// Its device and inode.
     pub identity: Identity,
-    /// Whether it and all above it can be changed by root alone.
+    /// Whether only root can change it and all directories above it.
     pub is_roots: bool,
 }
 
-/// The way to a file.
+/// A resolved path.
 #[derive(Debug)]
 pub struct Walk {
-    /// The directories that are there, from the root on; never empty.
+    /// The existing directories, from the root on; never empty.
     pub steps: Vec<Step>,
-    /// The names below the last that are not there; the last of them is that of the file, which may be there.
+    /// The missing components below them; for a file its name is the last, whether it exists or not.
     pub rest: Vec<String>,
 }
 
 impl Walk {
-    /// Goes to the file at `path` below `root`, whose links lead nowhere else.
+    /// Resolves the file at `path` below `root`; links do not leave the root.
     ///
     /// # Errors
-    /// `Os`: ENOTDIR for what is no directory, be it a link that is not followed; `Refused` for too many links, and for `..`
-    /// behind a directory that is not root's.
+    /// `Os`: ENOTDIR for a component that is not a directory, or a link that is not followed; `Refused` for too many links,
+    /// and for `..` below a directory that others can change.
     pub fn to_file(root: &str, path: &str) -> Result<Self> {
         Self::to(root, path, true)
     }
 
-    /// Goes to the directory at `path`; it is there if nothing is left of the way.
+    /// Resolves the directory at `path`; it exists if `rest` is empty.
     ///
     /// # Errors
     /// As [`Self::to_file`].
@@ -66,23 +66,27 @@ impl Walk {
 
     fn to(root: &str, path: &str, is_file: bool) -> Result<Self> {
         let top = Folder::open("", if root.is_empty() { "/" } else { root })?;
-        let mut top = top.ok_or_else(|| Error::absent(DOING, "the root is not there").to(root))?;
+        let mut top = top.ok_or_else(|| Error::absent(DOING, "the root directory does not exist").to(root))?;
         top.path = root.trim_end_matches('/').into();
         let mut steps = Vec::from([Step::new(top, true)?]);
-        // Behind each other, the next one last.
+        // In reverse order.
         let mut ahead: Vec<String> = reversed(path);
         let (mut links, mut names) = (0_usize, 0_usize);
         while let Some(name) = ahead.pop() {
             names = names.saturating_add(1);
             if names > NAME_LIMIT {
-                return Err(Error::refused(DOING, "the path has too many names").to(path));
+                return Err(Error::refused(DOING, "the path has too many components").to(path));
             }
             let Some(last) = steps.last() else { break };
             if name == ".." {
                 if !last.is_roots {
-                    return Err(Error::refused(DOING, "it goes up from a directory that is not root's").to(path));
+                    return Err(Error::refused(
+                        DOING,
+                        "\"..\" below a directory that users other than root can change",
+                    )
+                    .to(path));
                 }
-                // Above the root there is the root.
+                // The parent of the root is the root.
                 if steps.len() > 1 {
                     steps.pop();
                 }
@@ -113,7 +117,7 @@ impl Walk {
         Ok(Self { steps, rest: ahead })
     }
 
-    /// The last directory that is there.
+    /// The last existing directory.
     #[must_use]
     pub fn last(&self) -> Option<&Step> {
         self.steps.last()
@@ -133,7 +137,7 @@ fn is_roots(link: Facts) -> bool {
     link.owner.uid == Owner::ROOT.possible().uid
 }
 
-/// The names of a path, the first one last.
+/// The components of a path in reverse order.
 fn reversed(path: &str) -> Vec<String> {
     path.split('/').rev().filter(|name| !matches!(*name, "" | ".")).map(String::from).collect()
 }

@@ -52,23 +52,25 @@ pub(super) fn plan(gpt: &Gpt, disk: &dyn ReadAt, restored: Restored, number: u32
         refuse_hybrid(&gpt.record, after)?;
         through = Some(wanted.set_last(number, after.last)?);
     }
-    put_right((gpt, disk), &primary, wanted, through, &tail, &mut writes, &mut notes)?;
+    put_right((gpt, Some(disk)), &primary, wanted, through, &tail, &mut writes, &mut notes)?;
     Ok(Growth { before, after, writes, notes })
 }
 
-/// Plans to put the backup and the protective MBR right, and nothing else.
-pub(super) fn relocate(gpt: &Gpt, disk: &dyn ReadAt, restored: Restored) -> Result<(Vec<Write>, Vec<String>)> {
+/// Plans to put the backup and the protective MBR right, and nothing else. What lies at the end of the disk is the caller's,
+/// who has just overwritten all of it, or makes a file of it.
+pub(super) fn relocate(gpt: &Gpt, restored: Restored) -> Result<(Vec<Write>, Vec<String>)> {
     let Restored { primary, mut writes, mut notes } = restored;
     let tail = Tail::of(&primary, gpt.geometry)?;
     check(&primary, gpt.partitions(), &tail, gpt.geometry)?;
-    put_right((gpt, disk), &primary, primary.clone(), None, &tail, &mut writes, &mut notes)?;
+    put_right((gpt, None), &primary, primary.clone(), None, &tail, &mut writes, &mut notes)?;
     Ok((writes, notes))
 }
 
 /// Plans the writes that make of the sound `primary` the one with the entries of `wanted`, of which those up to the
-/// sector `through` of the array changed, and with its backup where `tail` says.
+/// sector `through` of the array changed, and with its backup where `tail` says. With a `disk`, what it holds there is looked
+/// at first.
 fn put_right(
-    (gpt, disk): (&Gpt, &dyn ReadAt),
+    (gpt, disk): (&Gpt, Option<&dyn ReadAt>),
     primary: &Replica,
     mut wanted: Replica,
     through: Option<usize>,
@@ -95,7 +97,9 @@ fn put_right(
             notes.push(String::from("the damaged backup GPT is written anew"));
         }
         let backup = backup_write(&wanted, tail, geometry)?;
-        refuse_foreign_tail(disk, primary, tail, &backup, geometry)?;
+        if let Some(disk) = disk {
+            refuse_foreign_tail(disk, primary, tail, &backup, geometry)?;
+        }
         writes.push(backup);
     }
     let record = protective_record(&gpt.record, geometry)?;

@@ -117,8 +117,12 @@ impl Gpt {
 
     /// Whether the one that speaks says that the other one, or it itself, lies in the last sector.
     pub(super) fn ends_the_disk(&self) -> bool {
-        let header = &self.spoken.header;
-        header.at.max(header.alternate) == self.geometry.last()
+        self.last_header() == self.geometry.last()
+    }
+
+    /// Where the one that speaks says that the later one of both lies.
+    pub(super) fn last_header(&self) -> Lba {
+        self.spoken.header.at.max(self.spoken.header.alternate)
     }
 
     /// Plans to put the primary right where it has to be.
@@ -128,7 +132,7 @@ impl Gpt {
 
     /// Plans to put the backup at the end of the disk, after the same.
     pub(super) fn relocate(&self, disk: &dyn ReadAt, rule: &Rule) -> Result<(Vec<Write>, Vec<String>)> {
-        grow::relocate(self, disk, restore::plan(self, disk, rule)?)
+        grow::relocate(self, restore::plan(self, disk, rule)?)
     }
 
     /// Plans the growth of partition `number`, after the same.
