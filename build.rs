@@ -33,7 +33,7 @@ fn main() {
     let script = Path::new(&folder).join("discard.ld");
     fs::write(&script, DISCARD).expect("that folder can be written to");
     println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
-    println!("cargo:rustc-link-arg-bins=-Wl,-z,relro,-z,now,--build-id=sha1");
+    println!("cargo:rustc-link-arg-bins=-Wl,-z,relro,-z,now,--build-id=sha1,-z,pack-relative-relocs,-e,wisp_start");
     if musl_target {
         // By its file name: a `libc.so` beside it would be preferred to it.
         println!("cargo:rustc-link-arg-bins=-l:libc.a");

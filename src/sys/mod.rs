@@ -12,6 +12,8 @@ pub mod console;
 pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
+#[cfg(freestanding)]
+mod start;
 pub mod environment;
 pub mod file;
 pub mod folder;
