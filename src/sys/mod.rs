@@ -17,13 +17,13 @@ mod start;
 pub mod environment;
 pub mod file;
 pub mod folder;
-#[cfg(any(freestanding, test))]
+#[cfg(any(test, all(freestanding, not(feature = "full"))))]
 mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
-#[cfg(all(any(freestanding, test), target_arch = "x86_64"))]
-mod memory;
+#[cfg(all(freestanding, feature = "full"))]
+mod malloc;
 pub mod module;
 pub mod mount;
 pub mod neighbour;
