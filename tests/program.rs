@@ -161,7 +161,7 @@ fn what_cannot_be_grown_is_refused_by_name() {
     fails("grow /proc/", 6, "it is proc");
     fails("grow /proc/self", 3, "find the device mounted at /proc/self: nothing is mounted there");
     fails("grow --dry-run /dev/null", 6, "/dev/null");
-    fails("grow -n -- /dev/null", 6, "no block device");
+    fails("grow -n -- /dev/null", 6, "not a block device");
     fails("grow --dry-run /nowhere/at/all", 3, "grow /nowhere/at/all: there is nothing of that name");
 }
 

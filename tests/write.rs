@@ -226,8 +226,8 @@ fn targets_are_refused_before_a_byte_is_written() {
         let (found, _, told) = wisp(&["image", "write", source, target]);
         assert!(found == code && told.ends_with(&format!("{why}\n")), "{found}: {told}");
     };
-    refused(&image, &disk, 6, "it is no block device");
-    refused(&image, "/dev/null", 6, "it is no block device");
+    refused(&image, &disk, 6, "it is not a block device");
+    refused(&image, "/dev/null", 6, "it is not a block device");
     refused(&image, "/nonexistent/disk", 3, "there is nothing of that name");
     if let Some(device) = Loop::over(small.as_ref(), &[]) {
         refused(&image, &device.0, 6, &format!("it has {} bytes, and the image has {}", 63 * MIB, 64 * MIB));
@@ -254,6 +254,38 @@ fn targets_are_refused_before_a_byte_is_written() {
     let point = root.join("mount");
     let Some(_mount) = Mount::new(&[&device.0], point.to_str().unwrap()) else { return };
     refused(&image, &device.0, 6, &format!("{} is mounted at {}", device.0, point.display()));
+}
+
+#[test]
+fn a_link_that_changes_during_the_write_leads_to_no_other_disk() {
+    let root = Root::empty("exchanged");
+    let (image, disk, other) = (image(&root), zeros(&root, "disk", 200 * MIB), zeros(&root, "other", 100 * MIB));
+    assert!(Command::new("sgdisk").args(["-n1:4096:8191", &other]).stdout(Stdio::null()).status().unwrap().success());
+    File::options().write(true).open(&other).unwrap().set_len(150 * MIB).unwrap();
+    let before = sha256(&other);
+    let Some(device) = Loop::over(disk.as_ref(), &[]) else { return };
+    let Some(wrong) = Loop::over(other.as_ref(), &[]) else { return };
+    let link = root.join("target");
+    std::os::unix::fs::symlink(&device.0, &link).unwrap();
+    let program = std::env::var_os("WISP_UNDER_TEST").unwrap_or_else(|| env!("CARGO_BIN_EXE_wisp").into());
+    let mut child = Command::new(program);
+    child.args(["image", "write", "--quiet", "-", link.to_str().unwrap()]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let bytes = fs::read(&image).unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // A pipe holds 64 KiB: when all of this was taken, the target is open.
+    input.write_all(&bytes[..20 << 20]).unwrap();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&wrong.0, &link).unwrap();
+    input.write_all(&bytes[20 << 20..]).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(sha256(&other), before, "the other disk is as it was");
+    let judged = Command::new("sgdisk").args(["-v", &device.0]).output().unwrap();
+    assert!(String::from_utf8_lossy(&judged.stdout).contains("No problems found"), "{judged:?}");
+    let written = fs::read(&disk).unwrap();
+    assert!(written[1024..64 << 20] == bytes[1024..], "the table of the other disk was not written to this one");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::disk::{self, WriteAt};
 use crate::error::{Error, Kind, Result};
 use crate::filesystem::{self, Policy, Superblock};
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
-use crate::probe::block::{Block, Sysfs};
+use crate::probe::block::{Block, Slice, Sysfs};
 use crate::probe::growth::{self, Subject};
 use crate::settings::Mode;
 use crate::sys::block::{Access, Device};
@@ -107,7 +107,7 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
 /// # Errors
 /// `Refused` when the damage is not the trace of an interrupted update and `mode` is not [`Mode::Repair`]; `Os`.
 pub fn restore_table(disk: &Block, mode: Mode) -> Result<()> {
-    let device = Device::open(&disk.node(), Access::Read)?;
+    let device = disk.open(Access::Read)?;
     lock(&device, Deadline::after(clock::now(), LOCK_WAIT))?;
     let sector = device.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(device.size()?) };
@@ -115,7 +115,7 @@ pub fn restore_table(disk: &Block, mode: Mode) -> Result<()> {
     let table = table::read(&device, geometry)?;
     let writes = table.map(|table| table.restore(&device, rule)).transpose().map_err(|e| e.to(device.path()))?;
     for write in writes.unwrap_or_default() {
-        let writer = Device::open(device.path(), Access::WriteDirect)?;
+        let writer = device.reopen(Access::WriteDirect)?;
         disk::write_verified(&writer as &dyn WriteAt, write.at, &write.bytes)?;
     }
     device.reread_partitions()
@@ -129,7 +129,8 @@ struct Look {
 }
 
 fn look(request: &Request<'_>) -> Result<Look> {
-    let disk = request.subject.disk().map(|path| Device::open(&path, Access::Read)).transpose()?;
+    let open = |slice: &Slice| request.sysfs.named(&slice.disk)?.open(Access::Read);
+    let disk = request.subject.block.slice.as_ref().map(open).transpose()?;
     if let (Some(disk), false) = (&disk, request.dry_run) {
         lock(disk, Deadline::after(clock::now(), LOCK_WAIT))?;
     }
@@ -276,7 +277,7 @@ impl Deed<'_> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let what = format!("{verb}{} ({} bytes at {}) and flush", write.what, write.bytes.len(), write.at.0);
         timed(&mut self.steps, &what, || {
-            let writer = Device::open(disk.path(), Access::WriteDirect)?;
+            let writer = disk.reopen(Access::WriteDirect)?;
             disk::write_verified(&writer as &dyn WriteAt, write.at, &write.bytes)
         })
     }

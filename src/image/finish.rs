@@ -18,7 +18,7 @@ use crate::grow::{self, Private, Request};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::Subject;
 use crate::settings::Mode;
-use crate::sys::block::{Access, Device};
+use crate::sys::block::Access;
 use crate::sys::{clock, tree};
 use crate::table::{self, Geometry, Rule, Table, Write};
 
@@ -44,8 +44,7 @@ pub(super) fn relocation(disk: &dyn ReadAt, geometry: Geometry) -> Result<Vec<Wr
 /// # Errors
 /// `Os`, `Corrupt`: the disk does not take it.
 pub(super) fn put_right(target: &Target, notes: &mut Vec<String>) -> Result<()> {
-    let look = Device::open(&target.node, Access::Read)?;
-    match relocation(&look, target.geometry()) {
+    match relocation(&target.pinned, target.geometry()) {
         Ok(writes) => {
             for write in &writes {
                 disk::write_verified(&target.device, write.at, &write.bytes)
@@ -80,7 +79,7 @@ pub(super) fn tell_kernel(target: &Target) -> Option<String> {
         .map(|error| format!("{error}; the kernel knows the old partitions until it restarts"))
 }
 
-/// Grows what lies last on the disk `block`, for which nobody has it open.
+/// Grows what lies last on the disk `block`, which no program has open for itself alone.
 pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<String> {
     let subject = match subject(sysfs, block) {
         Ok(subject) => subject,
@@ -107,7 +106,7 @@ pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<
 
 /// The last partition, or the whole disk where it has none.
 fn subject(sysfs: Sysfs<'_>, block: &Block) -> Result<Subject> {
-    let device = Device::open(&block.node(), Access::Read)?;
+    let device = block.open(Access::Read)?;
     let sector = device.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(device.size()?) };
     let table = table::read(&device, geometry).map_err(|error| error.to(device.path()))?;

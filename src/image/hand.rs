@@ -1,12 +1,12 @@
-//! Carries out [`Task`]s on a disk: writes, or compares. It runs beside whoever reads the image, in a process of its own.
+//! Carries out [`Task`]s on a disk: writes, or compares. It runs in a process of its own, beside the one that reads the image.
 #![forbid(unsafe_code)]
 
 use super::fingerprint::{BLOCK, BLOCK_BYTES, Fingerprint, is_zero};
-use super::task::{Answer, Doing, Fault, Message, NOWHERE, Task};
+use super::task::{Answer, Doing, Fault, NOWHERE, Task};
 use crate::disk::WriteAt;
 use crate::error::Result;
 use crate::sys::block::Device;
-use crate::sys::worker::{Channel, Memory};
+use crate::sys::worker::{Memory, Parent};
 use crate::units::{ByteCount, MIB};
 
 /// What is written first as zeros and then last, so that no half of an image looks like a system; and how far from the
@@ -15,6 +15,9 @@ pub(super) const EDGE: u64 = MIB;
 
 /// [`EDGE`], in memory.
 pub(super) const HEAD: usize = EDGE as usize;
+
+/// Why an image and a disk are not the same.
+pub(super) const DIFFER: &str = "they differ";
 
 /// Bytes that go to the disk, or come from it, in one request: more makes no disk faster.
 pub(super) const REQUEST: usize = 2 << 20;
@@ -76,32 +79,32 @@ impl<'a> Hand<'a> {
         Ok(Self { medium, size: size.0, deed, print: Fingerprint::default(), found: Memory::new(REQUEST)? })
     }
 
-    /// Does what comes through `channel` until that is closed or something fails.
-    pub fn serve(&mut self, channel: &Channel, memory: &Memory) {
-        let mut message: Message = [0; size_of::<Message>()];
-        while let Ok(true) = channel.receive(&mut message) {
-            let Some(task) = Task::decode(&message) else { return };
-            // That nobody hears the answer is seen when the next task is waited for.
-            let done = self.carry_out(task, memory.bytes(), &mut |answer| drop(channel.send(&answer.encode())));
-            if let Err(fault) = done {
-                return drop(channel.send(&Answer::Failed(fault).encode()));
+    /// Does what `parent` asks for until that ends or something fails.
+    pub fn serve(&mut self, parent: &mut Parent) {
+        while let Ok(Some(request)) = parent.receive() {
+            let Some(task) = Task::decode(&request.message) else { return };
+            // That nothing hears this is seen at the next request.
+            let mut reached = |at| drop(request.say(&Answer::Reached(at).encode()));
+            let answer = match self.carry_out(task, request.part, &mut reached) {
+                Err(fault) => return drop(parent.say(&Answer::Failed(fault).encode())),
+                Ok(()) => Answer::Done,
+            };
+            if task.is_answered() && parent.give_back(&answer.encode()).is_err() {
+                return;
             }
         }
     }
 
-    /// Does one thing; `memory` is what the tasks speak of.
-    pub fn carry_out(&mut self, task: Task, memory: &[u8], tell: &mut dyn FnMut(Answer)) -> Outcome {
-        let part = |from: usize, length| memory.get(from..from.saturating_add(length)).unwrap_or_default();
+    /// Does one thing with the `bytes` that came with it; `reached` hears how far reading back is.
+    fn carry_out(&mut self, task: Task, bytes: &[u8], reached: &mut dyn FnMut(u64)) -> Outcome {
         match task {
-            Task::Bytes { from, length, at } => return self.bytes(part(from, length), at),
-            Task::Zeros { length, at } => return self.zeros(length, at),
-            Task::Prepare => self.prepare()?,
-            Task::Settle { end } => self.settle(end, tell)?,
-            Task::Head { length } => self.head(part(0, length))?,
-            Task::Release => {}
+            Task::Bytes { at } => self.bytes(bytes, at),
+            Task::Zeros { length, at } => self.zeros(length, at),
+            Task::Prepare => self.prepare(),
+            Task::Settle { end } => self.settle(end, reached),
+            Task::Head => self.head(bytes),
+            Task::Release => Ok(()),
         }
-        tell(Answer::Done);
-        Ok(())
     }
 
     fn prepare(&self) -> Outcome {
@@ -158,7 +161,7 @@ impl<'a> Hand<'a> {
         }
     }
 
-    fn settle(&mut self, end: u64, tell: &mut dyn FnMut(Answer)) -> Outcome {
+    fn settle(&mut self, end: u64, reached: &mut dyn FnMut(u64)) -> Outcome {
         let Deed::Write { verify } = self.deed else { return Ok(()) };
         self.flush()?;
         if !verify {
@@ -167,7 +170,7 @@ impl<'a> Hand<'a> {
         let mut found = Fingerprint::default();
         self.each(EDGE, end, Doing::ReadBack, |at, bytes| {
             found.bytes(bytes);
-            tell(Answer::Reached(at.saturating_add(bytes.len() as u64)));
+            reached(at.saturating_add(bytes.len() as u64));
             Ok(())
         })?;
         let written = core::mem::take(&mut self.print);
@@ -209,12 +212,12 @@ impl<'a> Hand<'a> {
 }
 
 const fn differs(at: u64) -> Fault {
-    Fault { doing: Doing::Compare, errno: 0, at }
+    Fault::differs(Doing::Compare, at, DIFFER)
 }
 
 /// What was read back is what was written.
 const fn same(is_same: bool, at: u64) -> Outcome {
-    if is_same { Ok(()) } else { Err(Fault { doing: Doing::ReadBack, errno: 0, at }) }
+    if is_same { Ok(()) } else { Err(Fault::differs(Doing::ReadBack, at, "it holds other bytes than it was given")) }
 }
 
 // Reading back begins where a block does, and a request holds whole ones.

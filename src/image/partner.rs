@@ -1,72 +1,46 @@
-//! Whoever does the [`Task`]s of a [`Pump`](super::pump::Pump): a process beside this one, or this one in its turn where
-//! there is no other to be had.
+//! The process that does the [`Task`]s of a [`Pump`](super::pump::Pump), as this one sees it.
 #![forbid(unsafe_code)]
 
-use alloc::collections::VecDeque;
+use core::ops::Range;
 
 use super::hand::Hand;
-use super::task::{Answer, Message, Task};
+use super::task::{Answer, Task};
 use crate::error::{Error, Kind, Result};
-use crate::sys::worker::{Memory, Worker};
+use crate::sys::worker::Worker;
 
-/// The other side, and what both see.
-pub(super) struct Partner<'a> {
-    side: Side<'a>,
-    memory: Memory,
-}
+/// The other process.
+pub(super) struct Partner(Worker);
 
-enum Side<'a> {
-    Beside(Worker),
-    Within(Hand<'a>, VecDeque<Answer>),
-}
-
-impl<'a> Partner<'a> {
-    /// `hand` in a process of its own, which sees these bytes.
+impl Partner {
+    /// `hand` in a process of its own, with so many bytes of shared memory.
     ///
     /// # Errors
-    /// `Os`: no memory.
-    pub fn beside(mut hand: Hand<'a>, bytes: usize) -> Result<Self> {
-        let memory = Memory::new(bytes)?;
-        let side = match Worker::start(|channel| hand.serve(channel, &memory)) {
-            Ok(worker) => Side::Beside(worker),
-            Err(_) => Side::Within(hand, VecDeque::new()),
-        };
-        Ok(Self { side, memory })
+    /// `Os`: no memory, or no more processes.
+    pub fn start(mut hand: Hand<'_>, bytes: usize) -> Result<Self> {
+        Worker::start(bytes, |parent| hand.serve(parent)).map(Self)
     }
 
-    /// `hand` in this process.
+    /// A part of the shared memory.
     ///
     /// # Errors
-    /// `Os`: no memory.
-    #[cfg(test)]
-    pub fn within(hand: Hand<'a>, bytes: usize) -> Result<Self> {
-        Ok(Self { side: Side::Within(hand, VecDeque::new()), memory: Memory::new(bytes)? })
+    /// `Refused`: it came with a task, and no answer has come since to that or a later one.
+    pub fn memory(&mut self, part: Range<usize>) -> Result<&mut [u8]> {
+        self.0.bytes(part)
     }
 
-    /// What both see. Whoever writes to it has waited for the answer to the last task that speaks of the place.
-    pub fn memory(&mut self) -> &mut [u8] {
-        self.memory.bytes_mut()
-    }
-
-    /// Has `task` done, now or soon.
+    /// Has `task` done soon, with this part of the memory.
     ///
     /// # Errors
     /// What an earlier task failed with; `Ended`: the other process is gone.
-    pub fn send(&mut self, task: Task) -> Result<()> {
-        match &mut self.side {
-            Side::Beside(worker) => {
-                if worker.channel().send(&task.encode()).is_ok() {
-                    return Ok(());
-                }
+    pub fn send(&mut self, task: Task, part: Range<usize>) -> Result<()> {
+        match self.0.send(&task.encode(), part, task.is_answered()) {
+            Err(error) if matches!(error.kind, Kind::Os(_)) => {
                 // It said why before it went.
                 loop {
                     self.answer()?;
                 }
             }
-            Side::Within(hand, answers) => {
-                let done = hand.carry_out(task, self.memory.bytes(), &mut |answer| answers.push_back(answer));
-                done.map_err(|fault| fault.error())
-            }
+            sent => sent,
         }
     }
 
@@ -75,14 +49,7 @@ impl<'a> Partner<'a> {
     /// # Errors
     /// As [`Partner::send`].
     pub fn answer(&mut self) -> Result<Option<u64>> {
-        let answer = match &mut self.side {
-            Side::Beside(worker) => {
-                let mut message: Message = [0; size_of::<Message>()];
-                worker.channel().receive(&mut message)?.then(|| Answer::decode(&message)).flatten()
-            }
-            Side::Within(_, answers) => answers.pop_front(),
-        };
-        match answer {
+        match self.0.receive()?.and_then(|message| Answer::decode(&message)) {
             Some(Answer::Done) => Ok(None),
             Some(Answer::Reached(at)) => Ok(Some(at)),
             Some(Answer::Failed(fault)) => Err(fault.error()),

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use alloc::format;
+use core::ops::Range;
 
 use super::fingerprint::{BLOCK, BLOCK_BYTES, is_zero};
 use super::hand::{EDGE, HEAD, REQUEST};
@@ -31,8 +32,8 @@ pub(super) struct Poured {
 }
 
 /// Whoever carries the disk.
-pub(super) struct Pump<'a> {
-    partner: Partner<'a>,
+pub(super) struct Pump {
+    partner: Partner,
     sector: SectorSize,
     /// Bytes of the target, and where on it nothing is handed on any more.
     limit: u64,
@@ -54,9 +55,9 @@ pub(super) struct Pump<'a> {
     at: u64,
 }
 
-impl<'a> Pump<'a> {
+impl Pump {
     /// One that hands on to `partner`, who sees [`MEMORY`], for a target of `limit` bytes.
-    pub const fn new(partner: Partner<'a>, limit: ByteCount, sector: SectorSize) -> Self {
+    pub const fn new(partner: Partner, limit: ByteCount, sector: SectorSize) -> Self {
         Self {
             partner,
             sector,
@@ -81,7 +82,7 @@ impl<'a> Pump<'a> {
     /// Those of `content`; `Refused` when the target is too small.
     pub fn begin(&mut self, content: &mut dyn Content) -> Result<()> {
         while self.head < HEAD {
-            let room = self.partner.memory().get_mut(self.head..HEAD).unwrap_or_default();
+            let room = self.partner.memory(self.head..HEAD)?;
             let left = room.len();
             match content.next(room)? {
                 Piece::Bytes(count) => self.head = self.head.saturating_add(count),
@@ -101,7 +102,7 @@ impl<'a> Pump<'a> {
         self.poured.size = self.head as u64;
         self.fits(0)?;
         let head = self.head;
-        self.beginning().get_mut(head..).unwrap_or_default().fill(0);
+        self.beginning()?.get_mut(head..).unwrap_or_default().fill(0);
         Ok(())
     }
 
@@ -121,7 +122,7 @@ impl<'a> Pump<'a> {
         }
         let start = self.place(self.filled);
         let end = self.place(REQUEST);
-        match content.next(self.partner.memory().get_mut(start..end).unwrap_or_default())? {
+        match content.next(self.partner.memory(start..end)?)? {
             Piece::Bytes(count) => {
                 self.fits(count as u64)?;
                 self.filled = self.filled.saturating_add(count);
@@ -152,7 +153,12 @@ impl<'a> Pump<'a> {
     /// # Errors
     /// What it fails with.
     pub fn ask(&mut self, task: Task, reached: &mut dyn FnMut(u64)) -> Result<()> {
-        self.partner.send(task)?;
+        self.ask_with(task, 0..0, reached)
+    }
+
+    /// The same, with a part of the memory.
+    fn ask_with(&mut self, task: Task, part: Range<usize>, reached: &mut dyn FnMut(u64)) -> Result<()> {
+        self.partner.send(task, part)?;
         // Whatever was given without waiting is answered first.
         loop {
             match self.partner.answer()? {
@@ -174,9 +180,11 @@ impl<'a> Pump<'a> {
     }
 
     /// The beginning, of which nothing is handed on before [`Pump::head`].
-    pub fn beginning(&mut self) -> &mut [u8] {
-        let padded = self.padded(self.head);
-        self.partner.memory().get_mut(..padded).unwrap_or_default()
+    ///
+    /// # Errors
+    /// `Refused`: it is being written.
+    pub fn beginning(&mut self) -> Result<&mut [u8]> {
+        self.partner.memory(0..self.padded(self.head))
     }
 
     /// Has the beginning written, or compared.
@@ -186,7 +194,7 @@ impl<'a> Pump<'a> {
     pub fn head(&mut self) -> Result<()> {
         let length = self.padded(self.head);
         self.poured.bytes = self.poured.bytes.saturating_add(length as u64);
-        self.ask(Task::Head { length }, &mut |_| {})
+        self.ask_with(Task::Head, 0..length, &mut |_| {})
     }
 
     /// So many zeros come next.
@@ -215,7 +223,7 @@ impl<'a> Pump<'a> {
         let length = usize::try_from(count).unwrap_or(BLOCK);
         // The room is never full, and holds whole blocks.
         let end = start.saturating_add(length);
-        self.partner.memory().get_mut(start..end).unwrap_or_default().fill(0);
+        self.partner.memory(start..end)?.fill(0);
         self.filled = self.filled.saturating_add(length);
         self.look()?;
         Ok(count)
@@ -233,7 +241,7 @@ impl<'a> Pump<'a> {
     fn block(&mut self, length: usize) -> Result<()> {
         let start = self.place(self.seen);
         let end = start.saturating_add(length);
-        if is_zero(self.partner.memory().get(start..end).unwrap_or_default()) {
+        if is_zero(self.partner.memory(start..end)?) {
             self.hand_on_data()?;
             self.zeros = self.zeros.saturating_add(length as u64);
             self.data = self.seen.saturating_add(length);
@@ -253,7 +261,7 @@ impl<'a> Pump<'a> {
             return Ok(());
         }
         self.poured.zeros = self.poured.zeros.saturating_add(length);
-        self.partner.send(Task::Zeros { length, at })
+        self.partner.send(Task::Zeros { length, at }, 0..0)
     }
 
     fn hand_on_data(&mut self) -> Result<()> {
@@ -266,7 +274,7 @@ impl<'a> Pump<'a> {
         }
         self.is_used = true;
         self.poured.bytes = self.poured.bytes.saturating_add(length as u64);
-        self.partner.send(Task::Bytes { from, length, at })
+        self.partner.send(Task::Bytes { at }, from..from.saturating_add(length))
     }
 
     /// Takes the next room, which is free when no more than the others were handed on.
@@ -276,7 +284,7 @@ impl<'a> Pump<'a> {
         if !core::mem::take(&mut self.is_used) {
             return Ok(());
         }
-        self.partner.send(Task::Release)?;
+        self.partner.send(Task::Release, 0..0)?;
         self.given = self.given.saturating_add(1);
         self.room = if self.room.saturating_add(1) < ROOMS { self.room.saturating_add(1) } else { 0 };
         if self.given == ROOMS {
@@ -292,7 +300,7 @@ impl<'a> Pump<'a> {
         let begun = self.filled.saturating_sub(self.seen);
         let (start, padded) = (self.place(self.filled), self.padded(begun));
         let end = start.saturating_add(padded.saturating_sub(begun));
-        self.partner.memory().get_mut(start..end).unwrap_or_default().fill(0);
+        self.partner.memory(start..end)?.fill(0);
         if padded > 0 {
             self.block(padded)?;
         }

@@ -42,46 +42,63 @@ pub struct Target {
     pub(super) block: Block,
     /// It, past the page cache.
     pub(super) device: Device,
+    /// It, through the page cache: the first descriptor, from which every other one is opened. As long as it is open, the
+    /// kernel gives its number and name to no other device.
+    pub(super) pinned: Device,
 }
 
 impl Target {
     /// Opens `path` so that nobody can mount it meanwhile.
     ///
     /// # Errors
-    /// `Refused` when it is no block device, mounted, held by another device, read-only, or empty; `Absent`; `Os`.
+    /// `Refused` when it is not a block device, mounted, held by another device, read-only, or empty; `Absent`; `Os`.
     pub fn open(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
-        let found = Self::look(sysfs, path)?;
-        if found.device.is_read_only()? {
+        Self::look(sysfs, path)?.claim(sysfs)
+    }
+
+    /// Opens the same device, whatever has its path by now, so that nothing can mount it meanwhile.
+    fn claim(self, sysfs: Sysfs<'_>) -> Result<Self> {
+        let path = &*self.node;
+        if self.device.is_read_only()? {
             return Err(Error::refused(DOING, "it is read-only").to(path));
         }
-        if let Some(over) = ground::find_loop_over(sysfs, path) {
+        if let Some(over) = ground::find_loop_over(sysfs, &self.pinned.own_path()) {
             return Err(Error::refused(DOING, format!("{over} was made over it")).to(path));
         }
-        let device = Device::open(path, Access::WriteAlone).map_err(|error| match error.kind {
-            Kind::Os(EBUSY) => Error::refused(DOING, user_of(sysfs, &found.block)).to(path),
+        let device = self.pinned.reopen(Access::WriteAlone).map_err(|error| match error.kind {
+            Kind::Os(EBUSY) => Error::refused(DOING, user_of(sysfs, &self.block)).to(path),
             _ => error,
         })?;
-        Ok(Self { device, ..found })
+        self.block.require(&device)?;
+        Ok(Self { device, ..self })
+    }
+
+    /// Lets other programs mount it again; until the result is dropped, no other device can get its name and number.
+    pub(super) fn release(self) -> (Block, Device) {
+        (self.block, self.pinned)
     }
 
     /// Opens `path` to read it.
     ///
     /// # Errors
-    /// `Refused` when it is no block device, or empty; `Absent`; `Os`.
+    /// `Refused` when it is not a block device, or empty; `Absent`; `Os`.
     pub fn look(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
-        let number = node::block_number(path).map_err(|error| match error.kind {
+        // Opening a pipe would wait for its other end.
+        node::block_number(path).map_err(|error| match error.kind {
             Kind::Os(ENOENT) => Error::absent(DOING, "there is nothing of that name").to(path),
             _ => error,
         })?;
-        let block = sysfs.block(number)?;
-        let cached = Device::open(path, Access::Read)?;
-        let (size, sector) = (cached.size()?, cached.sector_size()?);
+        let pinned = Device::open(path, Access::Read)?;
+        // From here on the path is only a word in messages: a rename or another disk in its place changes nothing.
+        let block = sysfs.block(pinned.number()?)?;
+        let (size, sector) = (pinned.size()?, pinned.sector_size()?);
         if size == ByteCount(0) {
             return Err(Error::refused(DOING, "it has no size: no medium is in it").to(path));
         }
-        let holds = contents(&cached, size);
-        let device = Device::open(path, Access::ReadDirect)?;
-        Ok(Self { node: path.into(), size, sector, holds, block, device })
+        let holds = contents(&pinned, size);
+        let device = pinned.reopen(Access::ReadDirect)?;
+        block.require(&device)?;
+        Ok(Self { node: path.into(), size, sector, holds, block, device, pinned })
     }
 
     /// Refuses a source that lies on this target. What lies in a file system on it needs no look: while that is mounted,
@@ -92,7 +109,7 @@ impl Target {
     pub fn refuse_source(&self, sysfs: Sysfs<'_>, path: &str) -> Result<()> {
         // Standard input may be the very device.
         let way = if path == "-" { STANDARD_INPUT } else { path };
-        let is_within = ground::is_shared(sysfs, &self.node, way);
+        let is_within = ground::is_shared(sysfs, &self.pinned.own_path(), way);
         if is_within {
             let source = if path == "-" { "standard input" } else { path };
             return Err(Error::refused(DOING, format!("the source, {source}, lies on it")).to(&*self.node));
@@ -152,4 +169,66 @@ fn user_of(sysfs: Sysfs<'_>, block: &Block) -> String {
         }
     }
     "it is in use: mounted, or held by another program".into()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::sys::block::Access;
+    use std::path::Path;
+    use std::process::Command;
+
+    const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
+
+    /// A loop device over a new file of this size, as long as this lasts; `None` where the machine allows none.
+    pub(crate) struct Loop(pub String);
+
+    impl Loop {
+        pub fn over(file: &Path, size: u64) -> Option<Self> {
+            std::fs::File::create(file).unwrap().set_len(size).unwrap();
+            let output = Command::new("losetup").args(["-f", "--show"]).arg(file).output().ok();
+            let Some(output) = output.filter(|output| output.status.success()) else {
+                std::eprintln!("NOT RUN: no loop device is to be had");
+                return None;
+            };
+            Some(Self(String::from_utf8(output.stdout).unwrap().trim().into()))
+        }
+    }
+
+    impl Drop for Loop {
+        fn drop(&mut self) {
+            let _ = Command::new("losetup").args(["-d", &self.0]).status();
+        }
+    }
+
+    #[test]
+    fn a_disk_that_takes_the_path_after_the_look_is_not_opened() {
+        let folder = std::env::temp_dir().join(format!("wisp-target-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (right, wrong) = (Loop::over(&folder.join("right"), 4 << 20), Loop::over(&folder.join("wrong"), 8 << 20));
+        if let (Some(right), Some(wrong)) = (right, wrong) {
+            let link = folder.join("link");
+            let point_to = |it: &Loop| {
+                let _ = std::fs::remove_file(&link);
+                std::os::unix::fs::symlink(&it.0, &link).unwrap();
+            };
+            let number = |it: &Loop| node::block_number(&it.0).unwrap();
+            point_to(&right);
+            let found = Target::look(SYSFS, link.to_str().unwrap()).unwrap();
+            point_to(&wrong);
+            let target = found.claim(SYSFS).unwrap();
+            assert_eq!(target.device.number().unwrap(), number(&right), "what was judged is what is written");
+            assert_eq!((target.size, target.device.size().unwrap()), (ByteCount(4 << 20), ByteCount(4 << 20)));
+            assert_eq!(target.block.number, number(&right));
+            // The kernel's own name may be another device's, too.
+            let block = Block { name: wrong.0.trim_start_matches("/dev/").into(), ..target.block.clone() };
+            let error = block.open(Access::Read).unwrap_err();
+            assert!(error.kind == Kind::Refused && error.why.starts_with("it is the device 7:"), "{error}");
+            // Detached, it stays what it is until it is closed.
+            let (block, pinned) = target.release();
+            drop(right);
+            assert_eq!((pinned.number(), pinned.size()), (Ok(block.number), Ok(ByteCount(4 << 20))));
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -1,24 +1,27 @@
-//! What the side that reads an image tells the side that writes it, and what that answers: messages of 32 bytes.
+//! What the process that reads an image sends to the one that writes it, and what that answers: messages of up to 512 bytes.
 #![forbid(unsafe_code)]
 
+use alloc::borrow::Cow;
 use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::error::{Error, Kind};
+use crate::sys::worker::MESSAGE_LIMIT;
 
-/// A message as it crosses, either way: four numbers.
-pub(super) type Message = [u8; 32];
+/// The numbers that a message begins with.
+const NUMBERS: usize = 4;
+
+/// The most bytes of a reason.
+const WHY_LIMIT: usize = 256;
 
 /// Something to be done. Offsets of the disk are multiples of its sector, and so are lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// Forget what the target holds, and make zeros of the places where something looks for a system. Answered.
     Prepare,
-    /// So many bytes, from this place in the shared memory, belong to this offset.
+    /// The bytes that come with it belong to this offset.
     Bytes {
-        /// Where in the memory.
-        from: usize,
-        /// How many.
-        length: usize,
         /// Where on the disk.
         at: u64,
     },
@@ -37,15 +40,12 @@ pub(super) enum Task {
         /// Where on the disk.
         end: u64,
     },
-    /// The first bytes of the disk lie at the beginning of the memory: write them, and leave nothing in any cache. Answered.
-    Head {
-        /// How many.
-        length: usize,
-    },
+    /// The first bytes of the disk come with it: write them, and leave nothing in any cache. Answered.
+    Head,
 }
 
 /// What is said in return.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It is done.
     Done,
@@ -56,11 +56,12 @@ pub(super) enum Answer {
 }
 
 /// Why something failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub doing: Doing,
-    /// The kernel's reason, or 0: the disk holds other bytes than it should.
-    pub errno: i32,
+    pub kind: Kind,
+    /// As in an [`Error`].
+    pub why: Cow<'static, str>,
     /// Where on the disk, or [`NOWHERE`].
     pub at: u64,
 }
@@ -79,65 +80,76 @@ pub(super) enum Doing {
     Compare,
 }
 
-/// What can fail, in words: without the kernel's reason, the bytes are wrong.
-const DOINGS: [(Doing, &str, &str); 6] = [
-    (Doing::Prepare, "clear the beginning and the end of", ""),
-    (Doing::Write, "write to", ""),
-    (Doing::Zero, "write zeros to", ""),
-    (Doing::Flush, "flush", ""),
-    (Doing::ReadBack, "read back what was written to", "it holds other bytes than it was given"),
-    (Doing::Compare, "compare the image with", "they differ"),
+/// What can fail, in words.
+const DOINGS: [(Doing, &str); 6] = [
+    (Doing::Prepare, "clear the beginning and the end of"),
+    (Doing::Write, "write to"),
+    (Doing::Zero, "write zeros to"),
+    (Doing::Flush, "flush"),
+    (Doing::ReadBack, "read back what was written to"),
+    (Doing::Compare, "compare the image with"),
 ];
 
+/// The kinds of error that have no number of their own.
+const KINDS: [Kind; 7] =
+    [Kind::Usage, Kind::Absent, Kind::Unsupported, Kind::Corrupt, Kind::Refused, Kind::TimedOut, Kind::Ended];
+
 impl Task {
-    pub fn encode(self) -> Message {
+    /// Whether it is answered.
+    pub const fn is_answered(self) -> bool {
+        !matches!(self, Self::Bytes { .. } | Self::Zeros { .. })
+    }
+
+    pub fn encode(self) -> Vec<u8> {
         encode(match self {
             Self::Prepare => [0, 0, 0, 0],
-            Self::Bytes { from, length, at } => [1, from as u64, length as u64, at],
+            Self::Bytes { at } => [1, 0, 0, at],
             Self::Zeros { length, at } => [2, 0, length, at],
             Self::Release => [3, 0, 0, 0],
             Self::Settle { end } => [4, 0, 0, end],
-            Self::Head { length } => [5, 0, length as u64, 0],
+            Self::Head => [5, 0, 0, 0],
         })
     }
 
     /// `None` for what [`Task::encode`] never made.
-    pub fn decode(message: &Message) -> Option<Self> {
-        let [kind, from, length, at] = decode(message);
-        let narrow = |number| usize::try_from(number).ok();
-        Some(match kind {
+    pub fn decode(message: &[u8]) -> Option<Self> {
+        let ([task, _, length, at], _) = decode(message)?;
+        Some(match task {
             0 => Self::Prepare,
-            1 => Self::Bytes { from: narrow(from)?, length: narrow(length)?, at },
+            1 => Self::Bytes { at },
             2 => Self::Zeros { length, at },
             3 => Self::Release,
             4 => Self::Settle { end: at },
-            5 => Self::Head { length: narrow(length)? },
+            5 => Self::Head,
             _ => return None,
         })
     }
 }
 
 impl Answer {
-    pub fn encode(self) -> Message {
-        encode(match self {
-            Self::Done => [0, 0, 0, 0],
-            Self::Reached(at) => [1, 0, 0, at],
-            Self::Failed(Fault { doing, errno, at }) => {
-                let row = DOINGS.iter().position(|(known, ..)| *known == doing).unwrap_or_default();
-                [2, row as u64, u64::try_from(errno).unwrap_or(0), at]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Done => encode([0, 0, 0, 0]),
+            Self::Reached(at) => encode([1, 0, 0, *at]),
+            Self::Failed(Fault { doing, kind, why, at }) => {
+                let row = DOINGS.iter().position(|(known, _)| known == doing).unwrap_or_default();
+                let mut message = encode([2, row as u64, number_of(*kind), *at]);
+                message.extend_from_slice(beginning(why).as_bytes());
+                message
             }
-        })
+        }
     }
 
     /// `None` for what [`Answer::encode`] never made.
-    pub fn decode(message: &Message) -> Option<Self> {
-        let [kind, row, errno, at] = decode(message);
-        Some(match kind {
+    pub fn decode(message: &[u8]) -> Option<Self> {
+        let ([answer, row, kind, at], why) = decode(message)?;
+        Some(match answer {
             0 => Self::Done,
             1 => Self::Reached(at),
             2 => {
-                let (doing, ..) = *DOINGS.get(usize::try_from(row).ok()?)?;
-                Self::Failed(Fault { doing, errno: i32::try_from(errno).ok()?, at })
+                let (doing, _) = *DOINGS.get(usize::try_from(row).ok()?)?;
+                let why = Cow::Owned(String::from_utf8_lossy(why).into_owned());
+                Self::Failed(Fault { doing, kind: kind_of(kind)?, why, at })
             }
             _ => return None,
         })
@@ -147,38 +159,65 @@ impl Answer {
 impl Fault {
     /// What `doing` met at `at` of the disk.
     pub fn of(doing: Doing, at: u64, error: &Error) -> Self {
-        Self { doing, errno: if let Kind::Os(errno) = error.kind { errno } else { 0 }, at }
+        Self { doing, kind: error.kind, why: error.why.clone(), at }
+    }
+
+    /// At `at`, the disk holds other bytes than it should.
+    pub const fn differs(doing: Doing, at: u64, why: &'static str) -> Self {
+        Self { doing, kind: Kind::Corrupt, why: Cow::Borrowed(why), at }
     }
 
     /// In words.
     pub fn error(self) -> Error {
-        let row = DOINGS.iter().find(|(known, ..)| *known == self.doing);
-        let (doing, why) = row.map_or(("use", ""), |(_, doing, why)| (*doing, *why));
-        let at = self.at;
-        match self.errno {
-            0 if at == NOWHERE => Error::corrupt(doing, why),
-            0 => Error::corrupt(doing, format!("{why} at byte {at}")),
-            errno if at == NOWHERE => Error::os(errno, doing),
-            errno => Error::new(Kind::Os(errno), doing, format!("at byte {at}")),
-        }
+        let row = DOINGS.iter().find(|(known, _)| *known == self.doing);
+        let doing = row.map_or("use", |(_, doing)| *doing);
+        let (why, at) = (self.why, self.at);
+        let why = match (at, &*why) {
+            (NOWHERE, _) => why,
+            (_, "") => format!("at byte {at}").into(),
+            _ => format!("{why} at byte {at}").into(),
+        };
+        Error::new(self.kind, doing, why)
     }
 }
 
-fn encode(numbers: [u64; 4]) -> Message {
-    let mut message = [0; size_of::<Message>()];
-    for (place, number) in message.chunks_exact_mut(8).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    message
+/// As much of it as there is room for.
+fn beginning(why: &str) -> &str {
+    (0..=WHY_LIMIT).rev().find_map(|end| why.get(..end)).unwrap_or_default()
 }
 
-fn decode(message: &Message) -> [u64; 4] {
-    let mut numbers = [0; 4];
-    for (number, bytes) in numbers.iter_mut().zip(message.as_chunks::<8>().0) {
-        *number = u64::from_le_bytes(*bytes);
-    }
-    numbers
+/// The kind in the upper half, and the number that it has in the lower one.
+fn number_of(kind: Kind) -> u64 {
+    let (tag, number) = match kind {
+        Kind::Os(errno) => (0, u64::try_from(errno).unwrap_or(0)),
+        Kind::Remote(status) => (1, u64::from(status)),
+        _ => (2, KINDS.iter().position(|known| *known == kind).unwrap_or_default() as u64),
+    };
+    tag << 32 | number
 }
+
+fn kind_of(number: u64) -> Option<Kind> {
+    let low = u32::try_from(number & u64::from(u32::MAX)).ok()?;
+    Some(match number >> 32 {
+        0 => Kind::Os(i32::try_from(low).ok()?),
+        1 => Kind::Remote(u16::try_from(low).ok()?),
+        2 => *KINDS.get(usize::try_from(low).ok()?)?,
+        _ => return None,
+    })
+}
+
+fn encode(numbers: [u64; NUMBERS]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// The numbers, and what is behind them.
+fn decode(message: &[u8]) -> Option<([u64; NUMBERS], &[u8])> {
+    let (front, rest) = message.split_first_chunk::<{ NUMBERS * size_of::<u64>() }>()?;
+    let numbers = <[[u8; 8]; NUMBERS]>::try_from(front.as_chunks().0).ok()?;
+    Some((numbers.map(u64::from_le_bytes), rest))
+}
+
+const _: () = assert!(NUMBERS * size_of::<u64>() + WHY_LIMIT <= MESSAGE_LIMIT);
 
 #[cfg(test)]
 mod tests {
@@ -188,33 +227,55 @@ mod tests {
     fn messages_say_the_same_on_the_other_side() {
         for task in [
             Task::Prepare,
-            Task::Bytes { from: 1 << 20, length: 2 << 20, at: 1 << 40 },
+            Task::Bytes { at: 1 << 40 },
             Task::Zeros { length: 1 << 50, at: 512 },
             Task::Release,
             Task::Settle { end: 7 << 30 },
-            Task::Head { length: 4096 },
+            Task::Head,
         ] {
             assert_eq!(Task::decode(&task.encode()), Some(task));
         }
-        for (doing, ..) in DOINGS {
-            let fault = Answer::Failed(Fault { doing, errno: 28, at: 9 });
+        let kinds = KINDS.into_iter().chain([Kind::Os(28), Kind::Remote(503)]);
+        for ((doing, _), kind) in DOINGS.iter().cycle().zip(kinds) {
+            let fault = Answer::Failed(Fault { doing: *doing, kind, why: "of this — and that".into(), at: 9 });
             assert_eq!(Answer::decode(&fault.encode()), Some(fault));
         }
         assert_eq!(Answer::decode(&Answer::Reached(3).encode()), Some(Answer::Reached(3)));
-        assert_eq!((Task::decode(&[9; 32]), Answer::decode(&[9; 32])), (None, None));
+        assert_eq!(Answer::decode(&Answer::Done.encode()), Some(Answer::Done));
+        let fault = Answer::Failed(Fault { doing: Doing::Flush, kind: Kind::Ended, why: "".into(), at: 9 }).encode();
+        for length in 0..fault.len() {
+            assert_eq!((Task::decode(&fault[..length]), Answer::decode(&fault[..length])), (None, None));
+        }
+        for (place, byte) in [(0, 3), (8, 6), (16, 7), (20, 3)] {
+            let mut other = fault.clone();
+            other[place] = byte;
+            assert_eq!(Answer::decode(&other), None, "{place}");
+        }
+        assert_eq!(Task::decode(&[9; 32]), None);
     }
 
     #[test]
-    fn a_fault_is_told_in_words() {
-        let fault = Fault { doing: Doing::Write, errno: 5, at: 4096 };
+    fn a_reason_too_long_is_cut_between_two_letters() {
+        let why: String = "x".chars().chain("–".chars().cycle().take(200)).collect();
+        let Some(Answer::Failed(fault)) = Answer::decode(
+            &Answer::Failed(Fault { doing: Doing::Write, kind: Kind::Corrupt, why: why.clone().into(), at: 0 })
+                .encode(),
+        ) else {
+            panic!("it is a failure")
+        };
+        assert_eq!(fault.why, why[..1 + 3 * 85]);
+    }
+
+    #[test]
+    fn a_fault_says_in_words_what_it_was_made_of() {
+        let words = |doing, at, error: &Error| format!("{}", Fault::of(doing, at, error).error().to("/dev/vdb"));
+        let error = Error::os(5, "write to");
+        assert_eq!(words(Doing::Write, 4096, &error), "write to /dev/vdb: input/output error (EIO), at byte 4096");
+        let error = Error::corrupt("read", "it ends too early");
         assert_eq!(
-            format!("{}", fault.error().to("/dev/vdb")),
-            "write to /dev/vdb: input/output error (EIO), at byte 4096"
+            words(Doing::ReadBack, 512, &error),
+            "read back what was written to /dev/vdb: it ends too early at byte 512"
         );
-        let fault = Fault { doing: Doing::ReadBack, errno: 0, at: NOWHERE };
-        assert_eq!(
-            (fault.error().kind, &*fault.error().why),
-            (Kind::Corrupt, "it holds other bytes than it was given")
-        );
+        assert_eq!(words(Doing::Flush, NOWHERE, &error), "flush /dev/vdb: it ends too early");
     }
 }

@@ -5,10 +5,11 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 use super::extent;
 use super::finish;
-use super::hand::{Deed, EDGE, HEAD, Hand};
+use super::hand::{DIFFER, Deed, EDGE, HEAD, Hand};
 use super::partner::Partner;
 use super::pump::{MEMORY, Poured, Pump};
 use super::target::Target;
@@ -17,8 +18,7 @@ use super::{Content, Expected, Image, Means, Phase, Piece, Progress, Source, UNK
 use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
-use crate::probe::block::Sysfs;
-use crate::sys::block::{Access, Device};
+use crate::probe::block::{Block, Sysfs};
 use crate::table::{self, Geometry, Table};
 use crate::text::checksum::Checksum;
 use crate::units::{ByteCount, Lba, SectorSize};
@@ -27,7 +27,11 @@ const DOING: &str = "write the image to";
 
 const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
+/// Judges the target before anything of it is overwritten.
+pub type Confirm<'a> = dyn Fn(&Block) -> Result<()> + 'a;
+
 /// What is to be written where.
+#[derive(Clone, Copy, Default)]
 pub struct Order<'a> {
     /// A path, `-` or a URL.
     pub source: &'a str,
@@ -41,6 +45,10 @@ pub struct Order<'a> {
     pub grow: bool,
     /// Write also what is not a disk image, or was cut off.
     pub raw: bool,
+    /// Asked when the target is open and no other device can take its place any more.
+    pub confirm: Option<&'a Confirm<'a>>,
+    /// Set just before the first byte of the target is overwritten.
+    pub begun: Option<&'a Cell<bool>>,
 }
 
 /// What was done.
@@ -87,9 +95,9 @@ pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Prog
     let deed = Deed::Write { verify: order.verify };
     let mut outcome = carry(order, means, &target, deed, progress).map_err(|error| error.to(order.target))?;
     finish::put_right(&target, &mut outcome.notes)?;
-    let block = target.block.clone();
-    drop(target);
     if order.grow {
+        // Nothing may have it for itself alone while it is mounted to grow.
+        let (block, _pinned) = target.release();
         outcome.notes.extend(finish::grow(SYSFS, &block, means.tell));
     }
     Ok(outcome)
@@ -114,7 +122,7 @@ fn carry(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     // The other process begins before there is anything that both would have.
-    let partner = Partner::beside(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
+    let partner = Partner::start(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
     let mut pump = Pump::new(partner, target.size, target.sector);
     let mut source = Source::open(order.source, means)?;
     let mut image = source.image(&order.expected)?;
@@ -123,13 +131,14 @@ fn carry(
     if judge.needs_watch() {
         image.watch(DOING);
     }
-    let mut prepare = |pump: &mut Pump<'_>| {
+    let mut prepare = |pump: &mut Pump| {
         let length = pump.poured().size;
-        judge.beginning(pump.beginning(), length, target)?;
+        judge.beginning(pump.beginning()?, length, target)?;
         if deed == Deed::Compare {
             return allow_relocation(pump, target);
         }
         (means.tell)(&overwritten(target));
+        order.begun.iter().for_each(|begun| begun.set(true));
         pump.ask(Task::Prepare, &mut |_| {})?;
         // What becomes no image must not be mounted by what the kernel remembers of the partitions before.
         finish::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
@@ -221,9 +230,9 @@ impl Counted for Image<'_> {
 /// image was what it should be and is on the medium. `told` hears how much was read, reached and written, and how much of
 /// the disk was read back once that has begun.
 fn transfer(
-    pump: &mut Pump<'_>,
+    pump: &mut Pump,
     image: &mut dyn Counted,
-    prepare: &mut dyn FnMut(&mut Pump<'_>) -> Result<()>,
+    prepare: &mut dyn FnMut(&mut Pump) -> Result<()>,
     told: &mut dyn FnMut(u64, u64, u64, Option<u64>),
 ) -> Result<Poured> {
     pump.begin(image)?;
@@ -239,28 +248,28 @@ fn transfer(
 }
 
 /// Takes what [`finish::put_right`] writes for what should be there, where it is there.
-fn allow_relocation(pump: &mut Pump<'_>, target: &Target) -> Result<()> {
-    let beginning: &[u8] = pump.beginning();
+fn allow_relocation(pump: &mut Pump, target: &Target) -> Result<()> {
+    let beginning: &[u8] = pump.beginning()?;
     let Ok(writes) = finish::relocation(&beginning, target.geometry()) else { return Ok(()) };
     // Who may not do that reads what is cached.
     let _ = target.device.empty_cache();
-    let look = Device::open(&target.node, Access::Read)?;
     let mut is_moved = false;
     for write in writes.iter().rev() {
         let mut found = alloc::vec![0; write.bytes.len()];
-        look.read_at(write.at, &mut found)?;
+        target.pinned.read_at(write.at, &mut found)?;
         let is_there = found == write.bytes;
         if write.at.0 >= EDGE {
             if is_there {
                 pump.stop_at(write.at.0);
             } else if is_moved {
-                return Err(Fault { doing: Doing::Compare, errno: 0, at: write.at.0 }.error());
+                return Err(Fault::differs(Doing::Compare, write.at.0, DIFFER).error());
             }
-        } else if is_there
-            && let Some(place) = usize::try_from(write.at.0).ok().and_then(|at| pump.beginning().get_mut(at..))
-        {
-            is_moved = true;
-            place.iter_mut().zip(&write.bytes).for_each(|(place, byte)| *place = *byte);
+        } else if is_there {
+            let (at, beginning) = (usize::try_from(write.at.0).unwrap_or(HEAD), pump.beginning()?);
+            if let Some(place) = beginning.get_mut(at..) {
+                is_moved = true;
+                place.iter_mut().zip(&write.bytes).for_each(|(place, byte)| *place = *byte);
+            }
         }
     }
     Ok(())
@@ -279,6 +288,7 @@ fn overwritten(target: &Target) -> String {
 fn open_target(order: &Order<'_>) -> Result<Target> {
     let target = Target::open(SYSFS, order.target)?;
     target.refuse_source(SYSFS, order.source)?;
+    order.confirm.map_or(Ok(()), |confirm| confirm(&target.block))?;
     Ok(target)
 }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Kind, Result};
+use crate::sys::block::{Access, Device};
 use crate::sys::file;
 use crate::sys::node::{self, Number};
 use crate::units::ByteCount;
@@ -55,6 +56,30 @@ impl Block {
     #[must_use]
     pub fn node(&self) -> String {
         node_of(&self.name)
+    }
+
+    /// Opens its node.
+    ///
+    /// # Errors
+    /// `Os`; `Refused` when another device has that node: a disk that was exchanged is not the one that was judged.
+    pub fn open(&self, access: Access) -> Result<Device> {
+        let device = Device::open(&self.node(), access)?;
+        self.require(&device)?;
+        Ok(device)
+    }
+
+    /// Refuses any other device than this one.
+    ///
+    /// # Errors
+    /// `Refused`; `Os`.
+    pub fn require(&self, device: &Device) -> Result<()> {
+        let number = device.number()?;
+        if number == self.number {
+            return Ok(());
+        }
+        let ((major, minor), (own, other)) = (number, self.number);
+        let why = format!("it is the device {major}:{minor} now, and was {own}:{other}");
+        Err(Error::refused("open", why).to(device.path()))
     }
 }
 

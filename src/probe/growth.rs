@@ -84,12 +84,6 @@ impl Subject {
         Ok(Self { block, layers, mount: None })
     }
 
-    /// The node of the disk it lies on, when it is a partition.
-    #[must_use]
-    pub fn disk(&self) -> Option<String> {
-        self.block.slice.as_ref().map(|slice| block::node_of(&slice.disk))
-    }
-
     /// Gathers everything a plan needs. `disk` is the open disk where the subject is a partition; `options` are those that it
     /// is going to be mounted with if it is not mounted. Only reads.
     ///
@@ -98,7 +92,7 @@ impl Subject {
     pub fn facts(&self, sysfs: Sysfs<'_>, disk: Option<&Device>, options: &str) -> Result<Facts> {
         let node = self.block.node();
         let (content, claim) = {
-            let (device, size) = (Device::open(&node, Access::Read)?, self.block.size);
+            let (device, size) = (self.block.open(Access::Read)?, self.block.size);
             let claim = match self.block.slice {
                 None => filesystem::find_firmware_raid(&device, size, device.sector_size()?)?,
                 Some(_) => None,

@@ -2,12 +2,14 @@
 
 #![expect(unsafe_code, reason = "block device geometry and BLKPG are ioctls")]
 
+use super::node::{self, Number};
 use super::{ioctl, refused};
 use crate::bytes::ReadAt;
 use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, SectorSize};
+use alloc::format;
 use alloc::string::String;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FallocateFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -82,6 +84,32 @@ impl Device {
     /// # Errors
     /// `Os` with the kernel's reason.
     pub fn open(path: &str, access: Access) -> Result<Self> {
+        Self::open_as(path, path, access)
+    }
+
+    /// Opens the same device again, even if its path leads to another one by now.
+    ///
+    /// # Errors
+    /// `Os` with the kernel's reason.
+    pub fn reopen(&self, access: Access) -> Result<Self> {
+        Self::open_as(&self.own_path(), &self.path, access)
+    }
+
+    /// A path that leads to this open device as long as it is open, whatever is renamed.
+    #[must_use]
+    pub fn own_path(&self) -> String {
+        format!("/proc/self/fd/{}", self.descriptor.as_raw_fd())
+    }
+
+    /// The number of the device that is open; as long as it is, the kernel gives this number to no other.
+    ///
+    /// # Errors
+    /// `Os`; `Refused` when it is not a block device.
+    pub fn number(&self) -> Result<Number> {
+        node::open_block_number(self.as_fd()).map_err(|error| error.to(&*self.path))
+    }
+
+    fn open_as(path: &str, shown: &str, access: Access) -> Result<Self> {
         let flags = match access {
             Access::Read => OFlags::RDONLY,
             Access::ReadRemovable => OFlags::RDONLY | OFlags::NONBLOCK,
@@ -94,11 +122,11 @@ impl Device {
                 // A missing permission is EACCES; for a device node that may be opened, EPERM comes from the device cgroup.
                 Errno::PERM => {
                     let why = "a container's device rules do not allow it";
-                    Error::new(Kind::Os(errno.raw_os_error()), "open", why).to(path)
+                    Error::new(Kind::Os(errno.raw_os_error()), "open", why).to(shown)
                 }
-                _ => refused(errno, "open").to(path),
+                _ => refused(errno, "open").to(shown),
             })?;
-        Ok(Self { descriptor, path: path.into() })
+        Ok(Self { descriptor, path: shown.into() })
     }
 
     /// What standard input was opened from; its own position is neither heeded nor moved by what is read at an offset.

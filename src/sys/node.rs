@@ -4,7 +4,10 @@ use super::refused;
 use crate::error::{Error, Result};
 use alloc::string::String;
 use alloc::vec::Vec;
-use rustix::fs::FileType;
+use rustix::fd::BorrowedFd;
+use rustix::fs::{FileType, Stat};
+
+const DOING: &str = "look at";
 
 /// Major and minor number of a device.
 pub type Number = (u32, u32);
@@ -12,14 +15,22 @@ pub type Number = (u32, u32);
 /// The device that the block device node at `path` stands for.
 ///
 /// # Errors
-/// `Os`; `Refused` when it is no block device.
+/// `Os`; `Refused` when it is not a block device.
 pub fn block_number(path: &str) -> Result<Number> {
-    const DOING: &str = "look at";
     let facts = rustix::fs::stat(path).map_err(|errno| refused(errno, DOING).to(path))?;
+    number_of(&facts).map_err(|error| error.to(path))
+}
+
+/// The block device that is open as `descriptor`.
+pub(super) fn open_block_number(descriptor: BorrowedFd<'_>) -> Result<Number> {
+    number_of(&rustix::fs::fstat(descriptor).map_err(|errno| refused(errno, DOING))?)
+}
+
+fn number_of(facts: &Stat) -> Result<Number> {
     if FileType::from_raw_mode(facts.st_mode).is_block_device() {
         return Ok(split(facts.st_rdev));
     }
-    Err(Error::refused(DOING, "it is no block device").to(path))
+    Err(Error::refused(DOING, "it is not a block device"))
 }
 
 /// The device that holds the file or directory at `path`; major 0 where no block device does.

@@ -10,8 +10,8 @@ use super::progress::{self, Display, Show};
 use crate::command::{Command, DOING, Options, Piece, print, seconds, unknown};
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
+use crate::image::Means;
 use crate::image::write::{self, Order, Outcome};
-use crate::image::{Expected, Means};
 use crate::log::Log;
 use crate::sys::stdio;
 use crate::text::checksum::Checksum;
@@ -124,8 +124,7 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show, Option<Duration>)> {
     let is_write = deed == Deed::Write;
-    let mut order =
-        Order { source: "", expected: Expected::default(), target: "", verify: false, grow: false, raw: false };
+    let mut order = Order::default();
     let (mut deed, mut timeout) = (deed, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();

@@ -26,6 +26,7 @@ use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
@@ -75,12 +76,12 @@ pub fn account(step: &str, error: &Error) -> String {
 
 /// Does it all.
 pub fn run(task: &Task<'_>, log: &Log, teller: &Teller) -> u8 {
-    let mut delivery = Delivery { task, log, teller, begun: false };
+    let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
     let told = match delivery.run() {
         Ok(told) => told,
         Err((step, error)) => {
             // A disk that was begun is no disk any more, so whatever was wrong with the first try is tried once more.
-            let word = if delivery.begun || error.kind.may_retry() { AGAIN } else { NEVER };
+            let word = if delivery.begun.get() || error.kind.may_retry() { AGAIN } else { NEVER };
             format!("{word} {}", account(step, &error))
         }
     };
@@ -93,13 +94,13 @@ struct Delivery<'a> {
     task: &'a Task<'a>,
     log: &'a Log,
     teller: &'a Teller,
-    /// Whether anything of the disk was overwritten.
-    begun: bool,
+    /// Whether the target is being overwritten, or was.
+    begun: Cell<bool>,
 }
 
 impl Delivery<'_> {
     /// All of it; the last line to tell.
-    fn run(&mut self) -> core::result::Result<String, Failure> {
+    fn run(&self) -> core::result::Result<String, Failure> {
         let at = |step: &'static str| move |error: Error| (step, error);
         let (image, log) = (self.task.image, self.log);
         let lists = Lists::read(self.task.kernel);
@@ -122,7 +123,7 @@ impl Delivery<'_> {
     }
 
     /// Writes it, unless it is there.
-    fn put(&mut self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
+    fn put(&self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
         let (image, log, node) = (self.task.image, self.log, target.node());
         // A machine that goes off afterwards has nothing that could be lost, and whoever takes it for the image wants what
         // was held against its digest.
@@ -135,13 +136,14 @@ impl Delivery<'_> {
             expected: Expected { checksum: image.checksum, size: None },
             target: &node,
             verify: image.verify,
-            grow: false,
             raw: image.raw,
+            confirm: Some(&|opened: &Block| self.confirm(target, opened)),
+            begun: Some(&self.begun),
+            ..write::Order::default()
         };
         let mut pace = Pace::begin(clock::now());
         let mut sign = Duration::ZERO;
         let outcome = write::write(&order, means, &mut |progress: &Progress| {
-            self.begun |= progress.disk > 0;
             let now = clock::now();
             if now.saturating_sub(sign) >= SIGN_OF_LIFE {
                 sign = now;
@@ -158,6 +160,16 @@ impl Delivery<'_> {
         );
         let ByteCount(size) = outcome.size;
         Ok(format!("{WRITTEN} {digest} bytes={size}"))
+    }
+
+    /// Refuses a device that came to have the node of `target` after it was chosen: reaching a server takes its time. That it
+    /// is `opened` by now keeps others from that.
+    fn confirm(&self, target: &Block, opened: &Block) -> Result<()> {
+        let found = search::find(SYSFS, &self.task.image.target);
+        if opened == target && found.is_some_and(|found| found.twins.is_empty() && found.block == *opened) {
+            return Ok(());
+        }
+        Err(Error::refused("write to", "it is not the disk that was chosen any more").to(target.node()))
     }
 
     /// Whether the system that started this lies on `target`: it is what is to be overwritten, however much alike.
@@ -230,4 +242,118 @@ fn connect(watch: &mut Watch<'_>, url: &str, network: &Network, log: &Log) -> Re
 fn name_servers(network: &Network, held: &Held) -> Vec<IpAddr> {
     let leased = held.lease.iter().flat_map(|lease| lease.dns.iter().copied().map(IpAddr::V4));
     network.servers.iter().copied().chain(leased).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::image::target::tests::Loop;
+    use crate::settings::Wait;
+    use crate::sys::process::{self, News};
+    use crate::text::checksum::Checksum;
+    use crate::text::cmdline::Cmdline;
+    use std::path::PathBuf;
+
+    const TARGET_SIZE: u64 = 8 << 20;
+
+    /// A folder with a source and a target, which are disks; `None` where the machine allows none.
+    struct Disks {
+        folder: PathBuf,
+        source: Loop,
+        target: Loop,
+    }
+
+    impl Disks {
+        fn new(name: &str, source: u64) -> Option<Self> {
+            let folder = std::env::temp_dir().join(format!("wisp-delivery-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let source = Loop::over(&folder.join("source"), source)?;
+            let target = Loop::over(&folder.join("target"), TARGET_SIZE)?;
+            std::fs::write(&target.0, std::vec![7; TARGET_SIZE as usize]).unwrap();
+            Some(Self { folder, source, target })
+        }
+
+        /// Takes the source without asking what is in it, and finds its digest to be another.
+        fn image(&self) -> Image {
+            let name = |it: &Loop| Name::parse(&it.0).unwrap();
+            let checksum = Some(Checksum::parse("sha256", &"0".repeat(64)).unwrap());
+            Image {
+                origin: Origin::Device(name(&self.source)),
+                checksum,
+                target: name(&self.target),
+                after: After::Boot,
+                verify: false,
+                again: true,
+                raw: true,
+                tries: 2,
+                network: Network::default(),
+            }
+        }
+
+        fn is_untouched(&self) -> bool {
+            std::fs::read(&self.target.0).unwrap() == std::vec![7; TARGET_SIZE as usize]
+        }
+    }
+
+    impl Drop for Disks {
+        fn drop(&mut self) {
+            std::fs::remove_dir_all(&self.folder).unwrap();
+        }
+    }
+
+    /// Does `work` for one delivery in a child process, and hears its last line.
+    fn deliver(image: &Image, work: impl FnOnce(&Task<'_>, &Log, &Teller)) -> String {
+        let line = Cmdline::parse("");
+        let place = Place { line: &line, wait: Wait::AtMost(Duration::ZERO), own_root: None };
+        let task = Task { image, place, kernel: "of no release" };
+        let mut child = process::spawn(|teller| {
+            work(&task, &Log::stderr(), teller);
+            0
+        })
+        .unwrap();
+        let mut last = String::new();
+        let deadline = Deadline::after(clock::now(), Duration::from_secs(60));
+        while let News::Line(line) = child.listen(deadline) {
+            last = line;
+        }
+        last
+    }
+
+    #[test]
+    fn what_fails_is_tried_again_as_soon_as_the_disk_is_begun() {
+        // All of the smaller image is read before the disk is touched; that the larger one is another is known after.
+        for (name, size, word, is_begun) in [("small", 512 << 10, NEVER, false), ("large", 1 << 20, AGAIN, true)] {
+            let Some(disks) = Disks::new(name, size) else { return };
+            let last = deliver(&disks.image(), |task, log, teller| {
+                run(task, log, teller);
+            });
+            assert!(last.starts_with(&format!("{word} step=write why=")) && last.contains("SHA-256"), "{name}: {last}");
+            assert_eq!(disks.is_untouched(), !is_begun, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_took_the_place_of_the_target_is_not_written() {
+        let Some(disks) = Disks::new("exchanged", 1 << 20) else { return };
+        let image = disks.image();
+        let found = search::find(SYSFS, &image.target).unwrap().block;
+        let (major, minor) = found.number;
+        // Chosen was a disk of this name with another number, or another size.
+        for chosen in [
+            Block { number: (major, minor + 1), ..found.clone() },
+            Block { size: ByteCount(TARGET_SIZE / 2), ..found.clone() },
+        ] {
+            let last = deliver(&image, |task, log, teller| {
+                let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
+                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE };
+                let error = delivery.put(&disks.source.0, means, &chosen).unwrap_err();
+                let is_refused = error.kind == Kind::Refused && !delivery.begun.get();
+                teller.tell(&format!("{is_refused} {error}"));
+            });
+            let node = &disks.target.0;
+            assert_eq!(last, format!("true write to {node}: it is not the disk that was chosen any more"));
+            assert!(disks.is_untouched());
+        }
+    }
 }

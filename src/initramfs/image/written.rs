@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::filesystem;
 use crate::image::{Content as _, Expected, Means, Piece, Source};
 use crate::probe::block::Block;
-use crate::sys::block::{Access, Device};
+use crate::sys::block::Access;
 use crate::table::{self, Geometry};
 use crate::units::{ByteCount, MIB};
 use alloc::format;
@@ -27,7 +27,7 @@ use alloc::vec::Vec;
 /// # Errors
 /// Those of [`Source`].
 pub fn is_there(name: &str, means: Means<'_>, target: &Block) -> Result<bool> {
-    let device = Device::open(&target.node(), Access::Read)?;
+    let device = target.open(Access::Read)?;
     let sector = device.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(target.size) };
     let there = marks(&device, geometry);
