@@ -213,6 +213,18 @@ fn another_instance_is_a_first_boot_and_takes_nothing_along() {
 }
 
 #[test]
+fn the_identity_of_a_seed_is_what_its_author_wrote() {
+    for (name, id) in [("blanks", "web server (1)"), ("at", "web@1+a#b"), ("umlaut", "b\u{fc}ro"), ("brace", "\"{x}\"")]
+    {
+        let machine = Machine::seeded(&format!("id-{name}"), id);
+        machine.boot();
+        let bound = format!("nocloud/{}", id.trim_matches('"'));
+        assert_eq!(text(&machine.status(), "instance"), bound, "{}", machine.journal());
+        assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "{name}: it is the same instance");
+    }
+}
+
+#[test]
 fn a_seed_that_is_gone_leaves_the_instance_as_it_was() {
     let machine = Machine::seeded("gone", "i-1");
     machine.boot();
@@ -612,6 +624,37 @@ fn a_cloud_that_is_said_to_be_nocloud_and_has_no_seed_is_complete_until_one_come
     machine.seed("i-1", "#!/bin/sh\n");
     let outcomes = machine.boot();
     assert!(outcomes[2].marks().contains(&"++ set_hostname: done"), "a later seed is a new instance: {outcomes:?}");
+}
+
+#[test]
+fn words_of_the_kernel_command_line_that_name_no_source_end_in_a_complete_boot() {
+    for (name, words, configuration, said) in [
+        ("none", "ds=None", "", "no cloud was found"),
+        ("none-over-nocloud", "ds=None", "CLOUD=nocloud\n", "no cloud was found"),
+        ("unknown", "ds=xyz", "", "no cloud was found"),
+        ("unknown-words", "quiet ds=maas;a=b ro", "", "no cloud was found"),
+        ("older", "ci.ds=None", "", "no cloud was found"),
+        ("alpine", "quiet", "CLOUD=alpine\n", "no seed was found"),
+        ("word", "ds=nocloud", "", "no seed was found"),
+    ] {
+        let machine = Machine::bare(&format!("words-{name}"));
+        machine.write("proc/cmdline", &format!("{words}\n"));
+        machine.write("etc/wisp.conf", &format!("{configuration}CLOUD_USER=ann\n"));
+        let outcomes = machine.boot();
+        assert!(outcomes[2].marks().contains(&"++ create_default_user: done"), "{name}: {outcomes:?}");
+        assert!(outcomes[2].marks().contains(&"-- set_ssh_keys: skipped"), "{name}: {outcomes:?}");
+        assert!(outcomes[2].err.contains(said), "{name}: {outcomes:?}");
+        assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n", "{name}");
+        let status = machine.wisp(&["status"]);
+        assert!(status.code == Some(0) && status.out.starts_with("status: done"), "{name}: {status:?}");
+        assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "{name}: nothing is left to be done");
+    }
+    // The firmware's mark counts where the word names nothing that is known, and the word is reported.
+    let machine = Machine::seeded("words-seed", "i-1");
+    machine.write("proc/cmdline", "ds=xyz\n");
+    let outcomes = machine.boot();
+    assert!(outcomes[2].marks().contains(&"++ set_hostname: done"), "{outcomes:?}");
+    assert!(outcomes[0].err.contains("xyz"), "{outcomes:?}");
 }
 
 #[test]

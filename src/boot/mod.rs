@@ -175,7 +175,8 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         Err(error) if error.kind == Kind::Absent => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let tell = |line: &str| log.info(&format!("      {line}"));
+    // Second tries, and what is read around: the phase continues past them.
+    let tell = |line: &str| log.warning(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
     let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), Userdata::parse(None), journal);
     context.lost = lost;

@@ -184,7 +184,7 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
     let tells = Cell::new(true);
     let tell = |line: &str| {
         if tells.get() {
-            log.info(line);
+            log.warning(line);
         }
     };
     let mut metadata = Metadata { access, tell: &tell, opened: None };

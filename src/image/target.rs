@@ -24,7 +24,7 @@ const ENOENT: i32 = 2;
 const STANDARD_INPUT: &str = "/proc/self/fd/0";
 
 /// A machine with thousands of containers lists some MiB of mounts.
-const MOUNTINFO_LIMIT: usize = 16 << 20;
+pub(super) const MOUNTINFO_LIMIT: usize = 16 << 20;
 /// A line for each swap, of which there are a few.
 const SWAPS_LIMIT: usize = 1 << 16;
 

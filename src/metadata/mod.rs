@@ -212,8 +212,7 @@ impl<'a> Access<'a> {
 
     fn seed(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let servers = self.network.borrow().servers.clone();
-        let is_forced = self.verdict.forced.is_some() && cloud.name == self.verdict.cloud.name;
-        seed::open(cloud, seed::Place { machine: self.machine, servers, tell, is_forced }, self.identity())
+        seed::open(cloud, seed::Place { machine: self.machine, servers, tell }, self.identity())
     }
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {

@@ -12,8 +12,6 @@ pub mod console;
 pub mod datagram;
 #[cfg(freestanding)]
 mod entry;
-#[cfg(freestanding)]
-mod start;
 pub mod environment;
 pub mod file;
 pub mod folder;
@@ -41,6 +39,10 @@ mod resolve;
 mod signal;
 pub mod socket;
 pub mod source;
+#[cfg(feature = "full")]
+pub mod spool;
+#[cfg(freestanding)]
+mod start;
 pub mod stdio;
 pub mod syslog;
 pub mod tree;

@@ -84,13 +84,29 @@ pub fn is_there(path: &str) -> bool {
 /// Whether `path` is there in the system whose root is `root`: links on the way and at its end mean that root.
 #[must_use]
 pub fn is_there_in(root: &str, path: &str) -> bool {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let Ok(top) = rustix::fs::open(root, FOLDER, Mode::empty()) else { return false };
+    find_in(root, path, OFlags::empty()) == Ok(true)
+}
+
+/// Whether something, be it a dangling link, is called `path` in the system whose root is `root`; links on the way mean
+/// that root.
+///
+/// # Errors
+/// `Os` where that cannot be found out, as of a folder that the disk cannot read.
+pub fn is_named_in(root: &str, path: &str) -> Result<bool> {
+    find_in(root, path, OFlags::NOFOLLOW)
+}
+
+fn find_in(root: &str, path: &str, flags: OFlags) -> Result<bool> {
+    let joined = alloc::format!("{root}{path}");
+    let failed = |errno| refused(errno, "look for").to(&*joined);
+    let top = rustix::fs::open(root, FOLDER, Mode::empty()).map_err(failed)?;
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     match rustix::fs::openat2(&top, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Ok(_) => true,
+        Ok(_) => Ok(true),
         // Before Linux 5.6: that the name is there is all that can be found out.
-        Err(Errno::NOSYS) => is_there(&alloc::format!("{root}{path}")),
-        Err(_) => false,
+        Err(Errno::NOSYS) => Ok(is_there(&joined)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+        Err(errno) => Err(failed(errno)),
     }
 }
 
@@ -151,10 +167,15 @@ mod tests {
         symlink("/usr/wisp-sbin", root.join("sbin")).unwrap();
         symlink("/usr/wisp-sbin/init", root.join("start")).unwrap();
         symlink("/nowhere", root.join("dangling")).unwrap();
-        let found =
-            ["/sbin/init", "/start", "/dangling", "/etc/init"].map(|path| is_there_in(root.to_str().unwrap(), path));
+        symlink("circle", root.join("circle")).unwrap();
+        let top = root.to_str().unwrap();
+        let paths = ["/sbin/init", "/start", "/dangling", "/circle", "/etc/init", "/circle/init", "/start/init"];
+        let found = paths.map(|path| is_there_in(top, path));
+        let named = paths.map(|path| is_named_in(top, path).unwrap());
         std::fs::remove_dir_all(&root).unwrap();
-        assert_eq!(found, [true, true, false, false]);
+        assert_eq!(found, [true, true, false, false, false, false, false]);
+        assert_eq!(named, [true, true, true, true, false, false, false]);
+        assert!(is_named_in(top, "/start").is_err(), "without the root nothing is known");
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl Delivery<'_> {
             _ => None,
         };
         let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
-        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE };
+        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE, spool: None };
         let told = self.put(&source, means, &target).map_err(at("write"));
         if let Some(error) = network.and_then(|held| held.release().err()) {
             log.warning(&format!("{error}; the network stays as it is"));
@@ -346,7 +346,7 @@ mod tests {
         ] {
             let last = deliver(&image, |task, log, teller| {
                 let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
-                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE };
+                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
                 let error = delivery.put(&disks.source.0, means, &chosen).unwrap_err();
                 let is_refused = error.kind == Kind::Refused && !delivery.begun.get();
                 teller.tell(&format!("{is_refused} {error}"));
