@@ -44,6 +44,8 @@ impl Machine {
     fn bare(name: &str) -> Self {
         let machine = Self::empty(name);
         machine.write("etc/wisp.conf", "CLOUD_USER=ann\n");
+        machine.write("bin/sh", "");
+        fs::set_permissions(machine.join("bin/sh"), fs::Permissions::from_mode(0o755)).unwrap();
         machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         machine.write("etc/group", "root:x:0:\n");
         machine.write("etc/shadow", "root:*:19000::::::\n");
@@ -303,7 +305,9 @@ impl Service {
                 let Ok(count) = stream.read(&mut request) else { continue };
                 let line = String::from_utf8_lossy(&request[..count]).into_owned();
                 let body = match line.split(' ').nth(1) {
-                    Some(path) if path.ends_with("/meta-data") => format!("instance-id: {instance}\nhostname: far\n"),
+                    Some(path) if path.ends_with("/meta-data") => format!(
+                        "instance-id: {instance}\nhostname: far\npublic-keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq]\n"
+                    ),
                     Some(path) if path.ends_with("/user-data") => userdata.to_owned(),
                     _ => String::new(),
                 };
@@ -839,6 +843,28 @@ fn what_main_asked_in_vain_is_asked_again_at_the_end() {
         assert!(last.marks().contains(&mark), "{last:?}");
     }
     assert_eq!((text(&machine.status(), "status"), machine.read("etc/hostname")), ("done", "far\n".into()));
+    let status = machine.wisp(&["status", "--strict"]);
+    assert_eq!(
+        (status.code, status.out.as_str()),
+        (Some(0), "status: done\ninstance: nocloud/i-far\n"),
+        "what failed is done"
+    );
+}
+
+#[test]
+fn an_error_of_several_phases_is_in_the_status_once() {
+    let machine = Machine::seeded("once", "i-1");
+    let userdata = machine.join(STATE).join("seed/nocloud/user-data");
+    fs::remove_file(&userdata).unwrap();
+    fs::create_dir(&userdata).unwrap();
+    let codes = PHASES.map(|phase| machine.wisp(&[phase]).code.unwrap());
+    assert_eq!((codes, machine.read("etc/hostname")), ([0, 1, 1, 1], "i-1\n".into()), "the name does not depend on it");
+    let status = machine.wisp(&["status"]);
+    assert_eq!(status.code, Some(1), "{status:?}");
+    let errors: Vec<&str> = status.out.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    let actions: Vec<&str> = errors.iter().map(|error| error.split(':').next().unwrap()).collect();
+    // Keys may be in the user-data, and the meta-data has none.
+    assert_eq!(actions, ["save_userdata", "set_ssh_keys", "bootstrap_complete"], "{status:?}");
 }
 
 #[test]

@@ -145,6 +145,7 @@ fn a_state_that_cannot_be_written_does_not_keep_people_out() {
     }
     has(&said, &["main=1", "ssh-ed25519 AAAA", "\nweb\n"]);
     assert!(!said.contains("remove /var/lib/cloud/.bootstrap-complete"), "there is no such file: {said}");
+    assert_eq!(said.matches("it could not be begun").count(), 4, "once in each phase: {said}");
 }
 
 #[test]

@@ -126,6 +126,10 @@ fn what_keeps_an_account_out_is_said_and_sshd_agrees() {
         let is_warned = said.contains("ann cannot log in over SSH: it ");
         assert_eq!(is_warned, !reason.is_empty(), "{name}: {said}");
         assert!(said.contains(reason), "{name}: {said}");
+        let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
+        let status = Command::new(program).args(["status", "--root", root.path()]).output().unwrap();
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        assert_eq!(status.contains("warning: ann cannot log in over SSH: it "), is_warned, "{name}: {status}");
         let (is_in, why) = login(&root);
         assert_eq!(is_in, reason.is_empty(), "{name}: {why}");
         assert!(root.read("etc/shadow").ends_with(&format!("ann:{shadow}\n")), "{name}: nothing else is touched");

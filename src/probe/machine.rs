@@ -8,7 +8,7 @@
 use crate::error::Kind;
 use crate::provider::{self, CLOUDS, Evidence, Field, Mark};
 use crate::settings::{self, Agent, SOURCE_WORDS, Sources};
-use crate::sys::file;
+use crate::sys::{environment, file};
 use crate::text::cmdline::{self, Cmdline};
 use crate::text::conf;
 use alloc::format;
@@ -76,7 +76,7 @@ pub fn settings(root: &str, cmdline: &Cmdline) -> Agent {
         break;
     }
     // Always this process's own: the environment is said to the command and not to the machine.
-    let environment = file::read("/proc/self/environ", ENVIRONMENT_LIMIT).unwrap_or_default();
+    let environment = environment::all().join(&0);
     let file = text.as_ref().map(|(path, text)| (&**path, &**text));
     let parse = |cmdline: &Cmdline| Agent::parse(&Sources { root, environment: &environment, file, cmdline });
     let mut agent = parse(cmdline);

@@ -8,6 +8,8 @@ pub mod block;
 #[cfg(feature = "formats")]
 pub mod bzip2;
 pub mod clock;
+#[cfg(feature = "full")]
+pub mod confine;
 pub mod console;
 pub mod datagram;
 #[cfg(freestanding)]

@@ -305,6 +305,25 @@ pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Puts this process into a user namespace of its own, in which it is the same user with the same rights to files, and may
+/// choose its root directory.
+pub(super) fn unshare_user() -> rustix::io::Result<()> {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // SAFETY: the hazard of unshare is a split descriptor table; only the user namespace is split here.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }?;
+    // Without "deny" no user but root may map a group (user_namespaces(7)).
+    set("/proc/self/setgroups", "deny")?;
+    set("/proc/self/uid_map", &alloc::format!("{uid} {uid} 1"))?;
+    set("/proc/self/gid_map", &alloc::format!("{gid} {gid} 1"))
+}
+
+/// Writes `text` to a file of /proc, in one call as those demand it.
+fn set(path: &str, text: &str) -> rustix::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, text.as_bytes()).map(drop)
+}
+
 /// Whether this process may do what only the superuser may.
 #[must_use]
 pub fn is_root() -> bool {
