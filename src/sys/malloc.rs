@@ -27,7 +27,11 @@ unsafe impl GlobalAlloc for Malloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the layout has a size, which is not 0; its alignment is a power of two.
         let block = unsafe {
-            if layout.align() <= ALIGNMENT { malloc(layout.size()) } else { aligned_alloc(layout.align(), layout.size()) }
+            if layout.align() <= ALIGNMENT {
+                malloc(layout.size())
+            } else {
+                aligned_alloc(layout.align(), layout.size())
+            }
         };
         block.cast()
     }
