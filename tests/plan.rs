@@ -346,7 +346,12 @@ fn a_table_that_cannot_be_read_leaves_the_filesystem_its_partition() {
 fn a_table_that_is_not_there_is_refused() {
     let mut machine = Machine::new().holding(ext4(400_000));
     machine.disk.patch(510, &[0, 0]);
-    only_the_partition_is_refused(&machine.plan(), ErrorKind::Refused, "/dev/vda2", "no GPT and no MBR");
+    only_the_partition_is_refused(
+        &machine.plan(),
+        ErrorKind::Refused,
+        "/dev/vda2",
+        "no GPT, and no MBR whose entries are all valid",
+    );
 }
 
 #[test]

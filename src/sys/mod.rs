@@ -9,25 +9,22 @@ pub mod block;
 pub mod bzip2;
 pub mod clock;
 #[cfg(feature = "full")]
+#[cfg(feature = "full")]
 pub mod confine;
 pub mod console;
-#[cfg(feature = "full")]
-mod curve;
 pub mod datagram;
-#[cfg(feature = "full")]
-mod digest;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
 pub mod file;
 pub mod folder;
-#[cfg(any(freestanding, test))]
+#[cfg(any(test, all(freestanding, not(feature = "full"))))]
 mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
-#[cfg(all(any(freestanding, test), target_arch = "x86_64"))]
-mod memory;
+#[cfg(all(freestanding, feature = "full"))]
+mod malloc;
 pub mod module;
 pub mod mount;
 pub mod neighbour;
@@ -47,8 +44,8 @@ pub mod socket;
 pub mod source;
 #[cfg(feature = "full")]
 pub mod spool;
-#[cfg(all(feature = "full", target_arch = "x86_64"))]
-mod square;
+#[cfg(freestanding)]
+mod start;
 pub mod stdio;
 pub mod syslog;
 pub mod tree;

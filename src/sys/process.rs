@@ -307,6 +307,7 @@ pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
 
 /// Puts this process into a user namespace of its own, in which it is the same user with the same rights to files, and may
 /// choose its root directory.
+#[cfg(feature = "full")]
 pub(super) fn unshare_user() -> rustix::io::Result<()> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     // SAFETY: the hazard of unshare is a split descriptor table; only the user namespace is split here.
@@ -318,6 +319,7 @@ pub(super) fn unshare_user() -> rustix::io::Result<()> {
 }
 
 /// Writes `text` to a file of /proc, in one call as those demand it.
+#[cfg(feature = "full")]
 fn set(path: &str, text: &str) -> rustix::io::Result<()> {
     use rustix::fs::{Mode, OFlags};
     let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
