@@ -315,18 +315,6 @@ fn a_program_that_is_killed_leaves_no_file() {
     leaves_no_file(&with_image("spool-killed"), "spool");
 }
 
-/// vfat has no O_TMPFILE.
-#[test]
-fn a_program_that_is_killed_leaves_no_file_where_each_has_a_name() {
-    let folder = with_image("spool-killed-vfat");
-    folder.run("truncate -s 64M fat; PATH=$PATH:/usr/sbin:/sbin mkfs.vfat fat");
-    let fat = folder.path("fat");
-    let Some(_mount) = mount(&["-t", "vfat", "-o", "loop", fat.to_str().unwrap()], &folder.path("mount")) else {
-        return;
-    };
-    leaves_no_file(&folder, "mount");
-}
-
 fn leaves_no_file(folder: &Folder, directory: &str) {
     let bytes = fs::read(folder.path("a.qcow2")).unwrap();
     let mut child = command(folder, &format!("info --spool {directory} -"), Stdio::piped()).spawn().unwrap();
@@ -343,8 +331,7 @@ fn leaves_no_file(folder: &Folder, directory: &str) {
     let open = fs::read_dir(format!("/proc/{}/fd", child.id())).unwrap().map(|link| link.unwrap().path());
     let open: Vec<PathBuf> = open.filter(|link| fs::read_link(link).is_ok_and(|to| is_ours(&to))).collect();
     assert_eq!(open.len(), 1, "one file without a name");
-    // vfat has no modes.
-    assert!(directory != "spool" || fs::metadata(&open[0]).unwrap().mode() & 0o777 == 0o600);
+    assert_eq!(fs::metadata(&open[0]).unwrap().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(folder.path(directory)).unwrap().count(), 0, "{directory}");
     child.kill().unwrap();
     child.wait().unwrap();
