@@ -32,7 +32,7 @@ SECONDS  ?= 20
 SCENARIO ?=
 TIER     ?= first
 
-.PHONY: build help toolchain demo test terraform qemu bench size check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
+.PHONY: build release help toolchain demo test terraform qemu bench size check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -51,6 +51,9 @@ WAY  ?= $(firstword $(foreach way,$(WAYS),$(if $(call has_core,$(subst :, ,$(way
 
 TARGET     = $(lastword $(subst :, ,$(WAY)))
 COMPILER   = $(firstword $(subst :, ,$(WAY)))
+# A compiler that has the sources of Rust's core in place of a build for the target (Debian's, for musl) builds it first,
+# and takes the start files of musl-dev.
+BUILD_STD  = $(if $(call has_core,$(subst :, ,$(WAY))),,-Z build-std=core,alloc)
 MUSL       = /usr/lib/$(ARCH)-linux-musl
 GNU_TOOL   = $(if $(CROSS),$(ARCH)-linux-gnu-)
 # C code (zstd) must see musl's headers, not those of the C library of this machine.
@@ -79,7 +82,8 @@ REMAP      = $(foreach place,$(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/regis
 	--remap-path-prefix=$(shell $(COMPILER) --print sysroot)/lib/rustlib/src/rust/=
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
 BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=pie \
-	$(INLINING) $(FOLDING) $(REMAP) $(SMALL_SHA) $(SMALL_CURVE)' \
+	$(INLINING) $(FOLDING) $(REMAP) $(SMALL_SHA) $(SMALL_CURVE) $(if $(BUILD_STD),-C link-self-contained=no)' \
+	$(if $(BUILD_STD),RUSTC_BOOTSTRAP=1 WISP_MUSL=$(MUSL)) \
 	CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
 	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS) $(HARDENING)' \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
@@ -96,12 +100,17 @@ $(if $(filter x86_64 aarch64,$(ARCH)),,$(error wisp is for x86_64 and aarch64, n
 $(OUT)/wisp-initramfs: FEATURES += --no-default-features
 $(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
 	@echo "$@: $(COMPILER) for $(TARGET), $(if $(filter %-gnu,$(TARGET)),linked against musl in $(MUSL),with Rust's own musl)"
-	@$(BUILD_ENV) $(CARGO) build --release --locked --bin wisp --target $(TARGET) --target-dir target/$(@F) $(FEATURES)
+	@$(BUILD_ENV) $(CARGO) build --release --locked --bin wisp --target $(TARGET) --target-dir target/$(@F) $(FEATURES) $(BUILD_STD)
 	@mkdir -p $(@D)
 	@$(GNU_TOOL)objcopy --only-keep-debug target/$(@F)/$(TARGET)/release/wisp $@.debug
 	@$(GNU_TOOL)strip -o $@.new target/$(@F)/$(TARGET)/release/wisp
 	@if readelf -lW $@.new | grep -q INTERP; then echo "$@ wants a dynamic loader" >&2; exit 1; fi
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+RELEASE_WAY = $(or $(firstword $(foreach way,rustc:$(ARCH)-unknown-linux-musl,$(if $(call has_core,$(subst :, ,$(way))),$(way)))),/usr/bin/rustc:$(ARCH)-unknown-linux-musl)
+release: ## both programs for Rust's musl target, as they are published: build/release/
+	@$(if $(filter /usr/bin/rustc:%,$(RELEASE_WAY)),tests/require tests/packages build musl release)
+	@$(MAKE) --no-print-directory build WAY=$(RELEASE_WAY) OUT=build/release
 
 demo: build build/metadata-server ## a machine image boots in a cloud: its root grows, it reads its metadata; in its own words
 	@qemu/demo

@@ -1,8 +1,9 @@
 //! Links the program, and only the program (build scripts, proc-macros and tests stay as they are), against musl.
 //!
 //! With a `*-musl` target rustc brings the start files and the folder of the archive; the archive must be asked for,
-//! because `std`, which does so elsewhere, is absent. With a `*-gnu` target and the feature `static` both are those
-//! that Debian's `musl-dev` installs. Without either, nothing is done and the program is an ordinary hosted one.
+//! because `std`, which does so elsewhere, is absent. A compiler without them (Debian's), and a `*-gnu` target with the
+//! feature `static`, take both from the folder `WISP_MUSL`, by default that of Debian's `musl-dev`. Without either, nothing
+//! is done and the program is an ordinary hosted one.
 
 use std::env;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn main() {
     fs::write(&script, DISCARD).expect("that folder can be written to");
     println!("cargo:rustc-link-arg-bins=-Wl,--no-eh-frame-hdr,-T,{}", script.display());
     println!("cargo:rustc-link-arg-bins=-Wl,-z,relro,-z,now,--build-id=sha1,-z,pack-relative-relocs,-e,wisp_start");
-    if musl_target {
+    if musl_target && env::var_os("WISP_MUSL").is_none() {
         // By its file name: a `libc.so` beside it would be preferred to it.
         println!("cargo:rustc-link-arg-bins=-l:libc.a");
         return;

@@ -19,7 +19,7 @@ use crate::grow::{self, Private, Request};
 use crate::log::Log;
 use crate::probe::growth::Subject;
 use crate::probe::search;
-use crate::settings::{Boot, Image, Mode, OnFail};
+use crate::settings::{Boot, Mode, OnFail};
 use crate::sys::process::{self, News};
 use crate::sys::{clock, file, kmsg, tree};
 use crate::text::cmdline::{self, Cmdline};
@@ -51,7 +51,7 @@ pub fn run(point: &str) {
 /// written, as a system that was not overwritten yet still boots, unless the user wants something else (`wisp.onfail=`).
 pub fn write_root() {
     let line = command_line();
-    let Some(image) = Image::from_cmdline(&line) else { return };
+    let Some(image) = image::requested(&line) else { return };
     let log = Log::kernel();
     let limit = kmsg::Limit::lift();
     let settings = Boot::from_cmdline(&line);

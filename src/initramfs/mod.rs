@@ -30,7 +30,7 @@ mod watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
-use crate::settings::{Boot, Image, Wait};
+use crate::settings::{Boot, Wait};
 use crate::sys::process::{self, Child, News};
 use crate::sys::{clock, console, file, kernel, kmsg, mount, node, power, tree};
 use crate::text::cmdline::{self, Cmdline};
@@ -138,7 +138,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
 /// Writes the image that the user names, if he names one, before anything looks for a root.
 fn write_image(line: &Cmdline, settings: &Boot, log: &Log) {
     let place = image::Place { line, wait: settings.wait, own_root: None };
-    while let Some(image) = Image::from_cmdline(line)
+    while let Some(image) = image::requested(line)
         && let Err(error) = image::run(image, place, log)
     {
         failure::handle(&error, settings, log);

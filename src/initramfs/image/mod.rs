@@ -59,7 +59,7 @@ enum Outcome {
 /// # Errors
 /// `Refused` when no try brought the image onto the disk; why was told.
 pub fn run(image: Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
-    let image = match image.and_then(only_if_it_can_be_done) {
+    let image = match image.and_then(|image| if cfg!(feature = "full") { Ok(image) } else { Err(unsupported()) }) {
         Ok(image) => image,
         Err(error) => {
             log.verdict(&format!("image-write failed {}", task::account("words", &error)));
@@ -90,13 +90,22 @@ pub fn run(image: Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
     Err(failed())
 }
 
-/// What a machine does once in its life is not read at each of its boots: the small program cannot do it.
-fn only_if_it_can_be_done(image: Image) -> Result<Image> {
+/// The image that the kernel command line names; `None` without one.
+///
+/// # Errors
+/// As [`Image::from_cmdline`]; `Unsupported` in the small program, which writes no images and does not have the 6 KB of code
+/// that parse the words.
+#[must_use]
+pub fn requested(line: &Cmdline) -> Option<Result<Image>> {
     if cfg!(feature = "full") {
-        return Ok(image);
+        return Image::from_cmdline(line);
     }
+    line.value("wisp.image").filter(|value| !value.is_empty()).map(|_| Err(unsupported()))
+}
+
+fn unsupported() -> Error {
     let why = "this is the small program, which writes none: `wisp initramfs --network` takes the large one";
-    Err(Error::unsupported("write the image", why))
+    Error::unsupported("write the image", why)
 }
 
 fn failed() -> Error {
