@@ -31,9 +31,8 @@ FEATURESDIR ?= /etc/mkinitfs/features.d
 SECONDS  ?= 20
 SCENARIO ?=
 TIER     ?= first
-PROGRAM  ?= wisp
 
-.PHONY: build help toolchain demo test terraform qemu bench size where check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
+.PHONY: build help toolchain demo test terraform qemu bench size check install install-openrc install-systemd install-dracut install-initramfs-tools install-mkinitfs initramfs uki fuzz clean FORCE
 .DELETE_ON_ERROR:
 
 build: $(OUT)/wisp $(OUT)/wisp-initramfs ## build both programs (also what a plain `make` does); ARCH=aarch64 for another CPU
@@ -56,32 +55,33 @@ MUSL       = /usr/lib/$(ARCH)-linux-musl
 GNU_TOOL   = $(if $(CROSS),$(ARCH)-linux-gnu-)
 # C code (zstd) must see musl's headers, not those of the C library of this machine.
 MUSL_CC    = $(if $(CROSS),$(ARCH)-linux-gnu-gcc -specs $(MUSL)/musl-gcc.specs,musl-gcc)
-# Of zstd only what is used. Of its encoder the strategies of the highest levels, as `wisp initramfs` packs at 19 (what
-# no flag leaves out, build.rs does); of its decoder one of two loops, which cost no time, where there are two for the same
-# work. 220 KB in all; the 10 KB more of code for BMI2 bring a tenth of the speed, and stay.
+# Of zstd only what is used, by the switches that its authors provide: of its encoder the strategies of the highest levels,
+# as `wisp initramfs` packs at 19; of its decoder one of two loops, which cost no time, where there are two for the same
+# work. The 10 KB more of code for BMI2 bring a tenth of the speed, and stay.
 NO_LEVELS  = DFAST GREEDY LAZY LAZY2 BTLAZY2 BTOPT
 ZSTD_FLAGS = $(NO_LEVELS:%=-DZSTD_EXCLUDE_%_BLOCK_COMPRESSOR) -DHUF_FORCE_DECOMPRESS_X1 \
 	-DZSTD_FORCE_DECOMPRESS_SEQUENCES_SHORT -DZSTD_STRIP_ERROR_STRINGS
+# The C code of zstd and ring.
+HARDENING  = -fstack-protector-strong -g1
 # SHA-2 where the CPU has no instructions for it, for TLS and for a check that xz files seldom have: its smaller form.
 SMALL_SHA  = --cfg sha2_backend_soft="compact"
 # The curve of host keys, which are made once: 27 KB less than with its loops for each kind of vector.
 SMALL_CURVE = --cfg curve25519_dalek_backend="serial"
 # Functions with more than so many bytes of variables stay apart: in a large frame each takes a long address.
 INLINING   = -C llvm-args=-inline-max-stacksize=384
-# In the large program, what its code says again and again becomes functions: 25 KB, for a tenth of the speed of gzip, xz
-# and lz4, and up to a quarter of that of bzip2.
-$(OUT)/wisp: OUTLINING = -C llvm-args=-enable-machine-outliner=always -C llvm-args=-machine-outliner-reruns=3
-# Functions of the same code become one, where Rust brings the linker that can do it: 6 KB. Nothing here, and nothing that
-# is linked in, compares functions by their addresses.
+# Functions of the same code become one, where Rust brings the linker that can do it and no code compares their addresses.
 LLD        = $(if $(CROSS),,$(firstword $(wildcard $(shell $(COMPILER) --print sysroot)/lib/rustlib/$(ARCH)-*/bin/gcc-ld/ld.lld)))
-FOLDING    = $(if $(LLD),-C link-arg=-B$(dir $(LLD)) -C link-arg=-fuse-ld=lld -C link-arg=-Xlinker -C link-arg=--icf=all)
+FOLDING    = $(if $(LLD),-C link-arg=-B$(dir $(LLD)) -C link-arg=-fuse-ld=lld -C link-arg=-Xlinker -C link-arg=--icf=safe)
 TRIPLE     = $(subst -,_,$(TARGET))
 TRIPLE_CAP = $(shell echo $(TRIPLE) | tr a-z A-Z)
+# Panic messages name files: those of dependencies by crate and version, without the folders of this machine.
+REMAP      = $(foreach place,$(wildcard $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src/*),--remap-path-prefix=$(place)/=) \
+	--remap-path-prefix=$(shell $(COMPILER) --print sysroot)/lib/rustlib/src/rust/=
 # The flags go to the target only: build scripts and proc-macros of the same machine cannot live with them.
-BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=static \
-	$(INLINING) $(OUTLINING) $(FOLDING) $(SMALL_SHA) $(SMALL_CURVE)' \
-	CARGO_PROFILE_RELEASE_STRIP=none $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
-	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS)' \
+BUILD_ENV  = CARGO_TARGET_$(TRIPLE_CAP)_RUSTFLAGS='-C target-feature=+crt-static -C relocation-model=pie \
+	$(INLINING) $(FOLDING) $(REMAP) $(SMALL_SHA) $(SMALL_CURVE)' \
+	CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only $(if $(MUSL_HOST),,CC_$(TRIPLE)='$(MUSL_CC)') \
+	CFLAGS_$(TRIPLE)='$(ZSTD_FLAGS) $(HARDENING)' \
 	$(if $(CROSS),CARGO_TARGET_$(TRIPLE_CAP)_LINKER=$(ARCH)-linux-gnu-gcc) $(if $(filter /%,$(COMPILER)),RUSTC=$(COMPILER))
 FEATURES   = $(if $(filter %-gnu,$(TARGET)),--features static)
 
@@ -92,16 +92,14 @@ toolchain:
 
 $(if $(filter x86_64 aarch64,$(ARCH)),,$(error wisp is for x86_64 and aarch64, not for $(ARCH)))
 
-# Nothing unwinds (panic = "abort"), so the tables for it, 33 KB of each program, are dead weight.
-UNWIND_TABLES := -R .eh_frame -R .eh_frame_hdr -R .gcc_except_table -R .comment
-
-# Symbols stay in cargo's copy, for `make size`; the shipped copy is replaced only when it differs.
+# Symbols and line numbers go to $@.debug, which debuggers find by the build ID; a program is replaced only when it differs.
 $(OUT)/wisp-initramfs: FEATURES += --no-default-features
 $(OUT)/wisp $(OUT)/wisp-initramfs: FORCE | toolchain
 	@echo "$@: $(COMPILER) for $(TARGET), $(if $(filter %-gnu,$(TARGET)),linked against musl in $(MUSL),with Rust's own musl)"
 	@$(BUILD_ENV) $(CARGO) build --release --locked --bin wisp --target $(TARGET) --target-dir target/$(@F) $(FEATURES)
 	@mkdir -p $(@D)
-	@$(GNU_TOOL)strip $(UNWIND_TABLES) -o $@.new target/$(@F)/$(TARGET)/release/wisp
+	@$(GNU_TOOL)objcopy --only-keep-debug target/$(@F)/$(TARGET)/release/wisp $@.debug
+	@$(GNU_TOOL)strip -o $@.new target/$(@F)/$(TARGET)/release/wisp
 	@if readelf -lW $@.new | grep -q INTERP; then echo "$@ wants a dynamic loader" >&2; exit 1; fi
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
@@ -143,9 +141,6 @@ bytes=$$(stat -c %s $(OUT)/$(1)); echo "$(OUT)/$(1): $$bytes of $(2) bytes"; \
 $(GNU_TOOL)nm --size-sort --reverse-sort --print-size --demangle --radix=d target/$(1)/$(TARGET)/release/wisp | \
 	sed -E '/^[0-9]+ [0-9]+ [bB] /d; s/^[0-9]+ 0*([0-9]+) ./  \1\t/' | head -n 10
 endef
-
-where: ## the calls that a panic of PROGRAM=wisp named by numbers: AT='26bad2 350841'
-	@$(GNU_TOOL)addr2line -fpsC -e target/$(PROGRAM)/$(TARGET)/release/wisp $(AT)
 
 check: ## formatting, clippy, documentation and house rules; warnings are errors
 	$(CARGO) fmt --check

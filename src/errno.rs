@@ -203,6 +203,28 @@ mod tests {
     }
 
     #[test]
+    fn every_number_has_the_name_of_the_kernels_header() {
+        let mut names = 0;
+        for header in ["errno-base.h", "errno.h"] {
+            let Ok(text) = std::fs::read_to_string(std::format!("/usr/include/asm-generic/{header}")) else {
+                return crate::skip::skip("the headers of the kernel (linux-libc-dev) are not installed");
+            };
+            for line in text.lines() {
+                let mut words = line.split_ascii_whitespace();
+                let (Some("#define"), Some(name), Some(number)) = (words.next(), words.next(), words.next()) else {
+                    continue;
+                };
+                // Some are another name of a number: `#define EWOULDBLOCK EAGAIN`.
+                if let Ok(number) = number.parse() {
+                    assert_eq!(describe(number).map(|(name, _)| name), Some(name), "{number}");
+                    names += 1;
+                }
+            }
+        }
+        assert!(names > 100, "the names were found: {names}");
+    }
+
+    #[test]
     fn a_wrong_request_does_not_become_right_by_waiting() {
         for errno in [1, 13, 22, 30, 36, 97] {
             assert!(!may_pass(errno), "{errno}");

@@ -197,3 +197,8 @@ pub mod boot;
 
 // The command line: one table, one file a command.
 pub mod command;
+
+// What a unit test says that this machine cannot run.
+#[cfg(test)]
+#[path = "../tests/support/skip.rs"]
+mod skip;

@@ -34,7 +34,12 @@ fn a_root_that_does_not_exist_is_exit_code_3_in_every_command() {
         assert!(commands.iter().any(|name| name == wanted), "{wanted}: {commands:?}");
     }
     for name in commands {
-        let words: Vec<&str> = name.split(' ').chain(["--root", "/nonexistent/root"]).collect();
+        let verb = match &*name {
+            "bootstrap" => Some("complete"),
+            "mkinitfs" => Some("enable"),
+            _ => None,
+        };
+        let words: Vec<&str> = name.split(' ').chain(["--root", "/nonexistent/root"]).chain(verb).collect();
         let (code, out, told) = wisp(&words);
         let wanted = "wisp: use the root directory /nonexistent/root: not an existing directory\n";
         assert_eq!((code, out.as_str(), told.as_str()), (3, "", wanted), "{name}");

@@ -44,6 +44,8 @@ impl Machine {
     fn bare(name: &str) -> Self {
         let machine = Self::empty(name);
         machine.write("etc/wisp.conf", "CLOUD_USER=ann\n");
+        machine.write("bin/sh", "");
+        fs::set_permissions(machine.join("bin/sh"), fs::Permissions::from_mode(0o755)).unwrap();
         machine.write("etc/passwd", "root:x:0:0::/root:/bin/sh\n");
         machine.write("etc/group", "root:x:0:\n");
         machine.write("etc/shadow", "root:*:19000::::::\n");
@@ -213,6 +215,18 @@ fn another_instance_is_a_first_boot_and_takes_nothing_along() {
 }
 
 #[test]
+fn the_identity_of_a_seed_is_what_its_author_wrote() {
+    for (name, id) in [("blanks", "web server (1)"), ("at", "web@1+a#b"), ("umlaut", "b\u{fc}ro"), ("brace", "\"{x}\"")]
+    {
+        let machine = Machine::seeded(&format!("id-{name}"), id);
+        machine.boot();
+        let bound = format!("nocloud/{}", id.trim_matches('"'));
+        assert_eq!(text(&machine.status(), "instance"), bound, "{}", machine.journal());
+        assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "{name}: it is the same instance");
+    }
+}
+
+#[test]
 fn a_seed_that_is_gone_leaves_the_instance_as_it_was() {
     let machine = Machine::seeded("gone", "i-1");
     machine.boot();
@@ -291,7 +305,9 @@ impl Service {
                 let Ok(count) = stream.read(&mut request) else { continue };
                 let line = String::from_utf8_lossy(&request[..count]).into_owned();
                 let body = match line.split(' ').nth(1) {
-                    Some(path) if path.ends_with("/meta-data") => format!("instance-id: {instance}\nhostname: far\n"),
+                    Some(path) if path.ends_with("/meta-data") => format!(
+                        "instance-id: {instance}\nhostname: far\npublic-keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq]\n"
+                    ),
                     Some(path) if path.ends_with("/user-data") => userdata.to_owned(),
                     _ => String::new(),
                 };
@@ -615,6 +631,37 @@ fn a_cloud_that_is_said_to_be_nocloud_and_has_no_seed_is_complete_until_one_come
 }
 
 #[test]
+fn words_of_the_kernel_command_line_that_name_no_source_end_in_a_complete_boot() {
+    for (name, words, configuration, said) in [
+        ("none", "ds=None", "", "no cloud was found"),
+        ("none-over-nocloud", "ds=None", "CLOUD=nocloud\n", "no cloud was found"),
+        ("unknown", "ds=xyz", "", "no cloud was found"),
+        ("unknown-words", "quiet ds=maas;a=b ro", "", "no cloud was found"),
+        ("older", "ci.ds=None", "", "no cloud was found"),
+        ("alpine", "quiet", "CLOUD=alpine\n", "no seed was found"),
+        ("word", "ds=nocloud", "", "no seed was found"),
+    ] {
+        let machine = Machine::bare(&format!("words-{name}"));
+        machine.write("proc/cmdline", &format!("{words}\n"));
+        machine.write("etc/wisp.conf", &format!("{configuration}CLOUD_USER=ann\n"));
+        let outcomes = machine.boot();
+        assert!(outcomes[2].marks().contains(&"++ create_default_user: done"), "{name}: {outcomes:?}");
+        assert!(outcomes[2].marks().contains(&"-- set_ssh_keys: skipped"), "{name}: {outcomes:?}");
+        assert!(outcomes[2].err.contains(said), "{name}: {outcomes:?}");
+        assert_eq!(machine.wisp(&["bootstrap", "status"]).out, "complete\n", "{name}");
+        let status = machine.wisp(&["status"]);
+        assert!(status.code == Some(0) && status.out.starts_with("status: done"), "{name}: {status:?}");
+        assert!(machine.boot().iter().all(|outcome| outcome.marks().is_empty()), "{name}: nothing is left to be done");
+    }
+    // The firmware's mark counts where the word names nothing that is known, and the word is reported.
+    let machine = Machine::seeded("words-seed", "i-1");
+    machine.write("proc/cmdline", "ds=xyz\n");
+    let outcomes = machine.boot();
+    assert!(outcomes[2].marks().contains(&"++ set_hostname: done"), "{outcomes:?}");
+    assert!(outcomes[0].err.contains("xyz"), "{outcomes:?}");
+}
+
+#[test]
 fn what_does_not_exist_here_is_nothing_to_do() {
     let machine = Machine::seeded("hotplugs", "i-1");
     machine.write("etc/wisp.conf", "HOTPLUG_MODULES='magic vnic_eth_hotplug nvme_ebs_links'\n");
@@ -796,6 +843,28 @@ fn what_main_asked_in_vain_is_asked_again_at_the_end() {
         assert!(last.marks().contains(&mark), "{last:?}");
     }
     assert_eq!((text(&machine.status(), "status"), machine.read("etc/hostname")), ("done", "far\n".into()));
+    let status = machine.wisp(&["status", "--strict"]);
+    assert_eq!(
+        (status.code, status.out.as_str()),
+        (Some(0), "status: done\ninstance: nocloud/i-far\n"),
+        "what failed is done"
+    );
+}
+
+#[test]
+fn an_error_of_several_phases_is_in_the_status_once() {
+    let machine = Machine::seeded("once", "i-1");
+    let userdata = machine.join(STATE).join("seed/nocloud/user-data");
+    fs::remove_file(&userdata).unwrap();
+    fs::create_dir(&userdata).unwrap();
+    let codes = PHASES.map(|phase| machine.wisp(&[phase]).code.unwrap());
+    assert_eq!((codes, machine.read("etc/hostname")), ([0, 1, 1, 1], "i-1\n".into()), "the name does not depend on it");
+    let status = machine.wisp(&["status"]);
+    assert_eq!(status.code, Some(1), "{status:?}");
+    let errors: Vec<&str> = status.out.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    let actions: Vec<&str> = errors.iter().map(|error| error.split(':').next().unwrap()).collect();
+    // Keys may be in the user-data, and the meta-data has none.
+    assert_eq!(actions, ["save_userdata", "set_ssh_keys", "bootstrap_complete"], "{status:?}");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "shared with the tests of tables, which use the rest")]
 #[path = "table/make.rs"]
 mod make;
+#[path = "support/skip.rs"]
+mod skip;
 #[expect(dead_code, reason = "shared with the tests of tables, which use the rest")]
 mod support;
 
@@ -47,7 +49,8 @@ impl Machine {
     }
 
     /// Adds a disk with ext4 on its only partition, torn while that grew; `spoil` may put something over it. `false` where
-    /// no loop device is to be had, and then the test is not run.
+    /// the machine allows no loop device: the test is skipped.
+    #[track_caller]
     fn disk(&mut self, spoil: impl Fn(&fs::File)) -> bool {
         let file = self.root.join(format!("disk-{}", self.loops.len()));
         let mut disk = make::Gpt::of_mib(64, &[(1, make::MIB, 40 * make::MIB - 1)]).make();
@@ -69,7 +72,7 @@ impl Machine {
         opened.sync_all().unwrap();
         let output = Command::new("losetup").args(["-f", "--show"]).arg(&file).output();
         let Some(output) = output.ok().filter(|output| output.status.success()) else {
-            eprintln!("NOT RUN: no loop device is to be had");
+            skip::skip("losetup makes no loop device");
             return false;
         };
         let node = String::from_utf8(output.stdout).unwrap().trim().to_owned();

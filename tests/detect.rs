@@ -184,6 +184,8 @@ fn what_is_attached_comes_before_the_firmware_and_a_trace_comes_last() {
         (&["sys_vendor=Amazon EC2"], &["cidata", "config-2"], "nocloud", &["openstack", "aws"]),
         (&["product_name=OpenStack Nova"], &["CONFIG-2"], "openstack", &[]),
         (&["sys_vendor=DigitalOcean"], &["config-2"], "openstack", &["digitalocean"]),
+        // Tencent Cloud gives its machines a configuration drive.
+        (&["sys_vendor=Tencent Cloud", "product_name=CVM"], &["config-2"], "openstack", &[]),
         (&["/dev/incus/sock=", "product_name=Google"], &["cidata"], "incus", &["gcp"]),
         (&["/sys/class/virtio-ports/vport1p1/name=org.linuxcontainers.incus"], &["cidata"], "incus", &["nocloud"]),
         (&["sys_vendor=Hetzner", "product_serial=ds=nocloud"], &[], "nocloud", &["hetzner"]),
@@ -396,4 +398,9 @@ fn words_of_cloud_init_choose_a_cloud_or_none() {
     let shown = Machine::new("none", &["/proc/cmdline=ds=None", "sys_vendor=Hetzner"]);
     assert!(shown.verdict(&[]).is_none());
     assert_eq!(Machine::new("maas", &["/proc/cmdline=ds=maas", "sys_vendor=Hetzner"]).cloud(&[]), "hetzner");
+    let shows = ["/proc/cmdline=ci.ds=maas ds=xyz;a=b", "/etc/wisp.conf=CLOUD=oci", "sys_vendor=Hetzner"];
+    let machine = Machine::new("maas-configured", &shows);
+    let verdict = machine.verdict(&[]).unwrap();
+    assert_eq!(verdict.cloud.name, "oci", "the configuration still counts: {verdict:?}");
+    assert!(machine.detect(&[]).err.contains("no known cloud is called xyz"), "{:?}", machine.detect(&[]));
 }

@@ -1,5 +1,7 @@
 //! `wisp image info` as a user meets it. `WISP_UNDER_TEST` names the program, as in `program.rs`.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
 #[path = "support/root.rs"]
@@ -179,5 +181,26 @@ fn a_server_that_refuses_connections_is_reported_within_ten_seconds() {
             "{said}"
         );
         assert!(started.elapsed().as_secs() <= most, "{arguments:?}: {:?}", started.elapsed());
+    }
+}
+
+/// Each kind of error has an exit code of its own; that of an answer over HTTP is 7.
+#[test]
+fn the_status_of_a_server_that_refuses_is_printed() {
+    let root = Root::empty("refused");
+    for status in ["403 Forbidden", "404 Not Found"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 2048]);
+                let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        let output = run(&root, &format!("$WISP image info http://{address}/disk.raw"));
+        let printed = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(7), "{printed}");
+        assert!(printed.contains(&format!("answered {}", &status[..3])) && printed.lines().count() == 1, "{printed}");
     }
 }

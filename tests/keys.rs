@@ -4,6 +4,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::fs;
@@ -66,11 +68,6 @@ fn holders(root: &Root) -> Vec<(String, u32)> {
     out
 }
 
-/// Only the superuser can make files somebody else's.
-fn is_root() -> bool {
-    fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
 #[track_caller]
 fn expect(root: &Root, name: &str, wanted: &[(&str, u32)]) {
     install(root, name).unwrap();
@@ -86,7 +83,8 @@ fn expect_refused(root: &Root, name: &str, kind: Kind) {
 
 #[test]
 fn a_file_for_the_keys_of_all_users_is_no_place_for_one_users_key() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let root = with_config("all", "AuthorizedKeysFile /etc/ssh/authorized_keys %h/.ssh/authorized_keys\n");
@@ -104,7 +102,8 @@ fn a_file_for_the_keys_of_all_users_is_no_place_for_one_users_key() {
 
 #[test]
 fn a_home_is_known_by_what_it_is_and_not_by_its_path() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let spelled = || {
@@ -138,7 +137,8 @@ fn a_home_is_known_by_what_it_is_and_not_by_its_path() {
 
 #[test]
 fn outside_of_a_home_links_end_at_the_first_directory_that_is_not_roots() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let root = with_config("data", "AuthorizedKeysFile /data/%u/ssh/authorized_keys\n");
@@ -168,7 +168,8 @@ fn outside_of_a_home_links_end_at_the_first_directory_that_is_not_roots() {
 
 #[test]
 fn a_home_shared_with_another_account_gets_no_key() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let root = with_config("operator", "");
@@ -206,7 +207,8 @@ fn a_home_shared_with_another_account_gets_no_key() {
 
 #[test]
 fn directories_of_root_mounted_in_a_home_are_not_handed_over() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let root = with_config("mounted", "");
@@ -216,7 +218,7 @@ fn directories_of_root_mounted_in_a_home_are_not_handed_over() {
     let run = |program: &str, arguments: &[&str]| Command::new(program).args(arguments).status().unwrap().success();
     let (from, to) = (format!("{}/root/.ssh", root.path()), format!("{}/home/mallory/.ssh", root.path()));
     if !run("mount", &["--bind", &from, &to]) {
-        return;
+        return skip::skip("mount is not allowed here");
     }
     let outcome = install(&root, "mallory");
     assert!(run("umount", &[&to]));
@@ -226,7 +228,8 @@ fn directories_of_root_mounted_in_a_home_are_not_handed_over() {
 
 #[test]
 fn in_a_home_of_roots_what_is_made_is_the_users() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     // As sshd's ChrootDirectory wants it.
@@ -244,7 +247,8 @@ fn in_a_home_of_roots_what_is_made_is_the_users() {
 
 #[test]
 fn hard_links_and_pipes_of_a_user_change_and_show_nothing() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let root = with_config("hard", "");
@@ -262,7 +266,8 @@ fn hard_links_and_pipes_of_a_user_change_and_show_nothing() {
 
 #[test]
 fn a_user_who_exchanges_directories_meanwhile_gains_nothing() {
-    if !is_root() {
+    // Only root can make files another user's.
+    if !skip::needs_root() {
         return;
     }
     let root = with_config("race", "");

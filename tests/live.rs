@@ -7,6 +7,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::io::{BufRead, BufReader};
@@ -69,9 +71,9 @@ impl Live {
         self.file("var/lib/cloud/seed/nocloud/user-data", userdata);
     }
 
+    #[track_caller]
     fn command(&self, kind: &str, outside: &str, inside: &str) -> Option<Command> {
-        if !rustix::process::geteuid().is_root() {
-            eprintln!("NOT RUN: only root can make a machine to boot");
+        if !skip::needs_root() || !skip::needs_namespaces("--mount --net --uts --pid --fork") {
             return None;
         }
         let program = std::env::var("WISP_UNDER_TEST").unwrap_or_else(|_| env!("CARGO_BIN_EXE_wisp").to_owned());
@@ -82,6 +84,7 @@ impl Live {
     }
 
     /// What `inside` prints, on both outputs, in the machine on a root of this `kind` that `outside` has prepared.
+    #[track_caller]
     fn run(&self, kind: &str, outside: &str, inside: &str) -> Option<String> {
         let output = self.command(kind, outside, &format!("exec 2>&1\n{inside}"))?.output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -145,6 +148,7 @@ fn a_state_that_cannot_be_written_does_not_keep_people_out() {
     }
     has(&said, &["main=1", "ssh-ed25519 AAAA", "\nweb\n"]);
     assert!(!said.contains("remove /var/lib/cloud/.bootstrap-complete"), "there is no such file: {said}");
+    assert_eq!(said.matches("it could not be begun").count(), 4, "once in each phase: {said}");
 }
 
 #[test]
@@ -275,4 +279,36 @@ fn tiny_clouds_words_are_tiny_clouds() {
     let Some(said) = live.run("tmpfs", "", inside) else { return };
     assert!(said.starts_with("nocloud\nelsewhere\ntiny-cloud disabled\nmain=0\n"), "{said}");
     has(&said, &["the cloud is nocloud: "]);
+}
+
+/// The journal has the level of a line from the number in front of it, and nothing twice; standard error that was redirected
+/// elsewhere is no journal, whatever the variable says.
+#[test]
+fn to_the_journal_a_phase_writes_the_level_of_each_line() {
+    let live = Live::new("journal");
+    let inside = "JOURNAL_STREAM=$(stat -c %d:%i /tmp/journal) /wisp boot 2>>/tmp/$1; cat /tmp/$1";
+    for (file, mark) in [("journal", "<6>"), ("other", "")] {
+        let inside = format!(": >/tmp/journal; set -- {file}; {inside}");
+        let Some(said) = live.run("tmpfs", "", &inside) else { return };
+        let is_done =
+            |line: &str| line.strip_prefix(mark).is_some_and(|line| line.trim_start() == "++ expand_root: done");
+        assert!(said.lines().any(is_done), "{file}: {said}");
+        assert!(said.lines().all(|line| line.starts_with('<') != mark.is_empty()), "{file}: {said}");
+    }
+}
+
+/// Keys that wisp does not make itself are made by the `ssh-keygen` of the system that runs, which a tree has not.
+#[test]
+fn the_running_system_makes_the_types_of_host_keys_that_its_image_had() {
+    let live = Live::new("host-keys");
+    for kind in ["ecdsa", "ed25519", "rsa"] {
+        live.file(&format!("etc/ssh/ssh_host_{kind}_key"), "the image's\n");
+    }
+    let inside = format!(
+        "{BOOT}
+        for kind in ecdsa ed25519 rsa; do
+            ssh-keygen -l -f /etc/ssh/ssh_host_${{kind}}_key.pub; ssh-keygen -y -P '' -f /etc/ssh/ssh_host_${{kind}}_key; done"
+    );
+    let Some(said) = live.run("tmpfs", "", &inside) else { return };
+    has(&said, &["++ set_host_keys: done", "(ECDSA)\necdsa-sha2-", "(ED25519)\nssh-ed25519 ", "(RSA)\nssh-rsa "]);
 }

@@ -8,6 +8,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::collections::BTreeSet;
@@ -35,15 +37,6 @@ fn done(output: Output) -> String {
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     said
-}
-
-/// Whether a namespace can be had.
-fn can_change_root() -> bool {
-    let can = Command::new("unshare").args(["--map-root-user", "true"]).status().unwrap().success();
-    if !can {
-        eprintln!("no user namespaces here, nothing tested");
-    }
-    can
 }
 
 impl Root {
@@ -171,7 +164,7 @@ fn own_files(listing: &BTreeSet<String>) -> (BTreeSet<String>, BTreeSet<&str>) {
 
 #[test]
 fn each_way_brings_what_it_needs_and_no_more() {
-    if !can_change_root() {
+    if !skip::needs_namespaces("--map-root-user") {
         return;
     }
     let root = Root::alpine("features");
@@ -211,7 +204,7 @@ fn each_way_brings_what_it_needs_and_no_more() {
 
 #[test]
 fn the_package_comes_is_upgraded_and_goes() {
-    if !can_change_root() {
+    if !skip::needs_namespaces("--map-root-user") {
         return;
     }
     let root = Root::alpine("package");
@@ -258,7 +251,7 @@ fn the_package_comes_is_upgraded_and_goes() {
 
 #[test]
 fn an_upgrade_leaves_alone_who_does_not_use_it() {
-    if !can_change_root() {
+    if !skip::needs_namespaces("--map-root-user") {
         return;
     }
     let root = Root::alpine("unused");
@@ -281,7 +274,7 @@ fn an_upgrade_leaves_alone_who_does_not_use_it() {
 
 #[test]
 fn an_image_in_which_wisp_would_not_be_takes_the_place_of_none() {
-    if !can_change_root() {
+    if !skip::needs_namespaces("--map-root-user") {
         return;
     }
     let root = Root::alpine("missing");

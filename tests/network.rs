@@ -219,6 +219,42 @@ fn mdev_has_one_rule_and_interfaces_are_put_together() {
 }
 
 #[test]
+fn a_file_of_an_interface_that_cannot_be_read_affects_only_itself() {
+    let root = Root::new("unreadable");
+    root.write("etc/wisp.conf", "HOTPLUG_MODULES=vnic_eth_hotplug\n");
+    root.write("usr/bin/wisp", "");
+    fs::write(root.join("etc/mdev.conf"), b"# r\xe8gles\n").unwrap();
+    root.card("eth0", 2, "up");
+    root.card("eth1", 3, "up");
+    root.card("eth2", 4, "up");
+    root.write("etc/network/interfaces.d/DEFAULT", "iface %%\n");
+    fs::write(root.join("etc/network/interfaces.d/eth0"), b"# r\xe9seau\niface eth0\n").unwrap();
+    fs::create_dir_all(root.join("etc/network/interfaces.d/eth1")).unwrap();
+    fs::create_dir_all(root.join("etc/network/interfaces.d/bond")).unwrap();
+    root.write("etc/network/interfaces.d/large", &"#".repeat(65 << 10));
+    root.write("etc/network/interfaces.d/too-much", &"#".repeat((64 << 10) - 100));
+    symlink("nowhere", root.join("etc/network/interfaces.d/link")).unwrap();
+    root.write("etc/network/interfaces.d/vlan", "auto vlan7\n");
+    fs::write(root.join(INTERFACES), b"# r\xe9seau\n").unwrap();
+    let expected: &[u8] = b"# r\xe9seau\niface eth0\n\niface eth2\n\nauto vlan7\n\n";
+    let left_out = |said: &str| {
+        for name in ["eth1", "bond", "large", "link", "too-much"] {
+            let lines = said.lines().filter(|line| line.contains(&format!("interfaces.d/{name}: "))).count();
+            assert_eq!(lines, 1, "{name}: {said}");
+        }
+        assert!(fs::read(root.join(INTERFACES)).unwrap().ends_with(expected));
+    };
+    let (code, said) = hotplug(&root, "add");
+    assert_eq!(code, Some(0), "{said}");
+    left_out(&said);
+    assert_eq!(fs::read(root.join("etc/network/interfaces.bak")).unwrap(), b"# r\xe9seau\n");
+    let said = root.boot("install_hotplugs");
+    assert!(said.contains("install_hotplugs: done"), "{said}");
+    left_out(&said);
+    assert!(fs::read(root.join("etc/mdev.conf")).unwrap().starts_with(b"# r\xe8gles\neth[0-9]+\t"));
+}
+
+#[test]
 fn tiny_clouds_own_program_is_called_where_it_is_and_a_missing_template_leaves_nothing_half() {
     let root = Root::new("predecessor");
     root.write("etc/wisp.conf", "HOTPLUG_MODULES=vnic_eth_hotplug\n");

@@ -346,7 +346,12 @@ fn a_table_that_cannot_be_read_leaves_the_filesystem_its_partition() {
 fn a_table_that_is_not_there_is_refused() {
     let mut machine = Machine::new().holding(ext4(400_000));
     machine.disk.patch(510, &[0, 0]);
-    only_the_partition_is_refused(&machine.plan(), ErrorKind::Refused, "/dev/vda2", "no GPT and no MBR");
+    only_the_partition_is_refused(
+        &machine.plan(),
+        ErrorKind::Refused,
+        "/dev/vda2",
+        "no GPT, and no MBR whose entries are all valid",
+    );
 }
 
 #[test]
@@ -567,13 +572,16 @@ fn a_mounted_filesystem_knows_its_size_better_than_its_superblock() {
 #[test]
 fn a_filesystem_of_several_devices_grows_on_this_one() {
     assert_eq!(goal(&Machine::new().holding(btrfs(400_000)).plan()).devid, 3);
-    let spread = Details::Btrfs(Btrfs { devid: 3, device_bytes: 1 << 30, devices: 2, seed: false });
-    for blocks in [400_000, LARGE_BLOCKS] {
-        let plan = Machine::full().holding(sized(Kind::Btrfs, blocks, spread)).plan();
-        assert_eq!(
-            plan.notes,
-            ["the filesystem has 1 other devices, which keep their size; `wisp grow DEVICE` grows each"]
-        );
+    for (devices, note) in [
+        (1, None),
+        (2, Some("the filesystem has another device, which keeps its size; `wisp grow DEVICE` grows it")),
+        (3, Some("the filesystem has 2 other devices, which keep their size; `wisp grow DEVICE` grows each")),
+    ] {
+        let spread = Details::Btrfs(Btrfs { devid: 3, device_bytes: 1 << 30, devices, seed: false });
+        for blocks in [400_000, LARGE_BLOCKS] {
+            let plan = Machine::full().holding(sized(Kind::Btrfs, blocks, spread)).plan();
+            assert_eq!(plan.notes, Vec::from_iter(note));
+        }
     }
 }
 
@@ -688,6 +696,23 @@ fn a_raid_partition_at_the_end_of_the_disk_claims_itself_alone() {
     disk.patch((end - 128) * 512, &md_0_90);
     machine = Machine { disk, number: Some(1), ..machine };
     assert_eq!(sizes(&machine.plan().partition), (SMALL, 4094 * MIB));
+}
+
+/// An extended partition holds records and logical partitions; metadata in what is left of it are the disk's.
+#[test]
+fn raid_metadata_in_an_extended_partition_claim_the_disk() {
+    let end = DISK_MIB * SECTORS;
+    let mut disk = make::mbr(DISK_MIB, &[(0x0F, 2 * SECTORS as u32, (end - 2 * SECTORS) as u32), (0x83, 2048, 2048)]);
+    make::boot_record(&mut disk, 2 * SECTORS, &[(0x83, SECTORS as u32, 2045 * SECTORS as u32)]);
+    let mut md_0_90 = vec![0; 64];
+    md_0_90[..12].copy_from_slice(&[0xfc, 0x4e, 0x2b, 0xa9, 0, 0, 0, 0, 90, 0, 0, 0]);
+    let machine = Machine { disk, number: Some(5), start: 3 * MIB, ..Machine::new() };
+    assert_eq!(sizes(&machine.plan().partition).1, DISK_MIB * MIB - 3 * MIB);
+    for (at, bytes) in [(end - 128, md_0_90), (end - 16, md_1_0(end - 16))] {
+        let mut machine = Machine { disk: machine.disk.clone(), number: Some(5), start: 3 * MIB, ..Machine::new() };
+        machine.disk.patch(at * 512, &bytes);
+        everything_is_refused(&machine.plan(), "/dev/vda", "linux_raid_member");
+    }
 }
 
 /// F5: what an earlier use of the disk left where the partition is going to end.

@@ -3,6 +3,9 @@
 //! `WISP_UNDER_TEST` names the program; without it, it is the hosted one that cargo just built. `make test` runs these
 //! tests against that one and against both shipped ones, so nothing here may need a command that only one of them has.
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -264,7 +267,7 @@ fn output_that_cannot_be_written_is_a_failure() {
 }
 
 /// The first process of a container must never take the machine for its own. Where user namespaces are forbidden this
-/// says so and tests nothing; `make test` runs as root, who needs none.
+/// is skipped; `make test` runs as root, who needs none.
 #[test]
 fn the_first_process_of_a_container_is_no_init() {
     let unshared = |arguments: &[&str]| {
@@ -272,16 +275,81 @@ fn the_first_process_of_a_container_is_no_init() {
         command.args(["--map-root-user", "--pid", "--fork", "--"]).arg(program().get_program()).args(arguments);
         command.output().expect("util-linux is there")
     };
-    if !Command::new("unshare")
-        .args(["--map-root-user", "--pid", "--fork", "true"])
-        .status()
-        .expect("unshare")
-        .success()
-    {
-        eprintln!("no user namespaces here, nothing tested");
+    if !skip::needs_namespaces("--map-root-user --pid --fork") {
         return;
     }
     assert!(unshared(&["--version"]).stdout.starts_with(b"wisp "));
     let refused = unshared(&["init"]);
     assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(6), b"".as_slice()), "{refused:?}");
+}
+
+/// What a distribution's checks (hardening-check, lintian, checksec) ask of a program that runs as root.
+#[test]
+fn the_shipped_program_is_hardened() {
+    let Some(path) = std::env::var_os("WISP_UNDER_TEST") else { return };
+    let readelf = |option: &str| {
+        let output = Command::new("readelf").arg(option).arg(&path).output().expect("binutils are there");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (header, segments, notes, dynamic) = (readelf("-hW"), readelf("-lW"), readelf("-nW"), readelf("-dW"));
+    assert!(header.contains("DYN (Position-Independent Executable file)"), "{header}");
+    assert!(segments.contains("GNU_RELRO") && !segments.contains("INTERP"), "{segments}");
+    assert!(segments.lines().any(|line| line.contains("GNU_STACK") && !line.contains("RWE")), "{segments}");
+    assert!(!segments.lines().any(|line| line.contains("LOAD") && line.contains("RWE")), "{segments}");
+    assert!(notes.contains("Build ID"), "{notes}");
+    assert!(dynamic.contains("BIND_NOW") || dynamic.contains("NOW"), "{dynamic}");
+    assert!(!dynamic.contains("NEEDED") && !dynamic.contains("TEXTREL"), "{dynamic}");
+}
+
+/// RELRO in the file is a wish; in memory it is what the program made of it: after the start no writable page may hold
+/// relocated constants.
+#[test]
+fn relocated_data_is_read_only_in_memory() {
+    let Some(path) = std::env::var_os("WISP_UNDER_TEST") else { return };
+    // The small program has no command that waits for input.
+    if path.to_string_lossy().ends_with("initramfs") {
+        return;
+    }
+    let mut child = Command::new(&path)
+        .args(["decode", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program starts");
+    let name = path.to_str().expect("UTF-8");
+    let rights = || {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", child.id())).unwrap_or_default();
+        let own = maps.lines().filter(|line| line.contains(name)).filter_map(|line| line.split(' ').nth(1));
+        own.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Until the program has started, these are the maps of the process that it came from, and then those of its loading.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let mut seen = rights();
+    while !seen.windows(2).any(|pair| pair == ["r--p", "rw-p"]) && std::time::Instant::now() < deadline {
+        seen = rights();
+    }
+    drop(child.stdin.take());
+    let _ = child.wait();
+    assert!(seen.windows(2).any(|pair| pair == ["r--p", "rw-p"]), "constants, then variables: {seen:?}");
+}
+
+/// Memory that runs out is a panic that any machine can provoke.
+#[test]
+fn a_panic_says_what_and_where() {
+    let Some(path) = std::env::var_os("WISP_UNDER_TEST") else { return };
+    let size = std::fs::metadata(&path).expect("the program is there").len() / 1024;
+    let mut reports = Vec::new();
+    for limit in (size..size + 1024).step_by(64) {
+        let script = format!("ulimit -v {limit}; ulimit -c 0; exec \"$0\" --help");
+        let output = Command::new("sh").arg("-c").arg(script).arg(&path).output().expect("a shell");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.contains("panic") {
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&output.status), Some(6), "{said}");
+            reports.push(said);
+        }
+    }
+    let Some(report) = reports.first() else { panic!("no limit provoked a panic") };
+    let words = ["wisp: panic at ", "alloc.rs:", "memory allocation of ", " bytes failed (process ", ", loaded at 0x"];
+    assert!(words.iter().all(|word| report.contains(word)) && report.lines().count() == 1, "{report}");
 }

@@ -5,6 +5,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::fs;
@@ -136,6 +138,9 @@ fn refused(root: &Root, settings: &str) -> (String, String, String) {
 
 #[test]
 fn stage_one_says_everywhere_why_it_does_not_go_on() {
+    if !skip::needs_namespaces("--user --map-root-user --mount") {
+        return;
+    }
     let root = Root::empty("stage-one");
     root.write("wisp", "");
     let fetched = format!("NAME=test AFTER=poweroff WISP_SHA256={DIGEST} WISP_URL=file://{}/wisp", root.path());

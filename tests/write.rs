@@ -4,6 +4,8 @@
 
 #[path = "support/root.rs"]
 mod root;
+#[path = "support/skip.rs"]
+mod skip;
 
 use root::Root;
 use std::fs::{self, File};
@@ -18,15 +20,20 @@ const MIB: u64 = 1 << 20;
 struct Loop(String);
 
 impl Loop {
-    /// `None` where none can be had, and then the test is not run.
+    /// `None` where the machine allows none: the test is skipped.
+    #[track_caller]
     fn over(file: &Path, options: &[&str]) -> Option<Self> {
         let output = Command::new("losetup").args(options).args(["-f", "--show"]).arg(file).output();
         match output {
             Ok(output) if output.status.success() => {
                 Some(Self(String::from_utf8(output.stdout).unwrap().trim().into()))
             }
-            other => {
-                eprintln!("NOT RUN: no loop device is to be had: {other:?}");
+            Ok(output) => {
+                skip::skip(String::from_utf8_lossy(&output.stderr).trim());
+                None
+            }
+            Err(error) => {
+                skip::skip(&format!("losetup does not run: {error}"));
                 None
             }
         }
@@ -39,17 +46,18 @@ impl Drop for Loop {
     }
 }
 
-/// A mount, as long as this lasts; `None` where nothing may be mounted.
+/// A mount, as long as this lasts; `None` where nothing may be mounted: the test is skipped.
 struct Mount(String);
 
 impl Mount {
+    #[track_caller]
     fn new(arguments: &[&str], point: &str) -> Option<Self> {
         fs::create_dir_all(point).unwrap();
         let status = Command::new("mount").args(arguments).arg(point).status();
         if status.is_ok_and(|status| status.success()) {
             return Some(Self(point.into()));
         }
-        eprintln!("NOT RUN: nothing can be mounted");
+        skip::skip("mount is not allowed here");
         None
     }
 }

@@ -6,6 +6,7 @@
 use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};
 use crate::error::{Error, Result};
+use crate::sys::folder::walk::Walk;
 use crate::sys::folder::{Folder, Owner, Thing, UNFINISHED};
 
 /// How deep a skeleton is; Debian's has one level, desktops have four.
@@ -42,13 +43,16 @@ pub(super) fn make(root: &str, account: &Account, mode: u32) -> Result<()> {
     parent.flush()
 }
 
-/// The folder at `path` below `root`, made with those above it if they are not there.
+/// The directory at `path` below `root`, created with those above it where missing. Links are followed only in directories
+/// that root alone can change ([`Walk`]).
 pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
-    if let Some(found) = Folder::open(root, if path.is_empty() { "/" } else { path })? {
-        return Ok(found);
+    let mut walk = Walk::to_folder(root, path)?;
+    if walk.rest.iter().any(|name| name == "..") {
+        return Err(Error::refused("make the folder", "\"..\" below a directory that does not exist").to(path));
     }
-    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    folder(root, above)?.make(name, 0o755, Owner::ROOT)
+    let last = walk.steps.pop().map(|step| step.folder);
+    let last = last.ok_or_else(|| Error::absent("open the folder", "there is no such folder").to(path))?;
+    walk.rest.iter().try_fold(last, |above, name| above.make(name, 0o755, Owner::ROOT))
 }
 
 /// Copies what `to` has not yet, for `owner`; links as links.

@@ -1,4 +1,4 @@
-//! Whether anybody can log in with a key, once the keys were installed.
+//! Whether any account has a key at the end of the last phase, which tries again what earlier ones could not do.
 
 use super::context::Context;
 use super::names;

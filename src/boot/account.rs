@@ -161,7 +161,13 @@ fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
 
 /// Installs the keys of one account. An account that only keys name is neither root nor a system account; it is created if
 /// a key says so.
-fn give(context: &Context<'_>, name: &str, is_named: bool, keys: &[&provider::Key], tally: &mut Tally) -> Result<()> {
+fn give(
+    context: &mut Context<'_>,
+    name: &str,
+    is_named: bool,
+    keys: &[&provider::Key],
+    tally: &mut Tally,
+) -> Result<()> {
     if is_named && account::check_name(name).is_err() {
         context.warn("keys are ignored: they are for a name that is not a valid user name");
         return Ok(());
@@ -199,7 +205,7 @@ fn absent(name: &str) -> Error {
 
 /// Installs the usable lines as keys of `account`; the others are reported.
 fn install<'a>(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     account: &Account,
     lines: impl Iterator<Item = &'a str>,
     tally: &mut Tally,

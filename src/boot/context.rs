@@ -125,8 +125,8 @@ impl<'a> Context<'a> {
     /// Whether the cloud is NoCloud without a seed; then nothing is asked from here on, as where no cloud shows itself. A seed
     /// that comes later is another instance by its own identity.
     pub fn has_lost_seed(&mut self) -> bool {
-        let is_local = |access: &&Access<'_>| access.verdict.cloud.name == nocloud::NAME && !access.is_remote();
-        if self.access.filter(is_local).is_none() {
+        let is_seed = |access: &&Access<'_>| access.verdict.cloud.name == nocloud::NAME && access.is_local();
+        if self.access.filter(is_seed).is_none() {
             return false;
         }
         match self.ask(|_| Ok(())) {
@@ -166,7 +166,7 @@ impl<'a> Context<'a> {
         let answer = reader.and_then(look);
         if let Err(error) = &answer {
             self.is_unanswered |= error.kind.may_retry() && error.kind != Kind::Absent;
-            if matches!(error.kind, Kind::TimedOut | Kind::Os(_)) {
+            if error.kind == Kind::TimedOut || matches!(error.kind, Kind::Os(_)) && !access.is_local() {
                 self.silent = Some(error.clone());
             }
         }

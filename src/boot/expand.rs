@@ -32,7 +32,7 @@ pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
     let private = Private { point: "", options: "" };
     let subject = match Subject::mounted_at(SYSFS, "/") {
         Err(error) if !matches!(error.kind, Kind::Os(_) | Kind::TimedOut) || error.kind == NO_DEVICE => {
-            context.say(&alloc::format!("{error}"));
+            context.warn(&alloc::format!("{error}"));
             return Ok(());
         }
         subject => subject?,

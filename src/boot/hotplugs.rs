@@ -3,6 +3,7 @@
 use super::context::Context;
 use crate::error::{Error, Result};
 use crate::hotplug::{self, Module};
+use crate::sys::amend::amend;
 use crate::sys::{file, node, tree};
 use alloc::format;
 use alloc::string::String;
@@ -41,14 +42,13 @@ pub(super) fn install_hotplugs(context: &mut Context<'_>) -> Result<()> {
 
 fn install(context: &Context<'_>, module: &Module) -> Result<()> {
     let root = context.root();
-    let path = format!("{root}{}", hotplug::RULES);
     let command = command(root, module)?;
-    file::amend(&path, RULES_LIMIT, 0o644, &mut |rules| module.insert(rules, &command))?;
+    amend(root, hotplug::RULES, RULES_LIMIT, 0o644, &mut |rules| module.insert(rules, &command))?;
     if !file::is_directory(&format!("{root}{}", hotplug::FOLDER)) {
         context.warn(&format!("there is no {}: {} stays as it is", hotplug::FOLDER, hotplug::INTERFACES));
         return Ok(());
     }
-    hotplug::assemble(root).map(|_| ())
+    hotplug::assemble(root, &|line| context.warn(line)).map(|_| ())
 }
 
 /// What mdev is to call: Tiny Cloud's program where it is still there, else this one.

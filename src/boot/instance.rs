@@ -6,7 +6,7 @@
 
 use super::context::Context;
 use super::facts;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::provider::{Field, Reader, nocloud, same_uuid};
 use crate::settings::Phase;
 use crate::sys::file;
@@ -121,7 +121,15 @@ fn name(context: &mut Context<'_>) -> Result<Option<String>> {
     if context.phase == Phase::Boot && access.is_remote() {
         return Err(Error::absent("learn the instance", "there is no network yet"));
     }
-    let id = context.ask(Reader::instance_id)?;
+    let id = match context.ask(Reader::instance_id) {
+        // A service that answers this with something else is not well, or another machine answers: nothing else that it
+        // says is believed in this phase.
+        Err(error) if error.kind == Kind::Corrupt && access.is_far() => {
+            context.hush(error.clone());
+            return Err(error);
+        }
+        answer => answer?,
+    };
     // What a seed without an identity is called says nothing.
     Ok(id.filter(|id| id != nocloud::NAME).map(|id| format!("{}/{id}", cloud.name)))
 }

@@ -7,7 +7,7 @@ use crate::sys::clock;
 use alloc::format;
 
 /// Takes what keeps `account` from logging in with keys that were just installed, and warns of the rest.
-pub(super) fn admit(context: &Context<'_>, account: &Account) -> Result<()> {
+pub(super) fn admit(context: &mut Context<'_>, account: &Account) -> Result<()> {
     let (root, name) = (context.root(), &*account.name);
     if account::unlock(root, name)? {
         context.say(&format!("{name} was locked and is not any more; it has no password"));
@@ -19,8 +19,9 @@ pub(super) fn admit(context: &Context<'_>, account: &Account) -> Result<()> {
     {
         context.warn(&format!("{name} has /bin/sh: the shell {shell} of the user-data is not there"));
     }
-    for reason in account::obstacles(root, account, clock::wall())? {
-        context.warn(&format!("{name} cannot log in over SSH: it {reason}"));
+    let reasons = account::obstacles(root, account, clock::wall())?;
+    for reason in reasons {
+        context.degrade(&format!("{name} cannot log in over SSH: it {reason}"));
     }
     Ok(())
 }

@@ -175,7 +175,8 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         Err(error) if error.kind == Kind::Absent => (None, None),
         Err(error) => (None, Some(error)),
     };
-    let tell = |line: &str| log.info(&format!("      {line}"));
+    // Second tries, and what is read around: the phase continues past them.
+    let tell = |line: &str| log.warning(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
     let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), Userdata::parse(None), journal);
     context.lost = lost;
@@ -220,7 +221,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     }
     // As Tiny Cloud does, so that the lines of a phase stand apart on a console.
     log.info("");
-    let mut run = Run { facts: Facts::begin(&context), context };
+    let mut run = Run { facts: Facts::begin(&context), context, warned: String::new() };
     for (name, error) in [("user-data", unread), ("journal", unrecorded)] {
         if error.is_some() {
             run.conclude(name, error, Duration::ZERO);
@@ -233,7 +234,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     let first = if is_new { Phase::Boot } else { end::first_list(&run.context, phase) };
     for phase in Phase::ALL.into_iter().filter(|each| (first..=phase).contains(each)) {
         run.list(phase);
-        if phase == Phase::Main {
+        if phase == Phase::Final {
             access::check(&mut run.context);
         }
     }
@@ -262,6 +263,8 @@ fn adopt(context: &mut Context<'_>, standing: &Standing) -> Result<()> {
 struct Run<'a> {
     context: Context<'a>,
     facts: Facts,
+    /// The last warning, which is not said again for the next action: a record that cannot be written fails for each.
+    warned: String,
 }
 
 impl Run<'_> {
@@ -317,9 +320,12 @@ impl Run<'_> {
         self.conclude(action.name, outcome.err(), spent);
     }
 
-    fn warn(&self, outcome: Result<()>) {
-        if let Err(error) = outcome {
-            self.context.warn(&format!("{error}"));
+    fn warn(&mut self, outcome: Result<()>) {
+        let Err(error) = outcome else { return };
+        let line = format!("{error}");
+        if line != self.warned {
+            self.context.warn(&line);
+            self.warned = line;
         }
     }
 

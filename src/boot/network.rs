@@ -185,7 +185,7 @@ fn write(context: &Context<'_>, text: &str) -> Result<()> {
     if let Some((folder, _)) = path.rsplit_once('/') {
         tree::make_directories(folder, 0o755)?;
     }
-    if file::amend(&path, TEXT_LIMIT, 0o644, &mut |_| text.into())? {
+    if amend(context.root(), INTERFACES, TEXT_LIMIT, 0o644, &mut |_| text.into())? {
         context.say(&format!("{INTERFACES} is written"));
     }
     Ok(())

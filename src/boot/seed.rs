@@ -31,13 +31,13 @@ pub fn read(folder: &str) -> Result<Userdata> {
     }
 }
 
-/// Fetches the user-data of the reader's machine, and saves it unpacked in `folder`. No user-data is an empty file. What
-/// cannot be unpacked is saved as it came, under a name that nothing runs, for whoever wants to know what it was.
+/// Saves user-data unpacked in `folder`. No user-data is an empty file. What cannot be unpacked is saved as it came, under a
+/// name that nothing runs, for whoever wants to know what it was.
 ///
 /// # Errors
-/// Those of asking and of [`userdata::decode`]; `Os`.
-pub fn save(reader: &mut Reader<'_>, folder: &str) -> Result<Userdata> {
-    let (userdata, kept) = keep(reader.userdata()?.unwrap_or_default(), folder);
+/// Those of [`userdata::decode`]; `Os`.
+pub fn save(packed: Vec<u8>, folder: &str) -> Result<Userdata> {
+    let (userdata, kept) = keep(packed, folder);
     kept.map(|()| userdata)
 }
 
@@ -74,7 +74,9 @@ pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
 
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
-    let is_known = context.journal.state("save_userdata") == Some(State::Done);
+    // Without a record the file counts; that of another instance is removed at the beginning.
+    let is_known = context.journal.state("save_userdata") == Some(State::Done)
+        || file::exists(&format!("{}/{NAME}", context.settings().var));
     context.say(if is_known { "there is no user-data" } else { "the user-data has not been saved" });
     Ok(())
 }

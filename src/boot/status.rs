@@ -162,14 +162,16 @@ fn is_alive(root: &str, pid: &str) -> bool {
     file::read(&format!("{root}/proc/{pid}/comm"), LIMIT).is_ok_and(|name| NAMES.contains(&&*name))
 }
 
-/// What failed, each with its action.
+/// What failed, each with its action. A later phase tries again what an earlier one could not do: its outcome counts.
 fn errors(phases: &[Document]) -> Vec<String> {
-    let actions = phases.iter().filter_map(|phase| phase.at(&["actions"])).flat_map(Document::list);
-    let error = |action: &Document| {
-        let why = action.at(&["error"]).and_then(Document::text)?;
-        Some(format!("{}: {why}", action.at(&["name"]).and_then(Document::text).unwrap_or_default()))
-    };
-    actions.filter_map(error).collect()
+    let mut all: Vec<(&str, Option<&str>)> = Vec::new();
+    for action in phases.iter().filter_map(|phase| phase.at(&["actions"])).flat_map(Document::list) {
+        let text = |name: &str| action.at(&[name]).and_then(Document::text);
+        let name = text("name").unwrap_or_default();
+        all.retain(|(known, _)| *known != name);
+        all.push((name, text("error")));
+    }
+    all.into_iter().filter_map(|(name, error)| Some(format!("{name}: {}", error?))).collect()
 }
 
 /// What the machine lacks, each once.

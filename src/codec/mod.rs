@@ -21,6 +21,8 @@ mod lzo;
 #[cfg(feature = "formats")]
 mod lzop;
 mod source;
+#[cfg(feature = "full")]
+mod stated;
 mod xz;
 mod zstd;
 
@@ -36,6 +38,8 @@ pub use cluster::{Packing, Unpacker};
 #[cfg(feature = "full")]
 pub use gzip_writer::Gzip;
 pub use source::{Input, Source};
+#[cfg(feature = "full")]
+pub use stated::of_xz;
 
 /// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +153,22 @@ impl Format {
             Self::Xz => xz::encode(input),
             Self::Zstd => zstd::encode(input),
             _ => Err(Error::unsupported("pack", "wisp only unpacks this format").to(self.name())),
+        }
+    }
+
+    /// What the beginning of `input`, which stands before the format's first byte, says of how much it unpacks to. It may
+    /// be less: another frame may follow.
+    ///
+    /// # Errors
+    /// Those of `input`.
+    pub fn stated_in_front(self, input: &mut Input<'_>) -> Result<Option<u64>> {
+        match self {
+            #[cfg(feature = "full")]
+            Self::Zstd => Ok(stated::of_zstd(input.peek(stated::ZSTD_START)?)),
+            _ => {
+                let _ = input;
+                Ok(None)
+            }
         }
     }
 

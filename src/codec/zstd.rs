@@ -12,7 +12,7 @@ pub(super) use reference::{Clusters, Decoder, encode};
 pub(super) use small::{Clusters, Decoder};
 
 /// `Magic_Number` of a frame.
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// `Magic_Number` of a skippable frame without its lowest four bits, which are the writer's.
 const SKIPPABLE: u32 = 0x184d_2a50;

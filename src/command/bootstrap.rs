@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, DOING, Options, Piece, print, root, unexpected, unknown};
+use super::root::enter;
+use super::{Command, DOING, Options, Piece, print, unexpected, unknown};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::log::{Level, Log};
@@ -41,14 +42,14 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
         match piece {
-            Piece::Option("--root", value) => root = root::existing(options.value("--root", value)?)?,
+            Piece::Option("--root", value) => root = options.value("--root", value)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) if word.is_none() => word = Some(operand),
             Piece::Operand(operand) => return Err(unexpected(operand)),
         }
     }
     let word = word.ok_or_else(|| Error::usage(DOING, "say complete, incomplete or status"))?;
-    set(root, word)
+    set(enter(root)?, word)
 }
 
 /// Whether the machine has an identity of its own that a copy of its disk would share (machine-id(5)).

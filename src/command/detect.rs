@@ -6,7 +6,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, Options, Piece, print, root, unexpected, unknown};
+use super::root::enter;
+use super::{Command, Options, Piece, print, unexpected, unknown};
 use crate::error::Result;
 use crate::log::Log;
 use crate::metadata::Machine;
@@ -40,12 +41,12 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(piece) = options.next() {
         match piece {
             Piece::Option("--json", None) => json = true,
-            Piece::Option(name @ "--root", attached) => root = root::existing(options.value(name, attached)?)?,
+            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(operand) => return Err(unexpected(operand)),
         }
     }
-    let machine = Machine::look(root);
+    let machine = Machine::look(enter(root)?);
     let log = Log::stderr();
     for complaint in &machine.settings.complaints {
         log.warning(complaint);

@@ -5,12 +5,12 @@
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Kind, Result};
 use crate::grow::report::{Report, State};
-use crate::grow::{self, Private, Request};
+use crate::grow::{self, Private, PrivatePoint, Request};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
 use crate::probe::growth::Subject;
 use crate::settings::Mode;
-use crate::sys::{file, node, tree};
+use crate::sys::{file, node};
 use alloc::format;
 
 pub(super) const COMMAND: Command = Command {
@@ -28,9 +28,6 @@ pub(super) const COMMAND: Command = Command {
     takes_any_word: false,
     run,
 };
-
-/// Where a filesystem that is not mounted is mounted for the time of growing; only wisp sees it there.
-const PRIVATE_POINT: &str = "/run/wisp/root";
 
 /// No such file or directory.
 const ENOENT: i32 = 2;
@@ -61,15 +58,11 @@ fn run(arguments: &[&str]) -> Result<u8> {
 /// Grows what is at `target`.
 fn account(target: &str, mode: Mode, dry_run: bool) -> Result<Report> {
     let subject = subject(target)?;
-    if subject.mount.is_none() && !dry_run {
-        tree::make_directory("/run/wisp", 0o755).and_then(|()| tree::make_directory(PRIVATE_POINT, 0o700))?;
-    }
-    let private = Private { point: PRIVATE_POINT, options: "" };
+    let needs_point = subject.mount.is_none() && !dry_run;
+    let point = needs_point.then(PrivatePoint::make).transpose()?;
+    let private = Private { point: point.as_ref().map_or("", PrivatePoint::path), options: "" };
     let request = Request { sysfs: SYSFS, subject, mode, dry_run, budget: None, private, markers: &[grow::DISABLED] };
-    let report = grow::run(&request, &mut |line| Log::stderr().info(line));
-    // It is empty again; in use by another wisp, it stays for that one to remove.
-    let _ = tree::remove_directory(PRIVATE_POINT);
-    Ok(report)
+    Ok(grow::run(&request, &mut |line| Log::stderr().info(line)))
 }
 
 /// A block device by its node; anything else is a mount point.

@@ -5,6 +5,7 @@
 use super::{Command, root};
 use crate::error::{Error, Result};
 use crate::hotplug;
+use crate::log::Log;
 use crate::sys::environment;
 use alloc::string::String;
 use core::ffi::CStr;
@@ -26,7 +27,8 @@ pub(super) const COMMAND: Command = Command {
     help: HELP,
     takes_any_word: false,
     run: |arguments| {
-        hotplug::changed(root::root(arguments)?, &variable(c"MDEV")?, &variable(c"ACTION")?)?;
+        let (root, log) = (root::root(arguments)?, Log::stderr());
+        hotplug::changed(root, &variable(c"MDEV")?, &variable(c"ACTION")?, &|line| log.warning(line))?;
         Ok(0)
     },
 };

@@ -11,14 +11,15 @@
 
 #![forbid(unsafe_code)]
 
+use super::root::enter;
 use super::suggest::nearest;
-use super::{Command, DOING, DOING_OPTION, print, root};
+use super::{Command, DOING, DOING_OPTION, print};
 use crate::boot::seed;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
 use crate::provider::{Reader, Silent};
-use crate::sys::{environment, stdio};
+use crate::sys::{confine, environment, stdio};
 
 use alloc::format;
 use alloc::string::String;
@@ -158,7 +159,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     // As Tiny Cloud has it; the option wins.
     let environment = environment::variable(c"ROOT").unwrap_or_default();
     let (Front { network, json, save, root, timeout }, items) = Front::read(arguments, &environment)?;
-    let root = root::existing(root)?;
+    let root = place(root)?;
     check(items)?;
     let log = Log::stderr();
     let mut machine = Machine::look(root);
@@ -180,21 +181,38 @@ fn run(arguments: &[&str]) -> Result<u8> {
     result
 }
 
+/// The prefix of the paths in `root`. It is entered at once where the metadata is in it, since its links could have files of
+/// the running system printed or saved; a service is asked with certificates, servers of names and sockets of that system,
+/// so there it is entered only to save.
+fn place(root: &str) -> Result<&str> {
+    if root.is_empty() {
+        return Ok(root);
+    }
+    confine::check(root)?;
+    let is_elsewhere = Machine::look(root).access().is_ok_and(|access| !access.is_local());
+    if is_elsewhere { Ok(root) } else { enter(root) }
+}
+
 fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: &Log) -> Result<u8> {
     let tells = Cell::new(true);
     let tell = |line: &str| {
         if tells.get() {
-            log.info(line);
+            log.warning(line);
         }
     };
     let mut metadata = Metadata { access, tell: &tell, opened: None };
     if json {
         print(&format!("{}\n", metadata.reader()?.instance()?.json()))?;
     }
+    let userdata = if save { metadata.reader()?.userdata()? } else { None };
+    let code = evaluate(&mut metadata, items, &mut State { honours: true, tells: &tells }, log);
     if save {
-        seed::save(metadata.reader()?, access.folder())?;
+        // Confined last: certificates (SSL_CERT_FILE) and sockets of the running system are used up to here.
+        let folder = access.folder();
+        let below = folder.strip_prefix(access.root()).unwrap_or(folder);
+        seed::save(userdata.unwrap_or_default(), &[enter(access.root())?, below].concat())?;
     }
-    Ok(evaluate(&mut metadata, items, &mut State { honours: true, tells: &tells }, log))
+    Ok(code)
 }
 
 /// Evaluates `items`, and returns the exit code.

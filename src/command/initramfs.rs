@@ -171,12 +171,14 @@ fn compression(name: &str) -> Result<Option<Format>> {
 /// The small program where it is there and enough: it writes no images, and nothing else needs a server.
 fn default_program(writes_images: bool) -> Result<String> {
     let running = node::link_target("/proc/self/exe")?;
-    if writes_images {
-        return Ok(running);
-    }
-    let directory = running.rsplit_once('/').map_or("", |(directory, _)| directory);
-    let small = PROGRAMS.iter().map(|program| format!("{directory}/{program}")).find(|program| file::exists(program));
+    let small = if writes_images { None } else { small_program(&running) };
     Ok(small.unwrap_or(running))
+}
+
+/// The small program that was installed with the running one.
+fn small_program(running: &str) -> Option<String> {
+    let directory = running.rsplit_once('/').map_or("", |(directory, _)| directory);
+    PROGRAMS.iter().map(|program| format!("{directory}/{program}")).find(|program| file::exists(program))
 }
 
 #[cfg(test)]
@@ -239,7 +241,20 @@ mod tests {
     }
 
     #[test]
-    fn the_default_program_is_there() {
-        assert!(file::exists(&default_program(false).unwrap()));
+    fn the_default_program_is_the_small_one_where_it_is_installed() {
+        let root = std::env::temp_dir().join(format!("wisp-small-{}", std::process::id()));
+        for folder in ["bin", "libexec/wisp"] {
+            std::fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        let bin = root.join("bin").to_str().unwrap().to_string();
+        let found = || small_program(&format!("{bin}/wisp"));
+        assert_eq!(found(), None);
+        std::fs::write(root.join("libexec/wisp/wisp-initramfs"), "").unwrap();
+        assert_eq!(found(), Some(format!("{bin}/../libexec/wisp/wisp-initramfs")));
+        std::fs::write(root.join("bin/wisp-initramfs"), "").unwrap();
+        assert_eq!(found(), Some(format!("{bin}/wisp-initramfs")), "the one that was built with it");
+        std::fs::remove_dir_all(root).unwrap();
+        // What writes images is the running program itself.
+        assert_eq!(default_program(true).unwrap(), std::env::current_exe().unwrap().to_str().unwrap());
     }
 }

@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, DOING, Options, Piece, root, unexpected, unknown};
+use super::root::enter;
+use super::{Command, DOING, Options, Piece, unexpected, unknown};
 use crate::error::{Error, Result};
 use crate::initramfs::mkinitfs::{self, Way};
 use crate::log::Log;
@@ -28,12 +29,13 @@ fn run(arguments: &[&str]) -> Result<u8> {
     while let Some(piece) = options.next() {
         match piece {
             Piece::Option("--own-init", None) => way = Way::OwnInit,
-            Piece::Option(name @ "--root", attached) => root = root::existing(options.value(name, attached)?)?,
+            Piece::Option(name @ "--root", attached) => root = options.value(name, attached)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) if verb.is_none() => verb = Some(word),
             Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
+    let root = enter(root)?;
     let done = match (verb, way, root) {
         (Some("enable"), ..) => mkinitfs::enable(root, way)?,
         (Some("disable"), Way::StockInit, _) => mkinitfs::disable(root)?,

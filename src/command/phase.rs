@@ -31,7 +31,8 @@ user's script said: /var/log/user-data.log.
   --root DIR    set up the system below DIR: its accounts, keys, host keys, host
                 name and state are changed. No program is run and no service of
                 a cloud is asked; what only a running system can do is left
-                out, and counts as done
+                out, and counts as done. All paths, also those of links and of
+                the configuration, are of that system
 ";
 
 const fn command(name: &'static str, summary: &'static str, run: fn(&[&str]) -> Result<u8>) -> Command {

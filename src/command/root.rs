@@ -3,12 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::{Options, Piece, unexpected, unknown};
-use crate::error::{Error, Result};
-use crate::sys::file;
-use alloc::format;
+use crate::error::Result;
+use crate::sys::confine;
 
-/// The one option of a command that has no other: the root, without a slash at its end; of the running system it is empty.
-pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
+/// The one option of a command that has no other: the root, as [`enter`] returns it.
+pub(super) fn root(arguments: &[&str]) -> Result<&'static str> {
     let mut root = "";
     let mut options = Options::new(arguments);
     while let Some(piece) = options.next() {
@@ -18,15 +17,15 @@ pub(super) fn root<'a>(arguments: &'a [&'a str]) -> Result<&'a str> {
             Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
-    existing(root)
+    enter(root)
 }
 
-/// `root` without a slash at its end, if it is a directory or empty, which means the running system. Every command that
-/// takes a root checks it here: a mistyped one must not look like a system on which nothing was done.
-pub(super) fn existing(root: &str) -> Result<&str> {
-    // With the slash, a symlink to a directory is one.
-    if !root.is_empty() && !file::is_directory(&format!("{root}/")) {
-        return Err(Error::absent("use the root directory", "not an existing directory").to(root));
+/// Confines this process to the directory `root`, and returns the prefix of the paths in it; empty for the running system,
+/// which is what no directory and `/` mean.
+pub(super) fn enter(root: &str) -> Result<&'static str> {
+    if root.trim_end_matches('/').is_empty() {
+        return Ok("");
     }
-    Ok(root.trim_end_matches('/'))
+    confine::enter(root)?;
+    Ok(confine::CONFINED)
 }

@@ -7,7 +7,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, DOING, DOING_OPTION, Options, Piece, print, root, unexpected, unknown};
+use super::root::enter;
+use super::{Command, DOING, DOING_OPTION, Options, Piece, print, unexpected, unknown};
 use crate::boot::status::{State, Status};
 use crate::error::{Error, Kind, Result};
 use crate::service;
@@ -100,7 +101,7 @@ fn parse<'a>(arguments: &'a [&'a str]) -> Result<Asked<'a>> {
                 other => return Err(Error::usage("understand the format", "there are json and text").to(other)),
             },
             Piece::Option("--strict", None) => asked.strict = true,
-            Piece::Option("--root", value) => asked.root = root::existing(options.value("--root", value)?)?,
+            Piece::Option("--root", value) => asked.root = options.value("--root", value)?,
             Piece::Option(name, _) => return Err(unknown(name)),
             Piece::Operand(word) if follows_wait && word.parse::<u32>().is_ok() => {
                 let why = format!("unexpected argument {word}, did you mean --wait={word}?");
@@ -109,5 +110,6 @@ fn parse<'a>(arguments: &'a [&'a str]) -> Result<Asked<'a>> {
             Piece::Operand(word) => return Err(unexpected(word)),
         }
     }
+    asked.root = enter(asked.root)?;
     Ok(asked)
 }

@@ -5,7 +5,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Command, bootstrap, print, root};
+use super::root::enter;
+use super::{Command, bootstrap, print};
 use crate::boot;
 use crate::error::Result;
 use crate::metadata::Machine;
@@ -50,7 +51,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     if let Some(Meant::Help) = meant {
         return print(USAGE);
     }
-    let root = root::existing(&root)?;
+    let root = enter(&root)?;
     match meant {
         Some(Meant::Bootstrap(word)) if matches!(&*word, "complete" | "incomplete" | "status") => {
             bootstrap::set(root, &word)

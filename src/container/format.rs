@@ -1,6 +1,10 @@
 //! What a file is, by its first bytes, and which formats are refused by name.
 
+#[cfg(feature = "full")]
+use crate::bytes::Fields;
 use crate::error::{Error, Result};
+#[cfg(feature = "full")]
+use crate::units::ByteCount;
 use crate::units::SectorSize;
 
 use super::{tar, vhd, vmdk};
@@ -115,6 +119,20 @@ impl Format {
     /// `Unsupported` when it is.
     pub(super) fn judge_trailer(trailer: &[u8; TRAILER]) -> Result<()> {
         if trailer.starts_with(KOLY) { Err(not_read("DMG", QEMU_READS_IT)) } else { Ok(()) }
+    }
+
+    /// The size of the disk in a file of this format that begins with `start`, where a field at a fixed place says so. It
+    /// is not verified: [`Map::open`](super::Map::open) does that.
+    #[cfg(feature = "full")]
+    #[must_use]
+    pub fn stated_size(self, start: &[u8]) -> Option<ByteCount> {
+        let fields = Fields::new(start, DOING);
+        match self {
+            Self::Qcow2 => fields.u64_be(24).ok().map(ByteCount),
+            Self::Vhd => fields.u64_be(48).ok().map(ByteCount),
+            Self::Vmdk => fields.u64_le(12).ok()?.checked_mul(512).map(ByteCount),
+            Self::Raw | Self::Tar => None,
+        }
     }
 
     /// Its usual name.

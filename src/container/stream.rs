@@ -1,5 +1,6 @@
 //! An image that is read from beginning to end: from a pipe, from a server that answers with the whole, out of a layer
-//! of compression. Raw, a fixed VHD, or either form of GCE's tar; what has tables must be read at any offset.
+//! of compression. Raw, a fixed VHD, or either form of GCE's tar. What has tables must be read at any offset: of that the
+//! content is the file, which has to be stored somewhere first.
 
 use alloc::vec::Vec;
 
@@ -17,8 +18,12 @@ const LAYERS: usize = 8;
 
 /// An image that is being read.
 pub struct Stream<'a> {
-    /// Tar or raw; a fixed VHD is known at its end only.
+    /// Tar or raw; a fixed VHD is known at its end only. Another one where the content has tables.
     pub format: Format,
+    /// Whether the content is not the disk but a file of this format, which must be read at any offset.
+    pub has_tables: bool,
+    /// Bytes of the content, where a header says so that comes before it.
+    pub length: Option<ByteCount>,
     /// The disk's size, where the format says it before the first byte.
     pub size: Option<ByteCount>,
     /// The layers of compression around it, the outermost first; those inside a tar too.
@@ -30,53 +35,63 @@ pub struct Stream<'a> {
 /// Finds out what `input`, with any compression around it, is.
 ///
 /// # Errors
-/// `Unsupported` when it must be read at any offset, or is not read at all; `Absent` when it is a tar without a file,
-/// `Corrupt` when it contradicts its format, `Refused` when it has more than 8 layers of compression; those of `input`.
-/// The content has the same.
+/// `Unsupported` when it is not read at all; `Absent` when it is a tar without a file, `Corrupt` when it contradicts its
+/// format, `Refused` when it has more than 8 layers of compression; those of `input`. The content has the same.
 pub fn open(input: Input<'_>) -> Result<Stream<'_>> {
     let mut layers = Vec::new();
-    let mut input = unpacked(input, &mut layers)?;
+    let mut length = None;
+    let mut input = unpacked(input, &mut layers, &mut length)?;
     let format = Format::recognise(input.peek(START)?)?;
-    match format {
-        Format::Raw => Ok(Stream { format, size: None, layers, content: Input::new(Unfooted { input, length: 0 }) }),
-        Format::Tar => {
-            let member = tar::open(input)?;
-            let stored = member.size();
-            let before = layers.len();
-            let mut input = unpacked(Input::new(member), &mut layers)?;
-            match Format::recognise(input.peek(START)?)? {
-                Format::Raw => {
-                    // A fixed VHD is whole sectors and half a KiB of footer; only where neither that nor compression can
-                    // be, the size of the member is that of the disk.
-                    let has_footer =
-                        stored > FOOTER as u64 && stored.is_multiple_of(512) && !stored.is_multiple_of(4096);
-                    let is_plain = layers.len() == before && !has_footer;
-                    let size = is_plain.then_some(ByteCount(stored));
-                    Ok(Stream { format, size, layers, content: Input::new(Unfooted { input, length: 0 }) })
-                }
-                inner => Err(not_seekable(inner)),
-            }
+    if format == Format::Tar {
+        return open_member(tar::open(input)?, layers);
+    }
+    Ok(Stream::of(format, input, layers, length))
+}
+
+/// What the file in a tar is.
+fn open_member(member: tar::Member<'_>, mut layers: Vec<codec::Format>) -> Result<Stream<'_>> {
+    let stored = member.size();
+    let before = layers.len();
+    let mut length = Some(ByteCount(stored));
+    let mut input = unpacked(Input::new(member), &mut layers, &mut length)?;
+    match Format::recognise(input.peek(START)?)? {
+        Format::Tar => Err(Error::unsupported(DOING, "it is a tar in a tar")),
+        Format::Raw => {
+            // A fixed VHD is whole sectors and half a KiB of footer; only where neither that nor compression can
+            // be, the size of the member is that of the disk.
+            let has_footer = stored > FOOTER as u64 && stored.is_multiple_of(512) && !stored.is_multiple_of(4096);
+            let is_plain = layers.len() == before && !has_footer;
+            let size = is_plain.then_some(ByteCount(stored));
+            Ok(Stream { format: Format::Tar, size, ..Stream::of(Format::Raw, input, layers, length) })
         }
-        _ => Err(not_seekable(format)),
+        inner => Ok(Stream::of(inner, input, layers, length)),
     }
 }
 
-/// Takes off every layer of compression that `input` begins with.
-fn unpacked<'a>(mut input: Input<'a>, layers: &mut Vec<codec::Format>) -> Result<Input<'a>> {
+impl<'a> Stream<'a> {
+    fn of(format: Format, input: Input<'a>, layers: Vec<codec::Format>, length: Option<ByteCount>) -> Self {
+        let has_tables = !matches!(format, Format::Raw | Format::Tar);
+        let content = if has_tables { input } else { Input::new(Unfooted { input, length: 0 }) };
+        Self { format, has_tables, length, size: None, layers, content }
+    }
+}
+
+/// Takes off every layer of compression that `input` begins with. `length` becomes what the innermost of them states.
+fn unpacked<'a>(
+    mut input: Input<'a>,
+    layers: &mut Vec<codec::Format>,
+    length: &mut Option<ByteCount>,
+) -> Result<Input<'a>> {
     while let Some(layer) = input.format()? {
         if layers.len() >= LAYERS {
             let why = alloc::format!("it has more than {LAYERS} layers of compression");
             return Err(Error::refused(DOING, why));
         }
         layers.push(layer);
+        *length = layer.stated_in_front(&mut input)?.map(ByteCount);
         input = layer.decoder(input);
     }
     Ok(input)
-}
-
-fn not_seekable(format: Format) -> Error {
-    let why = "cannot be read from beginning to end: have it in a file, uncompressed";
-    Error::unsupported(DOING, alloc::format!("{} {why}", format.name()))
 }
 
 /// Raw bytes, without the footer that may make them a fixed VHD.
@@ -133,10 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn what_has_tables_is_told_to_be_unpacked() {
-        let error = open(Input::new(b"QFI\xfb\0\0\0\x03".as_slice())).err().unwrap();
-        assert_eq!(error.kind, Kind::Unsupported);
-        assert!(error.why.starts_with("qcow2 cannot be read from beginning to end"), "{error}");
+    fn of_what_has_tables_the_content_is_the_file() {
+        let bytes = b"QFI\xfb\0\0\0\x03".as_slice();
+        let mut stream = open(Input::new(bytes)).unwrap();
+        assert_eq!((stream.format, stream.has_tables, stream.length), (Format::Qcow2, true, None));
+        assert_eq!(read_all(&mut stream.content, 100).unwrap(), bytes);
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! TLS over a stream (RFC 8446): rustls without buffers of its own, driven under our deadlines.
 //!
+//! This file and `trust.rs` are all that knows the TLS library: a distribution that builds with another one replaces
+//! [`connect`], which returns an [`Encrypted`].
+//!
 //! Nothing is handed out that did not come from a peer which proved its name; what `trust` says of that is final.
 #![forbid(unsafe_code)]
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -12,6 +16,7 @@ use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 
 use super::trust::{self, told};
+use super::wire::Encrypted;
 use crate::error::{Error, Result};
 use crate::sys::socket::Stream;
 use crate::units::Deadline;
@@ -26,7 +31,7 @@ const INCOMING_LIMIT: usize = 128 << 10;
 const RECORDS: usize = 4 * ((16 << 10) + 256 + 5);
 
 /// An encrypted connection.
-pub(super) struct Tls {
+struct Tls {
     stream: Stream,
     session: UnbufferedClientConnection,
     incoming: Vec<u8>,
@@ -46,13 +51,16 @@ enum Turn {
     Speak,
 }
 
+/// Shakes hands over `stream` with a peer that must prove that it is `name`.
+///
+/// # Errors
+/// `Refused` when the peer does not prove its name; `TimedOut` while the clock is not set; `Corrupt`, `Os`, `TimedOut`.
+pub(super) fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Box<dyn Encrypted>> {
+    Ok(Box::new(Tls::connect(stream, name, deadline)?))
+}
+
 impl Tls {
-    /// Shakes hands over `stream` with a peer that must be called `name`.
-    ///
-    /// # Errors
-    /// `Refused` when the peer does not prove its name; `TimedOut` while the clock is not set; `Corrupt`, `Os`,
-    /// `TimedOut`.
-    pub(super) fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
+    fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
         let config = trust::config()?;
         let name = ServerName::try_from(String::from(name)).map_err(|_| Error::usage(DOING, "its name is none"))?;
         let session = UnbufferedClientConnection::new(config, name).map_err(|error| told(&error))?;
@@ -65,44 +73,6 @@ impl Tls {
                 Turn::Read => {}
             }
         }
-    }
-
-    /// Whether nothing has come that nobody read.
-    pub(super) fn is_idle(&self) -> bool {
-        !self.is_closed && self.plain.is_empty()
-    }
-
-    /// Sends all of `bytes`.
-    pub(super) fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        loop {
-            match self.turn(Some(bytes), deadline)? {
-                Turn::Speak => return Ok(()),
-                Turn::Read if self.is_closed => return Err(Error::corrupt(DOING, "it closed the connection")),
-                Turn::Wait => self.receive(deadline)?,
-                Turn::Read => {}
-            }
-        }
-    }
-
-    /// Reads what is there, waiting for the first of it; 0 when the peer said that nothing more comes.
-    pub(super) fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
-        while self.plain.is_empty() && !self.is_closed {
-            match self.turn(None, deadline)? {
-                Turn::Read => {}
-                Turn::Wait | Turn::Speak => self.receive(deadline)?,
-            }
-        }
-        let rest = self.plain.get(self.taken..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        for (place, byte) in buffer.iter_mut().zip(rest) {
-            *place = *byte;
-        }
-        self.taken = self.taken.saturating_add(count);
-        if self.taken >= self.plain.len() {
-            self.plain.clear();
-            self.taken = 0;
-        }
-        Ok(count)
     }
 
     /// Reads more records. The end of the stream is not the end of what is said: that must be said (RFC 8446, 6.1), or
@@ -173,6 +143,43 @@ impl Tls {
                 return Ok(turn);
             }
         }
+    }
+}
+
+impl Encrypted for Tls {
+    fn is_idle(&self) -> bool {
+        !self.is_closed && self.plain.is_empty()
+    }
+
+    fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        loop {
+            match self.turn(Some(bytes), deadline)? {
+                Turn::Speak => return Ok(()),
+                Turn::Read if self.is_closed => return Err(Error::corrupt(DOING, "it closed the connection")),
+                Turn::Wait => self.receive(deadline)?,
+                Turn::Read => {}
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
+        while self.plain.is_empty() && !self.is_closed {
+            match self.turn(None, deadline)? {
+                Turn::Read => {}
+                Turn::Wait | Turn::Speak => self.receive(deadline)?,
+            }
+        }
+        let rest = self.plain.get(self.taken..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        for (place, byte) in buffer.iter_mut().zip(rest) {
+            *place = *byte;
+        }
+        self.taken = self.taken.saturating_add(count);
+        if self.taken >= self.plain.len() {
+            self.plain.clear();
+            self.taken = 0;
+        }
+        Ok(count)
     }
 }
 

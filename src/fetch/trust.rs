@@ -1,9 +1,8 @@
-//! Whom TLS believes, and by which arithmetic (RFC 8446, section 9).
+//! The TLS configuration: protocol versions, algorithms and certificate authorities (RFC 8446, RFC 5246).
 //!
-//! The peer must prove its name by a certificate of an authority that Mozilla trusts, or that stands in the file which
-//! `SSL_CERT_FILE` names; there is no way to switch that off. Of ring only what every server in the world can do is
-//! linked in: TLS 1.3, AES-GCM, P-256, and the signatures that authorities make. What was left out would cost, in bytes
-//! of the program: TLS 1.2 32,256, X25519 39,872, ChaCha20 52,672, P-384 for the exchange of keys 3,584, QUIC 4,992.
+//! The peer must prove its name by a certificate of an authority that is trusted here; nothing switches that off.
+//! Revocation is not checked. Algorithms are those that rustls and ring enable by default. TLS 1.2 is on: mirrors and
+//! servers inside of companies still run OpenSSL 1.0.2 (RHEL 7, Debian 8) or Windows Server 2019, which have no TLS 1.3.
 #![forbid(unsafe_code)]
 
 use alloc::format;
@@ -13,58 +12,33 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use rustls::client::Resumption;
-use rustls::crypto::ring::{cipher_suite, kx_group};
-use rustls::crypto::{
-    CipherSuiteCommon, CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
-};
+use rustls::crypto::{CryptoProvider, KeyProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, Der, PrivateKeyDer, TrustAnchor, UnixTime};
 use rustls::sign::SigningKey;
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, ClientConfig, RootCertStore, SignatureScheme, SupportedCipherSuite, Tls13CipherSuite};
-use webpki::ring as signature;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 
 use super::tls::DOING;
 use crate::codec::Format;
 use crate::error::{Error, Kind, Result};
 use crate::sys::clock::{self, EARLIEST};
-use crate::sys::{environment, file, random};
+use crate::sys::{environment, file};
 
 /// Bytes of a file of authorities: Debian's has 220 KiB.
 const AUTHORITIES_LIMIT: usize = 4 << 20;
 
+/// Where distributions keep the certificates of all trusted authorities in one file.
+const BUNDLES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, RHEL
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem", // openSUSE
+    "/etc/ssl/cert.pem",      // Alpine without ca-certificates
+];
+
 /// Mozilla's authorities, as `build.rs` packs them.
 const MOZILLA: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/authorities.gz"));
-
-static AES_128: Tls13CipherSuite = without_quic(cipher_suite::TLS13_AES_128_GCM_SHA256);
-static AES_256: Tls13CipherSuite = without_quic(cipher_suite::TLS13_AES_256_GCM_SHA384);
-
-/// The signatures that public authorities and their servers make.
-const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
-    all: &[
-        signature::ECDSA_P256_SHA256,
-        signature::ECDSA_P256_SHA384,
-        signature::ECDSA_P384_SHA256,
-        signature::ECDSA_P384_SHA384,
-        signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
-        signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
-        signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
-        signature::RSA_PKCS1_2048_8192_SHA256,
-        signature::RSA_PKCS1_2048_8192_SHA384,
-        signature::RSA_PKCS1_2048_8192_SHA512,
-    ],
-    mapping: &[
-        (SignatureScheme::ECDSA_NISTP256_SHA256, &[signature::ECDSA_P256_SHA256]),
-        (SignatureScheme::ECDSA_NISTP384_SHA384, &[signature::ECDSA_P384_SHA384]),
-        (SignatureScheme::RSA_PSS_SHA256, &[signature::RSA_PSS_2048_8192_SHA256_LEGACY_KEY]),
-        (SignatureScheme::RSA_PSS_SHA384, &[signature::RSA_PSS_2048_8192_SHA384_LEGACY_KEY]),
-        (SignatureScheme::RSA_PSS_SHA512, &[signature::RSA_PSS_2048_8192_SHA512_LEGACY_KEY]),
-        // For certificates only: TLS 1.3 has no other signatures of its own than those above.
-        (SignatureScheme::RSA_PKCS1_SHA256, &[signature::RSA_PKCS1_2048_8192_SHA256]),
-        (SignatureScheme::RSA_PKCS1_SHA384, &[signature::RSA_PKCS1_2048_8192_SHA384]),
-        (SignatureScheme::RSA_PKCS1_SHA512, &[signature::RSA_PKCS1_2048_8192_SHA512]),
-    ],
-};
 
 /// The rules of a handshake.
 ///
@@ -72,15 +46,9 @@ const SIGNATURES: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
 /// `TimedOut` while the clock is not set, `Usage` when the file of authorities cannot be used.
 pub(super) fn config() -> Result<Arc<ClientConfig>> {
     clock_is_set(clock::wall())?;
-    let provider = CryptoProvider {
-        cipher_suites: Vec::from([&AES_128, &AES_256].map(SupportedCipherSuite::Tls13)),
-        kx_groups: Vec::from([kx_group::SECP256R1]),
-        signature_verification_algorithms: SIGNATURES,
-        secure_random: &Kernel,
-        key_provider: &Kernel,
-    };
-    let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(Kernel));
-    let builder = builder.with_protocol_versions(&[&rustls::version::TLS13]).map_err(|error| told(&error))?;
+    let provider = CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() };
+    let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(WallClock));
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| told(&error))?;
     let mut config = builder.with_root_certificates(authorities()?).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -97,24 +65,28 @@ fn clock_is_set(now: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The authorities of the file that `SSL_CERT_FILE` names, as other programs have it; without it, those of Mozilla.
+/// The authorities of the file that `SSL_CERT_FILE` names, else those of this system, else those of Mozilla.
 fn authorities() -> Result<RootCertStore> {
+    if let Some(path) = environment::variable(c"SSL_CERT_FILE") {
+        // The user named this file, so no other is tried.
+        let unusable = |why: &str| Error::usage(DOING, format!("SSL_CERT_FILE cannot be used: {why}"));
+        let store = bundle(&path).map_err(|error| unusable(&format!("{error}")))?;
+        return store.ok_or_else(|| unusable(&format!("no certificate is in {path}")));
+    }
+    // A bundle that is missing or empty (a container image without ca-certificates) is as good as none.
+    let found = BUNDLES.iter().find_map(|path| bundle(path).ok().flatten());
+    found.map_or_else(|| Ok(RootCertStore { roots: mozilla()? }), Ok)
+}
+
+/// The certificates in the file at `path`; `None` without one that can be used.
+fn bundle(path: &str) -> Result<Option<RootCertStore>> {
+    let text = file::read(path, AUTHORITIES_LIMIT)?;
     let mut store = RootCertStore::empty();
-    let Some(path) = environment::variable(c"SSL_CERT_FILE") else {
-        store.roots = mozilla()?;
-        return Ok(store);
-    };
-    // What the user set up wrongly stays wrong: no second try.
-    let unusable = |why: &str| Error::usage(DOING, format!("SSL_CERT_FILE cannot be used: {why}"));
-    let text = file::read(&path, AUTHORITIES_LIMIT).map_err(|error| unusable(&format!("{error}")))?;
     for certificate in CertificateDer::pem_slice_iter(&text).flatten() {
-        // One that cannot be read is none to trust; the others are as good as before.
+        // One that cannot be parsed is not trusted, and does not affect the others.
         let _ = store.add(certificate);
     }
-    if store.is_empty() {
-        return Err(unusable(&format!("no certificate is in {path}")));
-    }
-    Ok(store)
+    Ok((!store.is_empty()).then_some(store))
 }
 
 fn mozilla() -> Result<Vec<TrustAnchor<'static>>> {
@@ -137,35 +109,21 @@ fn mozilla() -> Result<Vec<TrustAnchor<'static>>> {
     Ok(both.map(authority).collect())
 }
 
-/// `suite` without what it brings for QUIC.
-const fn without_quic(suite: SupportedCipherSuite) -> Tls13CipherSuite {
-    let SupportedCipherSuite::Tls13(Tls13CipherSuite { common, hkdf_provider, aead_alg, .. }) = suite;
-    let common = CipherSuiteCommon {
-        suite: common.suite,
-        hash_provider: common.hash_provider,
-        confidentiality_limit: common.confidentiality_limit,
-    };
-    Tls13CipherSuite { common, hkdf_provider: *hkdf_provider, aead_alg: *aead_alg, quic: None }
-}
-
-/// What rustls wants from this machine.
+/// wisp has no client certificate, so the code that signs with one is not linked.
 #[derive(Debug)]
-struct Kernel;
+struct NoKeys;
 
-impl SecureRandom for Kernel {
-    fn fill(&self, buffer: &mut [u8]) -> core::result::Result<(), GetRandomFailed> {
-        random::fill(buffer).map_err(|_| GetRandomFailed)
-    }
-}
-
-impl KeyProvider for Kernel {
-    /// Nobody asks wisp who it is, and what would sign for it is not linked in.
+impl KeyProvider for NoKeys {
     fn load_private_key(&self, _: PrivateKeyDer<'static>) -> core::result::Result<Arc<dyn SigningKey>, rustls::Error> {
         Err(rustls::Error::General(String::new()))
     }
 }
 
-impl TimeProvider for Kernel {
+/// The time that certificates are judged by.
+#[derive(Debug)]
+struct WallClock;
+
+impl TimeProvider for WallClock {
     fn current_time(&self) -> Option<UnixTime> {
         Some(UnixTime::since_unix_epoch(clock::wall()))
     }
@@ -187,7 +145,7 @@ pub(super) fn told(error: &rustls::Error) -> Error {
         rustls::Error::AlertReceived(alert) => {
             return Error::refused(DOING, format!("it breaks off with alert {}", u8::from(*alert)));
         }
-        rustls::Error::PeerIncompatible(_) => "it does not speak TLS 1.3 with AES-GCM and P-256",
+        rustls::Error::PeerIncompatible(_) => "it has no TLS version or algorithm in common with wisp",
         _ => return Error::corrupt(DOING, "it does not speak TLS as it must"),
     };
     Error::refused(DOING, why)
@@ -196,6 +154,7 @@ pub(super) fn told(error: &rustls::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustls::{NamedGroup, ProtocolVersion};
 
     #[test]
     fn a_clock_that_is_not_set_judges_nothing() {
@@ -206,8 +165,22 @@ mod tests {
     }
 
     #[test]
-    fn the_rules_are_complete() {
-        config().unwrap();
+    fn modern_and_older_servers_find_something_in_common() {
+        let config = config().unwrap();
+        let provider = config.crypto_provider();
+        let groups: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+        assert!(groups.contains(&NamedGroup::X25519) && groups.contains(&NamedGroup::secp256r1), "{groups:?}");
+        let versions: Vec<_> = provider.cipher_suites.iter().map(|suite| suite.version().version).collect();
+        assert!(versions.contains(&ProtocolVersion::TLSv1_3) && versions.contains(&ProtocolVersion::TLSv1_2));
+    }
+
+    #[test]
+    fn a_bundle_without_a_usable_certificate_is_none() {
+        let path = std::env::temp_dir().join(format!("wisp-bundle-{}", std::process::id()));
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        std::fs::write(&path, broken).unwrap();
+        assert!(bundle(path.to_str().unwrap()).unwrap().is_none());
+        std::fs::remove_file(path).unwrap();
     }
 
     #[test]
@@ -228,7 +201,7 @@ mod tests {
             (of(CertificateError::UnknownIssuer), "no authority"),
             (of(CertificateError::BadSignature), "not in order"),
             (told(&rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)), "alert 40"),
-            (told(&rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered)), "TLS 1.3"),
+            (told(&rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered)), "in common"),
         ] {
             assert_eq!(error.kind, Kind::Refused);
             assert!(error.why.contains(word), "{error}");

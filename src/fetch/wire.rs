@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 #[cfg(feature = "full")]
-use super::tls::Tls;
+use super::tls;
 use super::{Dial, Policy};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Parser, Reply};
@@ -24,7 +24,19 @@ pub(super) enum Wire {
     Plain(Stream),
     /// Encrypted.
     #[cfg(feature = "full")]
-    Tls(Box<Tls>),
+    Tls(Box<dyn Encrypted>),
+}
+
+/// An encrypted connection, whichever library provides it. Nothing is returned that did not come from a peer which proved
+/// its name.
+#[cfg(feature = "full")]
+pub(super) trait Encrypted {
+    /// Whether it is open and holds nothing that was not read.
+    fn is_idle(&self) -> bool;
+    /// Sends all of `bytes`.
+    fn write_all(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()>;
+    /// Reads what is there, waiting for the first of it; 0 when the peer said that nothing more comes.
+    fn read(&mut self, buffer: &mut [u8], deadline: Deadline) -> Result<usize>;
 }
 
 /// How a conversation failed.
@@ -44,7 +56,7 @@ impl Wire {
             #[cfg(feature = "full")]
             Some(name) => {
                 let deadline = Deadline::after(clock::now(), policy.reply).sooner(end);
-                Ok(Self::Tls(Box::new(Tls::connect(stream, name, deadline)?)))
+                Ok(Self::Tls(tls::connect(stream, name, deadline)?))
             }
             #[cfg(not(feature = "full"))]
             Some(_) => Err(Error::unsupported("connect", "this build speaks no TLS")),

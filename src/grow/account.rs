@@ -5,7 +5,6 @@
 use super::report::{Half, Report, State};
 use crate::error::{Error, Kind};
 use crate::plan::grow::{self as plan, Plan};
-use alloc::format;
 use alloc::vec::Vec;
 
 /// The account of a plan that is not carried out: a dry run, or nothing to do.
@@ -27,11 +26,6 @@ pub(super) fn account(facts: &plan::Facts, plan: &Plan) -> Report {
         steps: Vec::new(),
         notes: plan.notes.clone(),
     }
-}
-
-/// The owner, by a file, does not want `facts` to change.
-pub(super) fn switched_off(facts: &plan::Facts, marker: &str) -> Error {
-    Error::refused("grow", format!("it is switched off by {marker}")).to(&*facts.device)
 }
 
 /// The account of a plan of which nothing is carried out because of `error`.

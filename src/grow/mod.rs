@@ -22,15 +22,16 @@ use crate::probe::block::{Block, Slice, Sysfs};
 use crate::probe::growth::{self, Subject};
 use crate::settings::Mode;
 use crate::sys::block::{Access, Device};
-use crate::sys::{clock, file, node};
+use crate::sys::{clock, node, tree};
 use crate::table::{self, Geometry, Rule, Write};
 use crate::units::{ByteCount, Deadline};
-use account::{account, stopped, switched_off};
+use account::{account, stopped};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 use place::Place;
+pub use place::PrivatePoint;
 use report::{Half, Report, State, Timed};
 
 /// Whoever else holds the lock (udev looking at the disk, systemd-repart) is done within moments.
@@ -68,9 +69,14 @@ pub struct Request<'a> {
 }
 
 impl Request<'_> {
-    /// Which of the markers is in the filesystem mounted at `point`.
-    fn marker_at(&self, point: &str) -> Option<&str> {
-        self.markers.iter().copied().find(|marker| file::exists(&format!("{point}{marker}")))
+    /// Why the filesystem mounted at `point` is to be left alone: one of the markers is there, or that cannot be found out.
+    /// A link counts by its name, as its end may lie where this mount has nothing.
+    fn veto_at(&self, point: &str, device: &str) -> Option<Error> {
+        self.markers.iter().find_map(|marker| match tree::is_named_in(point, marker) {
+            Ok(false) => None,
+            Ok(true) => Some(Error::refused("grow", format!("it is switched off by {marker}")).to(device)),
+            Err(error) => Some(error),
+        })
     }
 }
 
@@ -93,8 +99,8 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     if plan.is_empty() {
         return account(&facts, &plan);
     }
-    if let Some(marker) = request.subject.mount.as_ref().and_then(|mount| request.marker_at(&mount.point)) {
-        return stopped(&facts, &plan, &switched_off(&facts, marker));
+    if let Some(error) = request.subject.mount.as_ref().and_then(|mount| request.veto_at(&mount.point, &facts.device)) {
+        return stopped(&facts, &plan, &error);
     }
     if request.dry_run {
         return account(&facts, &plan);
@@ -223,8 +229,8 @@ impl Deed<'_> {
 
     /// Why nothing may be written to what is mounted at `place`.
     fn objection_at(&self, place: &Place) -> Option<Error> {
-        if let Some(marker) = self.request.marker_at(&place.point) {
-            return Some(switched_off(&self.facts, marker));
+        if let Some(error) = self.request.veto_at(&place.point, &self.facts.device) {
+            return Some(error);
         }
         let dirty =
             self.request.subject.mount.is_none() && self.facts.content.as_ref().is_some_and(Superblock::needs_recovery);

@@ -7,8 +7,41 @@
 
 use crate::error::{Kind, Result};
 use crate::sys::mount::{self, Flags};
+use crate::sys::{neighbour, tree};
 use crate::text::mountinfo::Mount;
+use alloc::format;
 use alloc::string::String;
+
+/// A directory to mount at for a moment, removed when this is dropped.
+///
+/// No other process has it: removing a directory also unmounts what another process has mounted there in its own view.
+#[derive(Debug)]
+pub struct PrivatePoint(String);
+
+impl PrivatePoint {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// `Os`.
+    pub fn make() -> Result<Self> {
+        let path = format!("/run/wisp/mount-{}", neighbour::own_number());
+        tree::make_directories(&path, 0o700)?;
+        Ok(Self(path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for PrivatePoint {
+    fn drop(&mut self) {
+        // Still mounted, which the report tells, it stays for the end of this process.
+        let _ = tree::remove_directory(&self.0);
+    }
+}
 
 /// Options that a filesystem shows but does not take back.
 const EINVAL: Kind = Kind::Os(22);

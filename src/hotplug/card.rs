@@ -2,12 +2,14 @@
 
 use super::{INTERFACES, TEXT_LIMIT, assemble, find_ifup};
 use crate::error::{Error, Result};
+use crate::sys::amend::amend;
 use crate::sys::program::Program;
 use crate::sys::record::Lock;
 use crate::sys::{clock, file, process, stdio, tree};
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 /// Two cards that come together are seen to one after the other: mdev runs us once for each, at the same time.
@@ -35,12 +37,12 @@ const NUMBER_LIMIT: usize = 32;
 const NAME_LIMIT: usize = 15;
 
 /// Does what mdev calls for when the card `name` comes (`add`) or goes (`remove`), below `root`; with a root, no program is
-/// run and no process ended.
+/// run and no process ended. `tell` hears of files that cannot be read.
 ///
 /// # Errors
 /// `Usage` for a name or an action that is none; `TimedOut` when another run does not end; those of [`assemble`]; `Ended`
 /// when the interface could not be taken up.
-pub fn changed(root: &str, name: &str, action: &str) -> Result<()> {
+pub fn changed(root: &str, name: &str, action: &str, tell: &dyn Fn(&str)) -> Result<()> {
     const DOING: &str = "see to the network card";
     let is_name = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'.' | b'-');
     if name.len() > NAME_LIMIT
@@ -54,7 +56,7 @@ pub fn changed(root: &str, name: &str, action: &str) -> Result<()> {
     }
     tree::make_directories(&format!("{root}{LOCK_FOLDER}"), 0o755)?;
     let _lock = Lock::wait(&format!("{root}{LOCK}"), Deadline::after(clock::now(), LOCK_WAIT), LOCK_PAUSE)?;
-    assemble(root)?;
+    assemble(root, tell)?;
     if !file::exists(&format!("{root}{STARTED}")) {
         return Ok(());
     }
@@ -88,15 +90,15 @@ fn forget(root: &str, name: &str) -> Result<()> {
     }
     let state = format!("{root}{STATE}");
     if tree::is_there(&state) {
-        file::amend(&state, TEXT_LIMIT, 0o644, &mut |old| without(old, name))?;
+        amend(root, STATE, TEXT_LIMIT, 0o644, &mut |old| without(old, name))?;
     }
     tree::remove_file(&format!("{state}.{name}.lock")).map(|_| ())
 }
 
 /// The lines but those for the interface `name`.
-fn without(state: &str, name: &str) -> String {
-    let is_other = |line: &&str| line.strip_prefix(name).is_none_or(|rest| !rest.starts_with('='));
-    state.split_inclusive('\n').filter(is_other).collect()
+fn without(state: &[u8], name: &str) -> Vec<u8> {
+    let is_other = |line: &&[u8]| line.strip_prefix(name.as_bytes()).is_none_or(|rest| !rest.starts_with(b"="));
+    state.split_inclusive(|byte| *byte == b'\n').filter(is_other).flatten().copied().collect()
 }
 
 #[cfg(test)]
@@ -106,8 +108,8 @@ mod tests {
 
     #[test]
     fn only_the_lines_of_the_interface_go() {
-        let state = "lo=lo 1\neth1=eth1 1\neth10=eth10\neth1=eth1";
-        assert_eq!(without(state, "eth1"), "lo=lo 1\neth10=eth10\n");
+        let state = b"lo=lo 1\neth1=eth1 1\n\xff\neth10=eth10\neth1=eth1";
+        assert_eq!(without(state, "eth1"), b"lo=lo 1\n\xff\neth10=eth10\n");
         assert_eq!(without(state, "eth"), state);
     }
 
@@ -116,7 +118,11 @@ mod tests {
         for (name, action) in
             [("", "add"), ("-a", "add"), ("../x", "add"), ("a b", "add"), ("eth0123456789abc", "add"), ("eth0", "")]
         {
-            assert_eq!(changed("/nonexistent", name, action).unwrap_err().kind, Kind::Usage, "{name} {action}");
+            assert_eq!(
+                changed("/nonexistent", name, action, &|_| ()).unwrap_err().kind,
+                Kind::Usage,
+                "{name} {action}"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{INTERFACES, TEXT_LIMIT};
 use crate::error::{Error, Result};
+use crate::sys::amend::amend;
 use crate::sys::{file, tree};
 use alloc::format;
 use alloc::string::String;
@@ -27,59 +28,81 @@ const NOTE: &str = "\
 
 ";
 
-/// Puts the file below `root` together; returns whether it is another one than before, which is then `interfaces.bak`.
+/// Puts the file below `root` together; returns whether it is another one than before, which is then `interfaces.bak`. A
+/// file in the folder that cannot be read, or for which there is no room, is left out, and `tell` hears of it.
 ///
 /// # Errors
-/// `Os`, `Refused` for what cannot be read, the folder and the template first of all; `Corrupt` for what is no UTF-8.
-pub fn assemble(root: &str) -> Result<bool> {
+/// `Os`, `Refused` for what cannot be read of all: the folder, the template if a card needs it, and the old file.
+pub fn assemble(root: &str, tell: &dyn Fn(&str)) -> Result<bool> {
     let folder = format!("{root}{FOLDER}");
     let present = file::list(&folder)?;
     let cards = file::list(&format!("{root}/sys/class/net")).unwrap_or_default();
     let mut made = Vec::new();
-    let mut text = String::from(NOTE);
+    let mut text = Vec::from(NOTE);
+    let add = |text: &mut Vec<u8>, name: &str| {
+        let path = format!("{folder}/{name}");
+        let added =
+            file::read(&path, TEXT_LIMIT).and_then(|piece| append(text, &piece).map_err(|error| error.to(path)));
+        added.unwrap_or_else(|error| tell(&format!("{error}; the file is left out of {INTERFACES}")));
+    };
     for name in cards.into_iter().filter(|name| is_interface(name)) {
-        if !present.contains(&name) {
-            let template = read(&format!("{folder}/{TEMPLATE}"))?;
-            add(&mut text, &template.replace(NAME, &name))?;
-            made.push((name.clone(), template.replace(NAME, &name)));
+        if present.contains(&name) {
+            add(&mut text, &name);
             continue;
         }
-        add(&mut text, &read(&format!("{folder}/{name}"))?)?;
+        let path = format!("{folder}/{TEMPLATE}");
+        let piece = replaced(&file::read(&path, TEXT_LIMIT)?, NAME.as_bytes(), name.as_bytes());
+        append(&mut text, &piece).map_err(|error| error.to(path))?;
+        made.push((name, piece));
     }
     let is_other = |name: &&String| *name != TEMPLATE && !is_interface(name) && !name.starts_with('.');
-    for name in present.iter().filter(is_other) {
-        add(&mut text, &read(&format!("{folder}/{name}"))?)?;
+    present.iter().filter(is_other).for_each(|name| add(&mut text, name));
+    for (name, piece) in made {
+        file::write_atomically(&format!("{folder}/{name}"), &piece, 0o644)?;
     }
-    for (name, text) in made {
-        file::write_atomically(&format!("{folder}/{name}"), text.as_bytes(), 0o644)?;
-    }
-    put(&format!("{root}{INTERFACES}"), &text)
+    put(root, &text)
 }
 
-/// Makes `text` what is at `path`, and keeps what was there beside it.
-fn put(path: &str, text: &str) -> Result<bool> {
-    if tree::is_there(path) {
-        let old = file::read(path, TEXT_LIMIT)?;
-        if old == text.as_bytes() {
+/// Makes `text` what is at [`INTERFACES`], and keeps what was there beside it.
+fn put(root: &str, text: &[u8]) -> Result<bool> {
+    let path = format!("{root}{INTERFACES}");
+    if tree::is_there(&path) {
+        let old = file::read(&path, TEXT_LIMIT)?;
+        if old == text {
             return Ok(false);
         }
         file::write_atomically(&format!("{path}.bak"), &old, 0o644)?;
     }
-    file::amend(path, TEXT_LIMIT, 0o644, &mut |_| text.into())
+    amend(root, INTERFACES, TEXT_LIMIT, 0o644, &mut |_| text.into())
 }
 
-fn add(text: &mut String, piece: &str) -> Result<()> {
-    text.push_str(piece);
-    text.push_str(if piece.is_empty() || piece.ends_with('\n') { "\n" } else { "\n\n" });
-    if text.len() > TEXT_LIMIT {
-        let why = format!("together they are larger than {TEXT_LIMIT} bytes");
-        return Err(Error::refused("put together the files in", why).to(FOLDER));
+/// Adds `piece` and an empty line.
+fn append(text: &mut Vec<u8>, piece: &[u8]) -> Result<()> {
+    let end: &[u8] = if piece.is_empty() || piece.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+    if text.len().saturating_add(piece.len()).saturating_add(end.len()) > TEXT_LIMIT {
+        let why = format!("all files together are larger than {TEXT_LIMIT} bytes");
+        return Err(Error::refused("add", why));
     }
+    text.extend([piece, end].concat());
     Ok(())
 }
 
-fn read(path: &str) -> Result<String> {
-    String::from_utf8(file::read(path, TEXT_LIMIT)?).map_err(|_| Error::corrupt("read", "it is no UTF-8").to(path))
+/// `text` with `new` for each `old`.
+fn replaced(mut text: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let mut result = Vec::new();
+    while let Some((first, rest)) = text.split_first() {
+        match text.strip_prefix(old) {
+            Some(behind) => {
+                result.extend(new);
+                text = behind;
+            }
+            None => {
+                result.push(*first);
+                text = rest;
+            }
+        }
+    }
+    result
 }
 
 fn is_interface(name: &str) -> bool {

@@ -4,7 +4,7 @@
 //! looks on.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Where rules are.
 pub const RULES: &str = "/etc/mdev.conf";
@@ -41,9 +41,9 @@ impl Module {
     /// The text of the rules with the one by which mdev calls `command`: before the first line for the same devices, and
     /// then that one still counts; else before the last resort; else at the end. A text that has one stays as it is.
     #[must_use]
-    pub fn insert(&self, rules: &str, command: &str) -> String {
+    pub fn insert(&self, rules: &[u8], command: &str) -> Vec<u8> {
         let call = format!("*{command}");
-        if rules.contains(&call) {
+        if rules.windows(call.len()).any(|part| part == call.as_bytes()) {
             return rules.into();
         }
         let rule = format!("{}[0-9]+\troot:root 0644 {call}", self.devices);
@@ -52,17 +52,17 @@ impl Module {
             (None, Some(place)) => (place, format!("{rule}\n\n")),
             (None, None) => (rules.len(), format!("{rule}\n")),
         };
-        let (before, behind) = rules.split_at_checked(place).unwrap_or((rules, ""));
-        let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-        format!("{before}{gap}{text}{behind}")
+        let (before, behind) = rules.split_at_checked(place).unwrap_or((rules, b""));
+        let gap = if before.is_empty() || before.ends_with(b"\n") { "" } else { "\n" };
+        [before, gap.as_bytes(), text.as_bytes(), behind].concat()
     }
 }
 
 /// Where the first line begins that begins with `start`.
-fn line(text: &str, start: &str) -> Option<usize> {
+fn line(text: &[u8], start: &str) -> Option<usize> {
     let mut place = 0usize;
-    for line in text.split_inclusive('\n') {
-        if line.starts_with(start) {
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(start.as_bytes()) {
             return Some(place);
         }
         place = place.saturating_add(line.len());
@@ -88,9 +88,9 @@ mod tests {
             ("ethernet\n", format!("-{RULE}ethernet\n")),
             ("# eth0\n", format!("# eth0\n{RULE}")),
         ] {
-            let new = module.insert(old, COMMAND);
-            assert_eq!(new, wanted, "{old:?}");
-            assert_eq!(module.insert(&new, COMMAND), wanted, "a second time changes nothing");
+            let new = module.insert(old.as_bytes(), COMMAND);
+            assert_eq!(new, wanted.as_bytes(), "{old:?}");
+            assert_eq!(module.insert(&new, COMMAND), wanted.as_bytes(), "a second time changes nothing");
         }
         assert_eq!((find("nvme_ebs_links"), find("")), (None, None));
     }

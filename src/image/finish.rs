@@ -14,21 +14,18 @@ use crate::bytes::ReadAt;
 use crate::disk;
 use crate::error::{Error, Kind, Result};
 use crate::grow::report::Report;
-use crate::grow::{self, Private, Request};
+use crate::grow::{self, Private, PrivatePoint, Request};
 use crate::probe::block::{Block, Sysfs};
 use crate::probe::growth::Subject;
 use crate::settings::Mode;
 use crate::sys::block::Access;
-use crate::sys::{clock, tree};
+use crate::sys::clock;
 use crate::table::{self, Geometry, Rule, Table, Write};
 
 /// Whoever looks at a disk that was just written, as udev does, is done within moments; it sends no event when it is.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 const EBUSY: Kind = Kind::Os(16);
-
-/// Where the file system is mounted while it grows; only wisp sees it there.
-const PRIVATE_POINT: &str = "/run/wisp/image";
 
 /// The writes that put the table of a disk right that begins as `disk` does; none where there is no GPT.
 ///
@@ -85,15 +82,14 @@ pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<
         Ok(subject) => subject,
         Err(error) => return alloc::vec![format!("{error}; nothing is grown")],
     };
-    let private = Private { point: PRIVATE_POINT, options: "" };
-    let markers = &[grow::DISABLED];
-    let request = Request { sysfs, subject, mode: Mode::On, dry_run: false, budget: None, private, markers };
-    let report = match tree::make_directories(PRIVATE_POINT, 0o700) {
-        Ok(()) => grow::run(&request, &mut |line| tell(line)),
+    let point = match PrivatePoint::make() {
+        Ok(point) => point,
         Err(error) => return alloc::vec![format!("{error}; nothing is grown")],
     };
-    // It is empty again; in use by another wisp, it stays for that one to remove.
-    let _ = tree::remove_directory(PRIVATE_POINT);
+    let private = Private { point: point.path(), options: "" };
+    let markers = &[grow::DISABLED];
+    let request = Request { sysfs, subject, mode: Mode::On, dry_run: false, budget: None, private, markers };
+    let report = grow::run(&request, &mut |line| tell(line));
     let why = report.error().map(|error| format!("{error}"));
     let has_grown = report.partition.iter().chain([&report.filesystem]).any(|half| half.after > half.before);
     let mut notes = Report { steps: Vec::new(), ..report }.lines();

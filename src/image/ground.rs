@@ -7,7 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::probe::block::{Block, Sysfs, node_of};
+#[cfg(feature = "full")]
+use crate::sys::file;
 use crate::sys::node;
+#[cfg(feature = "full")]
+use crate::text::mountinfo;
 
 /// Loop devices over loop devices: nobody has more than two.
 const DEPTH: usize = 8;
@@ -24,6 +28,37 @@ pub(super) fn is_shared(sysfs: Sysfs<'_>, one: &str, other: &str) -> bool {
     }
     let others = layers(sysfs, other);
     layers(sysfs, one).iter().any(|one| others.iter().any(|other| is_one(sysfs, one, other)))
+}
+
+/// Whether what is stored in `directory`, a path without symbolic links, is stored on `disk`, as far as the kernel says.
+#[cfg(feature = "full")]
+pub(super) fn holds_directory(sysfs: Sysfs<'_>, disk: &str, directory: &str) -> bool {
+    let mounts = file::read("/proc/self/mountinfo", super::target::MOUNTINFO_LIMIT).unwrap_or_default();
+    let Some(block) = block_under(sysfs, directory, &String::from_utf8_lossy(&mounts)) else { return false };
+    let mut names = Vec::from([block.name]);
+    for _ in 0..DEPTH {
+        if names.iter().any(|name| is_shared(sysfs, disk, &node_of(name))) {
+            return true;
+        }
+        names = names.iter().flat_map(|name| sysfs.parts_of(name)).collect();
+    }
+    false
+}
+
+/// The block device with the filesystem that `directory` is in.
+#[cfg(feature = "full")]
+fn block_under(sysfs: Sysfs<'_>, directory: &str, mounts: &str) -> Option<Block> {
+    if let Ok(block) = node::holding_device(directory).and_then(|number| sysfs.block(number)) {
+        return Some(block);
+    }
+    // A subvolume of btrfs has a number of its own, which is that of no device.
+    let mut path = directory;
+    loop {
+        if let Some(mount) = mountinfo::find(mounts, if path.is_empty() { "/" } else { path }) {
+            return block(sysfs, &mount.source);
+        }
+        path = path.rsplit_once('/')?.0;
+    }
 }
 
 /// The node of a loop device that was made over the device at `path`, over its disk or a partition of it.

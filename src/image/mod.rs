@@ -78,6 +78,27 @@ pub struct Means<'a> {
     pub tell: &'a dyn Fn(&str),
     /// How patient a download is.
     pub policy: Policy,
+    /// Where an image with tables may go that cannot be read at any offset; none: it is refused.
+    pub spool: Option<Spool<'a>>,
+}
+
+impl<'a> Means<'a> {
+    /// The same, for an image that goes to `node`, a disk of `size` bytes, or is compared with it.
+    const fn for_target(mut self, node: &'a str, size: ByteCount) -> Self {
+        if let Some(spool) = &mut self.spool {
+            spool.target = Some((node, size));
+        }
+        self
+    }
+}
+
+/// Where temporary files may lie, and for what.
+#[derive(Clone, Copy, Debug)]
+pub struct Spool<'a> {
+    /// The directory.
+    pub directory: &'a str,
+    /// The disk that the image is for, and its size: no temporary file may lie on it, and no larger disk is unpacked.
+    pub target: Option<(&'a str, ByteCount)>,
 }
 
 /// What to say of a raw image from a pipe, or from a server that states no length.

@@ -156,13 +156,17 @@ pub fn pack(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progr
     pack_image(order, image, progress)
 }
 
-/// Finds what would keep machines of the image from working at `cloud`.
+/// Finds what would keep machines of the image from working at `cloud`; `again` where it is packed afterwards.
 ///
 /// # Errors
-/// Those of [`Source`]; `Refused` when the image cannot be read at any offset.
-pub fn check(name: &str, means: Means<'_>, cloud: Cloud) -> Result<Vec<Finding>> {
+/// Those of [`Source`]; `Refused` when the image cannot be read at any offset, or is needed again and comes only once.
+pub fn check(name: &str, means: Means<'_>, cloud: Cloud, again: bool) -> Result<Vec<Finding>> {
     const DOING: &str = "check the image";
     let mut source = Source::open(name, means)?;
+    if again && source.comes_once() {
+        let why = "it comes only once, and would be read for --check and for FILE: have it in a file";
+        return Err(Error::refused(DOING, why).to(name));
+    }
     let image = source.image(&Expected::default())?;
     let (Some(disk), Some(size)) = (image.disk()?, image.size) else {
         let why = "it can only be read from beginning to end, for its compression or where it comes from";
@@ -186,7 +190,7 @@ fn measure(mut image: Image<'_>) -> Result<ByteCount> {
 }
 
 fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
-    let (has, of) = (image.size, image.stored.map(|stored| stored.0));
+    let (has, of) = (image.size, image.total.map(|total| total.0));
     if let (Some(has), Some(wanted)) = (has, order.size)
         && has > wanted
     {

@@ -2,13 +2,16 @@
 //!
 //! What can be read at any offset and is not compressed is asked where its bytes are (`mapped`), so that holes are
 //! neither read nor handed on; everything else passes from beginning to end (`streamed`). With a digest, a source that is
-//! read in the order of its bytes is hashed while it is read, and any other before (`checked`).
+//! read in the order of its bytes is hashed while it is read, and any other before (`checked`). What has tables and passes
+//! from beginning to end goes to a temporary file first (`spool`), where it can be read at any offset.
 #![forbid(unsafe_code)]
 
 mod checked;
 mod digest;
 mod mapped;
 mod origin;
+#[cfg(feature = "full")]
+mod spool;
 mod streamed;
 
 use alloc::boxed::Box;
@@ -34,6 +37,7 @@ pub struct Source<'m> {
     /// What it is called where people read it: a URL has no query there.
     label: String,
     origin: Origin<'m>,
+    means: Means<'m>,
 }
 
 /// The disk in a source.
@@ -48,6 +52,8 @@ pub struct Image<'a> {
     pub size: Option<ByteCount>,
     /// The size of the source, where that is known.
     pub stored: Option<ByteCount>,
+    /// What [`Image::read`] comes to, where that is known: bytes of the source or of the temporary file.
+    pub total: Option<ByteCount>,
     label: &'a str,
     expected: Option<ByteCount>,
     /// Bytes of the disk that were handed on.
@@ -76,6 +82,19 @@ trait Body<'a> {
     }
 }
 
+/// Before the disk was found.
+struct Nothing;
+
+impl Body<'_> for Nothing {
+    fn next(&mut self, _: &mut [u8]) -> Result<Piece> {
+        Ok(Piece::End)
+    }
+
+    fn read(&self) -> u64 {
+        0
+    }
+}
+
 impl<'m> Source<'m> {
     /// Opens `name`; of a URL the first bytes are fetched.
     ///
@@ -83,7 +102,7 @@ impl<'m> Source<'m> {
     /// `Absent` when there is nothing of that name; those of the kernel and of the server.
     pub fn open(name: &str, means: Means<'m>) -> Result<Self> {
         let (label, origin) = origin::open(name, means)?;
-        Ok(Self { label, origin })
+        Ok(Self { label, origin, means })
     }
 
     /// What it is called where people read it: its name, a URL without its query.
@@ -92,25 +111,32 @@ impl<'m> Source<'m> {
         &self.label
     }
 
-    /// The disk in it, once. With a digest, what cannot be hashed while it is read is read twice, the first time here.
+    /// Whether it is lost once it was read: a pipe, standard input from one.
+    #[must_use]
+    pub fn comes_once(&self) -> bool {
+        matches!(self.origin, Origin::Stream(..)) && !self.label.contains("://")
+    }
+
+    /// The disk in it, once. With a digest, what cannot be hashed while it is read is read twice, the first time here. So is
+    /// what has tables and cannot be read at any offset, which becomes a temporary file.
     ///
     /// # Errors
     /// As [`Map::open`] and [`container::stream::open`]; `Refused` when it is empty, has another size than expected, or
     /// another digest.
     pub fn image(&mut self, expected: &Expected) -> Result<Image<'_>> {
         let label = self.label.as_str();
-        image(&mut self.origin, label, expected).map_err(|error| error.to(label))
+        image(&mut self.origin, self.means, label, expected).map_err(|error| error.to(label))
     }
 }
 
-fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) -> Result<Image<'a>> {
+fn image<'a>(origin: &'a mut Origin<'_>, means: Means<'_>, label: &'a str, expected: &Expected) -> Result<Image<'a>> {
     let stored = origin.size().map(ByteCount);
     if stored == Some(ByteCount(0)) {
         return Err(empty());
     }
     let member = origin.find_member()?;
     let is_mapped = member.is_some() || origin.is_mapped()?;
-    let checksum = match expected.checksum {
+    let mut checksum = match expected.checksum {
         Some(checksum) if member.is_some() || is_mapped && !origin.is_in_order()? => {
             origin.check(checksum)?;
             None
@@ -120,49 +146,75 @@ fn image<'a>(origin: &'a mut Origin<'_>, label: &'a str, expected: &Expected) ->
     if let Some(member) = member {
         origin.narrow(member);
     }
-    let image = match (is_mapped, &*origin) {
-        (true, Origin::Seekable(source)) => {
-            let map = Map::open(&**source, ByteCount(source.size()))?;
-            let (format, variant, size) = (map.format(), map.variant(), Some(map.size()));
-            let body = Box::new(Mapped::new(&**source, map, checksum));
-            Image {
-                format,
-                variant,
-                layers: Vec::new(),
-                size,
-                stored,
-                label,
-                expected: expected.size,
-                at: 0,
-                watch: None,
-                body,
-            }
-        }
-        _ => {
-            let (streamed, layers) = Streamed::open(origin.stream()?, checksum)?;
-            let format = streamed.format;
-            let is_plain = layers.is_empty() && format == container::Format::Raw;
-            let size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
-            let body = Box::new(streamed);
-            Image {
-                format,
-                variant: "",
-                layers,
-                size,
-                stored,
-                label,
-                expected: expected.size,
-                at: 0,
-                watch: None,
-                body,
-            }
-        }
+    let mut image = Image {
+        format: container::Format::Raw,
+        variant: "",
+        layers: Vec::new(),
+        size: None,
+        stored,
+        total: stored,
+        label,
+        expected: expected.size,
+        at: 0,
+        watch: None,
+        body: Box::new(Nothing),
     };
-    match (image.size, expected.size) {
-        (Some(ByteCount(0)), _) => Err(empty()),
-        (Some(size), Some(wanted)) if size != wanted => Err(other_size(size, wanted)),
-        _ => Ok(image),
+    if !is_mapped {
+        let (streamed, layers) = Streamed::open(origin.stream()?, checksum.take())?;
+        image.layers = layers;
+        if !streamed.has_tables {
+            image.format = streamed.format;
+            let is_plain = image.layers.is_empty() && image.format == container::Format::Raw;
+            image.size = streamed.size.or_else(|| if is_plain { raw_size(stored) } else { None });
+            image.body = Box::new(streamed);
+            return image.judged();
+        }
+        image.total = store(origin, streamed, &image.layers, stored, expected.size, means)?;
     }
+    let Origin::Seekable(source) = &*origin else { return Err(not_seekable(image.format)) };
+    let map = Map::open(&**source, ByteCount(source.size()))?;
+    (image.format, image.variant, image.size) = (map.format(), map.variant(), Some(map.size()));
+    image.body = Box::new(Mapped::new(&**source, map, checksum));
+    image.judged()
+}
+
+/// Puts a file with tables, which comes from beginning to end, in the place of `origin`; its size.
+#[cfg(feature = "full")]
+fn store(
+    origin: &mut Origin<'_>,
+    streamed: Streamed<'_>,
+    layers: &[codec::Format],
+    stored: Option<ByteCount>,
+    wanted: Option<ByteCount>,
+    means: Means<'_>,
+) -> Result<Option<ByteCount>> {
+    let stated = match layers {
+        // A tar states the size of its member itself.
+        [] => stored,
+        [codec::Format::Xz] => origin.stated(),
+        _ => None,
+    };
+    let (file, size) = spool::spool(streamed, layers, stated, wanted, means)?;
+    origin.replace(file, size);
+    Ok(Some(size))
+}
+
+/// An initramfs has no room for a temporary file.
+#[cfg(not(feature = "full"))]
+fn store(
+    _: &mut Origin<'_>,
+    streamed: Streamed<'_>,
+    _: &[codec::Format],
+    _: Option<ByteCount>,
+    _: Option<ByteCount>,
+    _: Means<'_>,
+) -> Result<Option<ByteCount>> {
+    Err(not_seekable(streamed.format))
+}
+
+fn not_seekable(format: container::Format) -> Error {
+    let why = "cannot be read from beginning to end: have it in a file, uncompressed";
+    Error::unsupported(DOING, format!("{} {why}", format.name()))
 }
 
 /// The size of a disk that comes from beginning to end as it is, out of `stored` bytes, of which the last 512 may turn out
@@ -186,6 +238,15 @@ impl<'a> Image<'a> {
     /// As [`Map::run_at`].
     pub fn data(&self) -> Result<Option<ByteCount>> {
         self.body.data().map_err(|error| error.to(self.label))
+    }
+
+    /// Holds the size, where it is known, against what was expected.
+    fn judged(self) -> Result<Self> {
+        match (self.size, self.expected) {
+            (Some(ByteCount(0)), _) => Err(empty()),
+            (Some(size), Some(wanted)) if size != wanted => Err(other_size(size, wanted)),
+            _ => Ok(self),
+        }
     }
 
     /// Fails at the end of a disk that was cut off; `doing` begins the message.

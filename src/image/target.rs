@@ -24,7 +24,7 @@ const ENOENT: i32 = 2;
 const STANDARD_INPUT: &str = "/proc/self/fd/0";
 
 /// A machine with thousands of containers lists some MiB of mounts.
-const MOUNTINFO_LIMIT: usize = 16 << 20;
+pub(super) const MOUNTINFO_LIMIT: usize = 16 << 20;
 /// A line for each swap, of which there are a few.
 const SWAPS_LIMIT: usize = 1 << 16;
 
@@ -174,21 +174,24 @@ fn user_of(sysfs: Sysfs<'_>, block: &Block) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::skip::skip;
     use crate::sys::block::Access;
     use std::path::Path;
     use std::process::Command;
 
     const SYSFS: Sysfs<'static> = Sysfs { root: "/sys" };
 
-    /// A loop device over a new file of this size, as long as this lasts; `None` where the machine allows none.
+    /// A loop device over a new file of this size, as long as this lasts; `None` where the machine allows none: the
+    /// test is skipped.
     pub(crate) struct Loop(pub String);
 
     impl Loop {
+        #[track_caller]
         pub fn over(file: &Path, size: u64) -> Option<Self> {
             std::fs::File::create(file).unwrap().set_len(size).unwrap();
             let output = Command::new("losetup").args(["-f", "--show"]).arg(file).output().ok();
             let Some(output) = output.filter(|output| output.status.success()) else {
-                std::eprintln!("NOT RUN: no loop device is to be had");
+                skip("losetup makes no loop device");
                 return None;
             };
             Some(Self(String::from_utf8(output.stdout).unwrap().trim().into()))

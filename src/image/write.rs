@@ -72,7 +72,7 @@ pub struct Outcome {
 /// As [`write()`], as far as they are known before the first byte is written.
 pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
     let target = open_target(order)?;
-    let mut source = Source::open(order.source, means)?;
+    let mut source = Source::open(order.source, means.for_target(&target.node, target.size))?;
     // What stands behind the `?` of a URL is for nobody.
     let label = String::from(source.label());
     let mut image = source.image(&order.expected)?;
@@ -124,7 +124,7 @@ fn carry(
     // The other process begins before there is anything that both would have.
     let partner = Partner::start(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
     let mut pump = Pump::new(partner, target.size, target.sector);
-    let mut source = Source::open(order.source, means)?;
+    let mut source = Source::open(order.source, means.for_target(&target.node, target.size))?;
     let mut image = source.image(&order.expected)?;
     fits(&image, target)?;
     let judge = Judge::new(order, &image, deed)?;
@@ -144,7 +144,7 @@ fn carry(
         finish::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
         Ok(())
     };
-    let of = image.stored.map(|size| size.0);
+    let of = image.total.map(|size| size.0);
     let main = if deed == Deed::Compare { Phase::Compare } else { Phase::Write };
     let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written, read_back| {
         progress(&match read_back {

@@ -36,12 +36,7 @@ pub fn handle(error: &Error, settings: &Boot, log: &Log) {
             clock::pause(pause);
         }
     }
-    let end = match policy {
-        OnFail::Reboot => End::Reboot,
-        OnFail::PowerOff => End::PowerOff,
-        OnFail::Shell | OnFail::Halt => End::Halt,
-    };
-    if let Err(error) = power::end(end) {
+    if let Err(error) = power::end(end_of(policy)) {
         log.error(&format!("{error}"));
     }
     // PID 1 must not end: the kernel would panic, and the message above would scroll away.
@@ -55,6 +50,15 @@ pub fn shell_on_request(log: &Log) {
     if tree::is_there(SHELL) {
         log.info("starting a shell (single); leaving it goes on with the boot");
         shell(log);
+    }
+}
+
+/// How the machine ends where no shell can be started.
+pub const fn end_of(policy: OnFail) -> End {
+    match policy {
+        OnFail::Reboot => End::Reboot,
+        OnFail::PowerOff => End::PowerOff,
+        OnFail::Shell | OnFail::Halt => End::Halt,
     }
 }
 

@@ -7,6 +7,7 @@
 mod conf;
 
 use crate::error::{Error, Kind, Result};
+use crate::sys::amend::amend;
 use crate::sys::file;
 use crate::sys::program::{Program, Transcript};
 use crate::sys::tree;
@@ -160,7 +161,7 @@ fn read(root: &str) -> Result<String> {
 }
 
 fn write(root: &str, text: &str) -> Result<()> {
-    file::amend(&format!("{root}{CONFIGURATION}"), LENGTH_LIMIT, 0o644, &mut |_| text.into()).map(|_| ())
+    amend(root, CONFIGURATION, LENGTH_LIMIT, 0o644, &mut |_| text.into()).map(|_| ())
 }
 
 /// One image for each kernel that there is. All are listed before the first is made.

@@ -32,7 +32,7 @@ use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::settings::{Boot, Image, Wait};
 use crate::sys::process::{self, Child, News};
-use crate::sys::{clock, console, file, kernel, kmsg, mount, node, tree};
+use crate::sys::{clock, console, file, kernel, kmsg, mount, node, power, tree};
 use crate::text::cmdline::{self, Cmdline};
 use crate::units::Deadline;
 use alloc::format;
@@ -96,6 +96,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
     let line = Cmdline::parse(&String::from_utf8_lossy(&text));
     let settings = Boot::from_cmdline(&line);
+    power::on_panic(failure::end_of(settings.on_fail));
     let mut stock = find_stock(&settings, &log);
     if stock.is_none() {
         tell_settings(&settings, &log);

@@ -179,6 +179,14 @@ impl<'a> Access<'a> {
         self.sign_of_label(self.verdict.cloud).is_none() && !matches!(self.want(), Ok(None))
     }
 
+    /// Whether what the cloud says is in files or on a volume of this machine. One that cannot be read says nothing of the
+    /// others, and reading them again takes no time.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let cloud = self.verdict.cloud;
+        self.sign_of_label(cloud).is_some() || cloud.service.is_none() && !self.is_remote()
+    }
+
     /// Whether it is asked by an address that is every machine's own, and not by that of one server.
     #[must_use]
     pub fn is_far(&self) -> bool {
@@ -212,8 +220,7 @@ impl<'a> Access<'a> {
 
     fn seed(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let servers = self.network.borrow().servers.clone();
-        let is_forced = self.verdict.forced.is_some() && cloud.name == self.verdict.cloud.name;
-        seed::open(cloud, seed::Place { machine: self.machine, servers, tell, is_forced }, self.identity())
+        seed::open(cloud, seed::Place { machine: self.machine, servers, tell }, self.identity())
     }
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
@@ -267,6 +274,12 @@ impl<'a> Access<'a> {
     #[must_use]
     pub fn folder(&self) -> &str {
         &self.machine.settings.var
+    }
+
+    /// The root prefix of the machine's paths.
+    #[must_use]
+    pub fn root(&self) -> &str {
+        &self.machine.root
     }
 
     fn identity(&self) -> Identity {

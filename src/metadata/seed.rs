@@ -7,7 +7,7 @@ use super::Machine;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Policy, USER_DATA_LIMIT, Url, Web};
 use crate::probe::media;
-use crate::provider::{Cloud, Field, Identity, Reader, Source, nocloud};
+use crate::provider::{Cloud, Field, Identity, Reader, Source, is_markup, nocloud};
 use crate::settings::SOURCE_WORDS;
 use crate::sys::file;
 use crate::text::document::Document;
@@ -114,13 +114,11 @@ pub(super) struct Place<'a> {
     pub(super) servers: Vec<IpAddr>,
     /// Hears of second tries, and of what cannot be read.
     pub(super) tell: &'a dyn Fn(&str),
-    /// Whether the user says that the cloud is this one: then a seed that is nowhere is not an error.
-    pub(super) is_forced: bool,
 }
 
-/// A reader of the seed of this machine.
+/// A reader of the seed of this machine; `Absent` where there is none.
 pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identity) -> Result<Reader<'a>> {
-    let Place { machine, tell, is_forced, servers } = place;
+    let Place { machine, tell, servers } = place;
     let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
     let policy = Policy { total, ..Policy::METADATA };
     let short = Policy { total: OPTIONAL.min(total), later: OPTIONAL.min(total), ..policy };
@@ -149,13 +147,9 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identi
         seed.take(meta, origin, tell);
     }
     if !seed.found {
-        match last {
-            Some(error) => return Err(error),
-            None if is_forced => tell("the cloud is NoCloud by the configuration, and there is no seed: nothing to do"),
-            None => {
-                return Err(Error::absent("find the seed of", "no word, folder or volume has it").to(cloud.title));
-            }
-        }
+        // The caller decides whether that is a failure: for a phase it is not (`Context::has_lost_seed`).
+        let absent = || Error::absent("find the seed of", "no word, folder or volume has it").to(cloud.title);
+        return Err(last.unwrap_or_else(absent));
     }
     let mut meta = seed.meta;
     meta.push(nocloud::document(&[("instance-id".to_owned(), nocloud::NAME.to_owned())]));
@@ -289,8 +283,11 @@ impl Origins<'_> {
         if text.is_none() && matches!(origin, Origin::Named(_)) {
             return Err(Error::absent("read the seed at", "there is no meta-data").to(place));
         }
-        let fault = text.as_deref().and_then(|text| Document::parse_lenient(text).1);
-        Ok(Meta { text, fault: fault.map(|error| error.to(format!("{place}/{META_DATA}"))) })
+        if matches!(origin, Origin::Named(_)) && text.as_deref().is_some_and(is_markup) {
+            return Err(Error::corrupt("read the seed at", "the answer is a page of HTML or XML").to(place));
+        }
+        let fault = text.as_deref().and_then(fault);
+        Ok(Meta { text, fault: fault.map(|error| error.to(format!("{}/{META_DATA}", place.trim_end_matches('/')))) })
     }
 
     /// The file of this name at `origin`.
@@ -317,6 +314,15 @@ impl Origins<'_> {
             }
             reply => Ok(reply?.map(|reply| reply.body)),
         }
+    }
+}
+
+/// Why a text of meta-data does not say what it should.
+fn fault(text: &[u8]) -> Option<Error> {
+    match Document::parse_lenient(text) {
+        // `instance-id:i-1`, without the blank, is such a text.
+        (Document::Scalar(_) | Document::List(_), None) => Some(Error::corrupt("understand", "it is not a mapping")),
+        (_, fault) => fault,
     }
 }
 

@@ -46,6 +46,8 @@ pub fn claim_of_disk(disk: &dyn ReadAt, geometry: Geometry, table: &Table) -> Re
     let parts: Vec<(u64, u64)> = table
         .partitions()
         .iter()
+        // An extended partition holds nothing but records and logical partitions.
+        .filter(|partition| !partition.kind.is_extended())
         .map(|partition| (bytes(partition.first), bytes(Lba(partition.last.0.saturating_add(1)))))
         .collect();
     // What contradicts itself claims nothing.

@@ -235,10 +235,11 @@ pub const UNREPLAYED: &str = "its journal holds changes that its mount did not r
 fn other_devices(content: &Superblock) -> Option<String> {
     match content.details {
         Details::Btrfs(btrfs) if btrfs.devices > 1 => {
-            let others = btrfs.devices.saturating_sub(1);
-            Some(format!(
-                "the filesystem has {others} other devices, which keep their size; `wisp grow DEVICE` grows each"
-            ))
+            let others = match btrfs.devices.saturating_sub(1) {
+                1 => "another device, which keeps its size; `wisp grow DEVICE` grows it".into(),
+                others => format!("{others} other devices, which keep their size; `wisp grow DEVICE` grows each"),
+            };
+            Some(format!("the filesystem has {others}"))
         }
         _ => None,
     }
@@ -311,7 +312,12 @@ fn partition_half(
     }
     let table = match &slice.table {
         Ok(Some(table)) => table,
-        Ok(None) => return Err(refused("the kernel sees a partition, and wisp finds no GPT and no MBR on the disk")),
+        Ok(None) => {
+            return Err(refused(
+                "the kernel sees a partition, and the disk has no GPT, and no MBR whose entries are all valid (one may \
+                 start in sector 0 or behind the end of the disk)",
+            ));
+        }
         Err(error) => return Err(error.clone().to(&*slice.disk)),
     };
     let growth = table.grow(disk, slice.number, rule).map_err(|error| error.to(&*facts.device))?;

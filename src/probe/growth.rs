@@ -69,9 +69,15 @@ impl Subject {
             return Err(Error::refused("grow", why).to(subject.block.node()));
         }
         let text = file::read("/proc/self/mountinfo", MOUNTINFO_LIMIT)?;
-        let mount = mountinfo::find_device(&String::from_utf8_lossy(&text), number);
+        let text = String::from_utf8_lossy(&text);
+        let mount = mountinfo::find_device(&text, number);
         // A mount above may hide it, and what lies there then is not what is to grow.
         let mount = mount.filter(|mount| node::holding_device(&mount.point) == Ok(number));
+        let is_on_it = |mount: &Mount| {
+            mount.kind == "btrfs"
+                && btrfs_devices(sysfs, &mount.point, &mount.source).is_ok_and(|all| all.contains(name))
+        };
+        let mount = mount.or_else(|| mountinfo::first(&text, is_on_it));
         Ok(Self { mount, ..subject })
     }
 
@@ -127,9 +133,7 @@ impl Subject {
 /// them, else the first. The node may be gone, as `/dev/root` is, by which a kernel without an initramfs mounts.
 fn btrfs_device(sysfs: Sysfs<'_>, point: &str, source: &str) -> Result<Number> {
     let named = node::block_number(source).and_then(|number| sysfs.block(number));
-    let uuid = Mounted::open(point, source)?.btrfs_uuid()?;
-    let text = filesystem::uuid_text(uuid).unwrap_or_default();
-    let devices = sysfs.btrfs_devices(&text);
+    let devices = btrfs_devices(sysfs, point, source)?;
     match named {
         Ok(block) if devices.is_empty() || devices.contains(&block.name) => Ok(block.number),
         other => match devices.first() {
@@ -137,6 +141,12 @@ fn btrfs_device(sysfs: Sysfs<'_>, point: &str, source: &str) -> Result<Number> {
             None => other.map(|block| block.number),
         },
     }
+}
+
+/// The names of the devices of the btrfs that is mounted at `point`. The list of mounts has one of them at most.
+fn btrfs_devices(sysfs: Sysfs<'_>, point: &str, source: &str) -> Result<Vec<String>> {
+    let uuid = Mounted::open(point, source)?.btrfs_uuid()?;
+    Ok(sysfs.btrfs_devices(&filesystem::uuid_text(uuid).unwrap_or_default()))
 }
 
 /// What the device `node` of this size says it holds.

@@ -8,7 +8,7 @@
 use crate::error::Kind;
 use crate::provider::{self, CLOUDS, Evidence, Field, Mark};
 use crate::settings::{self, Agent, SOURCE_WORDS, Sources};
-use crate::sys::file;
+use crate::sys::{environment, file};
 use crate::text::cmdline::{self, Cmdline};
 use crate::text::conf;
 use alloc::format;
@@ -76,23 +76,26 @@ pub fn settings(root: &str, cmdline: &Cmdline) -> Agent {
         break;
     }
     // Always this process's own: the environment is said to the command and not to the machine.
-    let environment = file::read("/proc/self/environ", ENVIRONMENT_LIMIT).unwrap_or_default();
+    let environment = environment::all().join(&0);
     let file = text.as_ref().map(|(path, text)| (&**path, &**text));
-    let mut agent = Agent::parse(&Sources { root, environment: &environment, file, cmdline });
+    let parse = |cmdline: &Cmdline| Agent::parse(&Sources { root, environment: &environment, file, cmdline });
+    let mut agent = parse(cmdline);
+    if let Some(complaint) = unknown_source(&agent) {
+        agent = parse(&cmdline.without(&SOURCE_WORDS));
+        complaints.push(complaint);
+    }
     agent.complaints.extend(complaints);
-    ignore_unknown_source(&mut agent);
     agent
 }
 
-/// A source that only cloud-init knows, on the kernel command line, is left out: the machine may still show its cloud.
-fn ignore_unknown_source(agent: &mut Agent) {
-    let settings::Cloud::Named { name, said } = &agent.cloud else { return };
+/// Why a source that only cloud-init knows, on the kernel command line, is left out: the configuration may name the cloud,
+/// or the machine may show it.
+fn unknown_source(agent: &Agent) -> Option<String> {
+    let settings::Cloud::Named { name, said } = &agent.cloud else { return None };
     let is_cloud_inits =
         SOURCE_WORDS.iter().any(|word| said.strip_prefix(word).is_some_and(|rest| rest.starts_with('=')));
-    if is_cloud_inits && provider::named(name).is_none() {
-        agent.complaints.push(format!("{said}: no known cloud is called {name}; detecting the cloud instead"));
-        agent.cloud = settings::Cloud::Auto;
-    }
+    let is_unknown = is_cloud_inits && provider::named(name).is_none();
+    is_unknown.then(|| format!("{said}: no known cloud is called {name}; the word is ignored"))
 }
 
 /// The words at `path`, divided by blanks or, for a process, by NUL bytes.

@@ -166,9 +166,16 @@ pub const CLOUDS: &[Cloud] = &[
         // `latest` and no dated version: these paths have kept their form since 2009, and look-alikes lack newer dates.
         keyed: Keyed::Path("/latest/", ""),
         id: Item(&[("/latest/meta-data/instance-id", "")], Shape::Plain),
-        hostname: Item(&[("/latest/meta-data/hostname", "")], Shape::FirstName),
+        // OUTSCALE describes neither the first of these names nor the region.
+        hostname: Item(
+            &[("/latest/meta-data/hostname", ""), ("/latest/meta-data/local-hostname", "")],
+            Shape::FirstName,
+        ),
         local_hostname: Item(&[("/latest/meta-data/local-hostname", "")], Shape::FirstName),
-        region: Item(&[("/latest/meta-data/placement/region", "")], Shape::Plain),
+        region: Item(
+            &[("/latest/meta-data/placement/region", ""), ("/latest/meta-data/placement/availability-zone", "")],
+            Shape::RegionOfLetter,
+        ),
         zone: Item(&[("/latest/meta-data/placement/availability-zone", "")], Shape::Plain),
         keys: Keys::Listing("/latest/meta-data/public-keys"),
         userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
@@ -401,7 +408,7 @@ pub const CLOUDS: &[Cloud] = &[
         title: "Alibaba Cloud",
         marks: &[dmi(Field::ProductName, "Alibaba Cloud ECS")],
         service: Some(Service {
-            addresses: &["100.100.100.200"],
+            addresses: &["100.100.100.200", "fd00:100::100:200"],
             token: Some(Token {
                 target: "/latest/api/token",
                 lifetime: "X-aliyun-ecs-metadata-token-ttl-seconds",

@@ -148,12 +148,12 @@ impl Reader<'_> {
 
     /// Keys of a listing whose lines are `NUMBER=NAME`.
     fn listed(&mut self, path: &str, found: &mut Found) -> Result<()> {
-        let Some(listing) = self.body(path)? else { return Ok(()) };
+        let Some(listing) = self.value(path)? else { return Ok(()) };
         let listing = String::from_utf8_lossy(&listing).into_owned();
         for entry in listing.lines().take(LIMIT) {
             // The name is the user's own, with blanks and signs of all kinds.
             let number = entry.split_once('=').map_or(entry, |(number, _)| number).trim().trim_end_matches('/');
-            if let Some(body) = self.body(&format!("{path}/{number}/openssh-key"))? {
+            if let Some(body) = self.value(&format!("{path}/{number}/openssh-key"))? {
                 add(&String::from_utf8_lossy(&body), None, found);
             }
         }
@@ -195,7 +195,7 @@ impl Reader<'_> {
     fn below(&mut self, places: &[Place], field: &str, found: &mut Found) -> Result<()> {
         for (target, path) in places {
             if path.is_empty() {
-                let text = self.body(target)?.unwrap_or_default();
+                let text = self.value(target)?.unwrap_or_default();
                 add(&String::from_utf8_lossy(&text), None, found);
             } else if let Some(root) = self.document(target)?.and_then(|root| root.path(path)) {
                 gather(root, field, None, found);

@@ -20,7 +20,7 @@ pub use clouds::CLOUDS;
 pub use instance::Instance;
 pub use keys::{Key, Rejected};
 pub use nics::Nic;
-pub use reader::{Identity, Local, Reader};
+pub use reader::{Identity, Local, Reader, is_markup};
 pub use ready::Ready;
 pub use recognise::{Evidence, Sign, Verdict, named, recognise, same_uuid};
 
@@ -144,6 +144,8 @@ pub enum Shape {
     LastSegment,
     /// A zone, of which the region is what stands before the last dash, behind the last slash.
     RegionOfZone,
+    /// A region, or a zone of it, which is the region and one small letter behind its number.
+    RegionOfLetter,
 }
 
 /// How user-data is wrapped on its way.

@@ -77,7 +77,7 @@ impl Reader<'_> {
     fn folder(&mut self, folder: &Folder) -> Result<Vec<Nic>> {
         let mut nics = Vec::new();
         let path = folder.path;
-        let Some(listing) = self.body(path)? else { return Ok(nics) };
+        let Some(listing) = self.value(path)? else { return Ok(nics) };
         let listing = String::from_utf8_lossy(&listing).into_owned();
         for mac in listing.split_whitespace().map(|entry| entry.trim_end_matches('/')).take(NICS_LIMIT) {
             let mut nic = Nic { mac: mac.to_ascii_lowercase(), ..Nic::default() };
@@ -101,7 +101,7 @@ impl Reader<'_> {
 
     /// The words of a file: one a line on EC2, in brackets, quotes and commas on Alibaba Cloud.
     fn words(&mut self, target: &str) -> Result<Vec<String>> {
-        let body = self.body(target)?.unwrap_or_default();
+        let body = self.value(target)?.unwrap_or_default();
         let is_between = |letter: char| letter.is_whitespace() || matches!(letter, '[' | ']' | '"' | ',');
         let text = String::from_utf8_lossy(&body).into_owned();
         Ok(text.split(is_between).filter(|word| !word.is_empty()).map(String::from).collect())

@@ -18,6 +18,8 @@ use alloc::vec::Vec;
 /// Bytes of a line: Azure's identity of a machine, the longest, has some 300. It ends up in records that are read whole.
 const LINE_LIMIT: usize = 1024;
 
+const DOING: &str = "read metadata at";
+
 /// What the reader is told about the machine and the hour.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
@@ -102,14 +104,32 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The bytes at `target`, which are the cloud's own words. A page of HTML is none: a proxy or a portal answers, or a
+    /// service that is not well.
+    ///
+    /// # Errors
+    /// As [`Self::body`]; `Corrupt` for a page. User-data is the user's own, and may be one.
+    pub(super) fn value(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+        let body = self.body(target)?;
+        let is_own = self.cloud.userdata.0.contains(&(target, ""));
+        if !is_own && body.as_deref().is_some_and(is_markup) {
+            return Err(Error::corrupt(DOING, "the answer is a page of HTML or XML").to(bare(target)));
+        }
+        Ok(body)
+    }
+
     /// The document at `target`.
     pub(super) fn document(&mut self, target: &str) -> Result<Option<&Document>> {
         let known = self.documents.iter().position(|(name, _)| name == target);
         if known.is_none() {
-            let document = match self.body(target)? {
+            let document = match self.value(target)? {
                 Some(body) => Some(Document::parse(&body).map_err(|error| error.to(bare(target)))?),
                 None => None,
             };
+            // A proxy that answers with a sentence would otherwise be a service that has no keys and no name.
+            if self.cloud.service.is_some() && matches!(document, Some(Document::Scalar(_))) {
+                return Err(Error::corrupt(DOING, "the answer is not a document").to(bare(target)));
+            }
             self.documents.push((target.to_owned(), document));
         }
         let found = known.map_or_else(|| self.documents.last(), |place| self.documents.get(place));
@@ -142,7 +162,7 @@ impl<'a> Reader<'a> {
     fn first(&mut self, places: &[Place]) -> Result<Option<Vec<u8>>> {
         for (target, path) in places {
             let found = if path.is_empty() {
-                self.body(target)?
+                self.value(target)?
             } else {
                 let root = self.document(target)?;
                 root.and_then(|root| root.path(path)).and_then(Document::text).map(Vec::from)
@@ -160,14 +180,7 @@ impl<'a> Reader<'a> {
     /// Those of the source; `Corrupt` for a document that is none.
     pub fn bytes(&mut self, item: &Item) -> Result<Option<Vec<u8>>> {
         let Item(places, shape) = item;
-        let found = self.first(places)?;
-        // User-data is the user's own: it may be a page of HTML.
-        let is_value = !core::ptr::eq(*places, self.cloud.userdata.0);
-        if is_value && found.as_deref().is_some_and(is_markup) {
-            let target = places.first().map_or("", |place| place.0);
-            return Err(Error::corrupt("read metadata at", "the answer is a page of HTML or XML").to(bare(target)));
-        }
-        Ok(found.map(|bytes| shape.apply(bytes)))
+        Ok(self.first(places)?.map(|bytes| shape.apply(bytes)))
     }
 
     /// The text of `item`, without the white space around it; an empty one is absent.
@@ -175,7 +188,6 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// As [`Self::bytes`]; `Corrupt` when it is no line of text, `Refused` for one of more than 1024 bytes.
     pub fn line(&mut self, item: &Item) -> Result<Option<String>> {
-        const DOING: &str = "read metadata at";
         let Some(bytes) = self.bytes(item)? else { return Ok(None) };
         let target = item.0.first().map_or("", |place| place.0);
         let text =
@@ -196,7 +208,8 @@ impl<'a> Reader<'a> {
     /// As [`Self::line`]; `Corrupt` for a text that is not an instance ID.
     pub fn instance_id(&mut self) -> Result<Option<String>> {
         let id = self.line(&self.cloud.id)?;
-        if id.as_deref().is_some_and(|id| !is_instance_id(id)) {
+        // The ID of a seed is what its author wrote.
+        if self.cloud.service.is_some() && id.as_deref().is_some_and(|id| !is_instance_id(id)) {
             let target = self.cloud.id.0.first().map_or("", |place| place.0);
             return Err(Error::corrupt("read the instance ID at", "the answer is not an instance ID").to(bare(target)));
         }
@@ -237,13 +250,18 @@ impl<'a> Reader<'a> {
     /// What the user sent, with the wrapping of the cloud taken off.
     ///
     /// # Errors
-    /// As [`Self::bytes`]; `Corrupt` when the wrapping is not what the cloud promises.
+    /// As [`Self::bytes`]; `Corrupt` when the wrapping is not what the cloud promises; for a page of HTML those of
+    /// [`Self::instance_id`].
     pub fn userdata(&mut self) -> Result<Option<Vec<u8>>> {
         if let Some(own) = &self.local.userdata {
             return Ok(Some(own.clone()));
         }
         let cloud = self.cloud;
         let Some(bytes) = self.bytes(&cloud.userdata)? else { return Ok(None) };
+        // A proxy that answers with pages to everything has one for the instance too.
+        if is_markup(&bytes) {
+            self.instance_id()?;
+        }
         let is_base64 = match cloud.wrapping {
             Wrapping::None => false,
             Wrapping::Base64 => true,
@@ -290,6 +308,13 @@ impl Shape {
                 }
                 zone
             }
+            Self::RegionOfLetter => {
+                let (mut zone, end) = (bytes.trim_ascii_end().to_vec(), bytes.trim_ascii_end().split_last_chunk::<2>());
+                if end.is_some_and(|(_, [number, letter])| number.is_ascii_digit() && letter.is_ascii_lowercase()) {
+                    zone.pop();
+                }
+                zone
+            }
         }
     }
 }
@@ -299,8 +324,9 @@ fn is_instance_id(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:/-".contains(&byte))
 }
 
-/// Whether a value begins as HTML and XML do. No name, zone or account begins so.
-fn is_markup(value: &[u8]) -> bool {
+/// Whether a value begins as HTML and XML do. No name, zone, account or document of a cloud begins so.
+#[must_use]
+pub fn is_markup(value: &[u8]) -> bool {
     value.strip_prefix(b"\xef\xbb\xbf").unwrap_or(value).trim_ascii_start().starts_with(b"<")
 }
 
@@ -371,6 +397,28 @@ mod tests {
         }
     }
 
+    /// An instance whose user-data is a page.
+    struct Page(&'static [u8]);
+
+    impl Source for Page {
+        fn get(&mut self, target: &str) -> Result<Option<Vec<u8>>> {
+            Ok(Some(if target.ends_with("instance-id") { b"i-1".to_vec() } else { self.0.to_vec() }))
+        }
+    }
+
+    #[test]
+    fn who_answers_with_no_document_is_not_a_cloud_without_keys() {
+        for name in ["openstack", "oci", "vultr", "incus", "akamai"] {
+            for answer in [&b"<html>\n"[..], b"upstream request timeout"] {
+                let mut reader = Reader::new(named(name).unwrap(), Box::new(Same(answer)), Identity::default());
+                assert_eq!(reader.instance_id().unwrap_err().kind, Kind::Corrupt, "{name}");
+                assert_eq!(reader.keys().unwrap_err().kind, Kind::Corrupt, "{name}");
+            }
+            let mut reader = Reader::new(named(name).unwrap(), Box::new(Same(b"")), Identity::default());
+            assert_eq!(reader.instance_id().unwrap(), None, "{name}: an empty document has nothing");
+        }
+    }
+
     #[test]
     fn a_page_of_html_is_neither_an_instance_id_nor_a_name() {
         let reader = |body| Reader::new(named("aws").unwrap(), Box::new(Same(body)), Identity::default());
@@ -379,7 +427,16 @@ mod tests {
         {
             assert_eq!(reader(page).instance_id().unwrap_err().kind, Kind::Corrupt);
             assert_eq!(reader(page).hostname().unwrap_err().kind, Kind::Corrupt);
-            assert_eq!(reader(page).userdata().unwrap().as_deref(), Some(page), "user-data is the user's own");
+            assert_eq!(reader(page).keys().unwrap_err().kind, Kind::Corrupt);
+            assert_eq!(reader(page).nics().unwrap_err().kind, Kind::Corrupt);
+            assert_eq!(
+                reader(page).userdata().unwrap_err().kind,
+                Kind::Corrupt,
+                "there is no sound instance beside it"
+            );
+            let mut sound = Reader::new(named("aws").unwrap(), Box::new(Page(page)), Identity::default());
+            assert_eq!(sound.userdata().unwrap().as_deref(), Some(page), "user-data is the user's own");
+            assert_eq!(sound.raw("user-data").unwrap().as_deref(), Some(page), "a raw key is printed as it is");
         }
         for text in [&b"not found"[..], b"i-1;x", b"{}"] {
             assert_eq!(reader(text).instance_id().unwrap_err().kind, Kind::Corrupt);

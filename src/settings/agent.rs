@@ -69,7 +69,8 @@ pub struct Agent {
     pub cloud: Cloud,
     /// `CLOUD_USER`: who is made and given the keys; `None` if nobody is said, and then the cloud may say it.
     pub user: Option<String>,
-    /// `TINY_CLOUD_VAR`: the folder of the agent's state. The default is below the root prefix, a value is as it is.
+    /// `TINY_CLOUD_VAR`: the folder of the agent's state. The default is below the root prefix; a value is as it
+    /// is, and by `--root` the process is confined to that root.
     pub var: String,
     /// `TINY_CLOUD_LOGS`: the folder of the logs of user scripts, likewise.
     pub logs: String,

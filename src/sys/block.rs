@@ -139,6 +139,12 @@ impl Device {
         Ok(Self { descriptor: own.map_err(|errno| refused(errno, "open").to(NAME))?, path: NAME.into() })
     }
 
+    /// A file that is open for reading and writing; `path` is what messages call it.
+    #[cfg(feature = "full")]
+    pub(super) fn of(descriptor: OwnedFd, path: &str) -> Self {
+        Self { descriptor, path: path.into() }
+    }
+
     /// The path it was opened by.
     #[must_use]
     pub fn path(&self) -> &str {

@@ -220,6 +220,7 @@ mod tests {
 
     #[test]
     fn interfaces_are_known_by_name() {
+        // LOOPBACK_IFINDEX of net/loopback.h: `lo` is the first interface of every network namespace.
         assert_eq!(interface_index("lo").unwrap(), 1);
         assert_eq!(interface_index("nonexistent0").unwrap_err().kind, Kind::Os(19));
         assert_eq!(Udp::open("nonexistent0", 0).unwrap_err().kind, Kind::Os(19));

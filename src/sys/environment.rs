@@ -25,7 +25,8 @@ pub fn variable(name: &CStr) -> Option<String> {
 }
 
 /// Every variable, as `NAME=value`.
-pub(super) fn all() -> Vec<Vec<u8>> {
+#[must_use]
+pub fn all() -> Vec<Vec<u8>> {
     let mut entries = Vec::new();
     // SAFETY: `environ` is set by the C library's start code, and wisp never changes it.
     let mut next = unsafe { environ };

@@ -198,27 +198,6 @@ pub fn set_mode(path: &str, mode: u32) -> Result<()> {
     fs::chmod(path, Mode::from_raw_mode(mode)).map_err(|errno| os(errno, "set the mode of", path))
 }
 
-/// Makes the text file at `path` what `change` makes of it, with the mode and the owner it has; returns whether anything was
-/// changed. One that is not there is an empty one, and gets the permission bits `mode`.
-///
-/// # Errors
-/// As [`read`] and [`write_atomically`]; `Corrupt` when it is no UTF-8.
-pub fn amend(path: &str, limit: usize, mode: u32, change: &mut dyn FnMut(&str) -> String) -> Result<bool> {
-    const DOING: &str = "change";
-    let (old, keep) = match fs::lstat(path) {
-        Ok(facts) => (read(path, limit)?, Some(facts)),
-        Err(Errno::NOENT) => (Vec::new(), None),
-        Err(errno) => return Err(os(errno, DOING, path)),
-    };
-    let text = core::str::from_utf8(&old).map_err(|_| Error::corrupt(DOING, "it is no UTF-8").to(path))?;
-    let new = change(text);
-    if new == text && keep.is_some() {
-        return Ok(false);
-    }
-    replace(path, new.as_bytes(), keep.map_or(mode, |facts| facts.st_mode & 0o7777), keep, Until::Removed)?;
-    Ok(true)
-}
-
 fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(mode);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -285,24 +264,6 @@ mod tests {
         }
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(list(&folder).unwrap(), ["file"], "no temporary file stays behind");
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-
-    #[test]
-    fn a_text_is_changed_with_its_mode_and_left_alone_where_nothing_changes() {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt};
-        let folder = folder("amend");
-        let path = format!("{folder}/file");
-        assert!(amend(&path, 100, 0o600, &mut |old| format!("{old}a")).unwrap(), "absent is empty");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        assert!(amend(&path, 100, 0o600, &mut |old| format!("{old}b")).unwrap());
-        let before = std::fs::metadata(&path).unwrap();
-        assert_eq!((std::fs::read(&path).unwrap(), before.mode() & 0o7777), (b"ab".to_vec(), 0o640));
-        assert!(!amend(&path, 100, 0o600, &mut |old| old.into()).unwrap());
-        assert_eq!(std::fs::metadata(&path).unwrap().ino(), before.ino());
-        assert_eq!(amend(&path, 1, 0o600, &mut |old| old.into()).unwrap_err().kind, Kind::Refused);
-        std::fs::write(&path, b"\xff").unwrap();
-        assert_eq!(amend(&path, 100, 0o600, &mut |old| old.into()).unwrap_err().kind, Kind::Corrupt);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -1,10 +1,10 @@
-//! The allocator of the freestanding program: areas that keep what is freed, and pages of their own for large blocks.
+//! The allocator of the initramfs program: areas that keep what is freed, and pages of their own for large blocks.
 //!
 //! musl maps each block between a page and 128 KiB by itself and unmaps it when it is freed, so every short-lived
 //! buffer costs two system calls and a page fault for each page, and `calloc` faults twice: it reads a page to see
 //! whether it must be cleared. Growing a root has a hundred such pages to pay for and little else to do. Pages of an
-//! area are touched once and stay; those that are never needed never exist. With zstd's blocks from here too, musl's
-//! allocator, 8 KB, is not linked in.
+//! area are touched once and stay; those that are never needed never exist. The large program, which parses what comes from
+//! networks, has musl's allocator (`malloc.rs`), which notices when it is misused.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe by contract, and hands out pages of the kernel's")]
 
@@ -43,7 +43,7 @@ struct Heap(UnsafeCell<State>);
 unsafe impl Sync for Heap {}
 
 /// Tests use heaps of their own, in the hosted program's memory.
-#[cfg(freestanding)]
+#[cfg(all(freestanding, not(feature = "full")))]
 #[global_allocator]
 static HEAP: Heap = Heap::new();
 
@@ -168,61 +168,6 @@ unsafe impl GlobalAlloc for Heap {
             unsafe { self.dealloc(block, layout) };
         }
         moved
-    }
-}
-
-/// What zstd calls. A block of C's begins with its size, which `free` is not told.
-#[cfg(all(freestanding, feature = "full"))]
-mod for_c {
-    use super::{ALIGNMENT, GlobalAlloc, HEAP, Heap, Layout, ptr};
-
-    /// The layout of a block of `size` bytes and what lies before them.
-    fn layout_of(size: usize) -> Option<Layout> {
-        Layout::from_size_align(size.checked_add(ALIGNMENT)?, ALIGNMENT).ok()
-    }
-
-    fn allocate(size: usize, allocate: unsafe fn(&Heap, Layout) -> *mut u8) -> *mut u8 {
-        let Some(layout) = layout_of(size) else { return ptr::null_mut() };
-        // SAFETY: the layout has a size, which is not 0.
-        let block = unsafe { allocate(&HEAP, layout) };
-        if block.is_null() {
-            return block;
-        }
-        // SAFETY: the block is aligned to 16 and has 16 bytes before those that were asked for.
-        unsafe {
-            block.cast::<usize>().write(size);
-            block.add(ALIGNMENT)
-        }
-    }
-
-    /// `malloc(3)`
-    #[unsafe(no_mangle)]
-    extern "C" fn malloc(size: usize) -> *mut u8 {
-        allocate(size, Heap::alloc)
-    }
-
-    /// `calloc(3)`
-    #[unsafe(no_mangle)]
-    extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
-        count.checked_mul(size).map_or(ptr::null_mut(), |size| allocate(size, Heap::alloc_zeroed))
-    }
-
-    /// `free(3)`
-    ///
-    /// # Safety
-    /// The block is null or one of `malloc`'s or `calloc`'s, and is not used again.
-    #[unsafe(no_mangle)]
-    unsafe extern "C" fn free(block: *mut u8) {
-        if block.is_null() {
-            return;
-        }
-        // SAFETY: the caller promises that `allocate` wrote its size 16 bytes before it.
-        unsafe {
-            let block = block.sub(ALIGNMENT);
-            if let Some(layout) = layout_of(block.cast::<usize>().read()) {
-                HEAP.dealloc(block, layout);
-            }
-        }
     }
 }
 

@@ -8,24 +8,23 @@ pub mod block;
 #[cfg(feature = "formats")]
 pub mod bzip2;
 pub mod clock;
+#[cfg(feature = "full")]
+#[cfg(feature = "full")]
+pub mod confine;
 pub mod console;
-#[cfg(feature = "full")]
-mod curve;
 pub mod datagram;
-#[cfg(feature = "full")]
-mod digest;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
 pub mod file;
 pub mod folder;
-#[cfg(any(freestanding, test))]
+#[cfg(any(test, all(freestanding, not(feature = "full"))))]
 mod heap;
 mod ioctl;
 pub mod kernel;
 pub mod kmsg;
-#[cfg(all(any(freestanding, test), target_arch = "x86_64"))]
-mod memory;
+#[cfg(all(freestanding, feature = "full"))]
+mod malloc;
 pub mod module;
 pub mod mount;
 pub mod neighbour;
@@ -43,8 +42,10 @@ mod resolve;
 mod signal;
 pub mod socket;
 pub mod source;
-#[cfg(all(feature = "full", target_arch = "x86_64"))]
-mod square;
+#[cfg(feature = "full")]
+pub mod spool;
+#[cfg(freestanding)]
+mod start;
 pub mod stdio;
 pub mod syslog;
 pub mod tree;

@@ -305,6 +305,27 @@ pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Puts this process into a user namespace of its own, in which it is the same user with the same rights to files, and may
+/// choose its root directory.
+#[cfg(feature = "full")]
+pub(super) fn unshare_user() -> rustix::io::Result<()> {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    // SAFETY: the hazard of unshare is a split descriptor table; only the user namespace is split here.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWUSER) }?;
+    // Without "deny" no user but root may map a group (user_namespaces(7)).
+    set("/proc/self/setgroups", "deny")?;
+    set("/proc/self/uid_map", &alloc::format!("{uid} {uid} 1"))?;
+    set("/proc/self/gid_map", &alloc::format!("{gid} {gid} 1"))
+}
+
+/// Writes `text` to a file of /proc, in one call as those demand it.
+#[cfg(feature = "full")]
+fn set(path: &str, text: &str) -> rustix::io::Result<()> {
+    use rustix::fs::{Mode, OFlags};
+    let file = rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, text.as_bytes()).map(drop)
+}
+
 /// Whether this process may do what only the superuser may.
 #[must_use]
 pub fn is_root() -> bool {
@@ -353,6 +374,27 @@ mod tests {
         .unwrap();
         assert_eq!(child.listen(soon()), News::Line("one".into()));
         assert_eq!(child.listen(soon()), News::Line("two".into()));
+        assert_eq!(child.listen(soon()), News::Ended(Ok(7)));
+    }
+
+    #[test]
+    fn a_child_whose_parent_does_not_listen_goes_on_working() {
+        let (mut child, wait) = {
+            let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+            let child = spawn(|teller| {
+                // The parent has closed its end when poll reports an error.
+                let mut closed = [PollFd::from_borrowed_fd(teller.0.as_fd(), PollFlags::empty())];
+                let limit = clock::timespec(Duration::from_secs(20));
+                let _ = rustix::event::poll(&mut closed, Some(&limit));
+                let is_closed = closed[0].revents().contains(PollFlags::ERR);
+                teller.tell("unheard");
+                if is_closed { 7 } else { 1 }
+            });
+            drop(writer);
+            (child.unwrap(), reader)
+        };
+        // The end of another pipe, which is at its end.
+        child.pipe = wait;
         assert_eq!(child.listen(soon()), News::Ended(Ok(7)));
     }
 

@@ -43,8 +43,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_differ() {
-        assert_ne!(number(), number());
+    fn numbers_differ_in_every_byte() {
+        let numbers: [u64; 9] = core::array::from_fn(|_| number());
+        for at in 0..8 {
+            let is_same = numbers.iter().all(|number| number.to_ne_bytes()[at] == numbers[0].to_ne_bytes()[at]);
+            assert!(!is_same, "by chance byte {at} is the same in nine numbers once in 2^64");
+        }
     }
 
     #[test]

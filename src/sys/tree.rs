@@ -84,13 +84,29 @@ pub fn is_there(path: &str) -> bool {
 /// Whether `path` is there in the system whose root is `root`: links on the way and at its end mean that root.
 #[must_use]
 pub fn is_there_in(root: &str, path: &str) -> bool {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let Ok(top) = rustix::fs::open(root, FOLDER, Mode::empty()) else { return false };
+    find_in(root, path, OFlags::empty()) == Ok(true)
+}
+
+/// Whether something, be it a dangling link, is called `path` in the system whose root is `root`; links on the way mean
+/// that root.
+///
+/// # Errors
+/// `Os` where that cannot be found out, as of a folder that the disk cannot read.
+pub fn is_named_in(root: &str, path: &str) -> Result<bool> {
+    find_in(root, path, OFlags::NOFOLLOW)
+}
+
+fn find_in(root: &str, path: &str, flags: OFlags) -> Result<bool> {
+    let joined = alloc::format!("{root}{path}");
+    let failed = |errno| refused(errno, "look for").to(&*joined);
+    let top = rustix::fs::open(root, FOLDER, Mode::empty()).map_err(failed)?;
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     match rustix::fs::openat2(&top, path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
-        Ok(_) => true,
+        Ok(_) => Ok(true),
         // Before Linux 5.6: that the name is there is all that can be found out.
-        Err(Errno::NOSYS) => is_there(&alloc::format!("{root}{path}")),
-        Err(_) => false,
+        Err(Errno::NOSYS) => Ok(is_there(&joined)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
+        Err(errno) => Err(failed(errno)),
     }
 }
 
@@ -105,12 +121,17 @@ pub fn root_is_in_memory() -> bool {
 /// # Errors
 /// `Refused` when `/` is not a filesystem in memory: emptying a disk is not what anybody meant.
 pub fn empty_initramfs() -> Result<()> {
+    empty_memory("/")
+}
+
+/// Removes everything below the directory `path` that is on the same filesystem, which must be in memory.
+fn empty_memory(path: &str) -> Result<()> {
     const DOING: &str = "empty the initramfs in";
-    let failed = |errno| refused(errno, DOING).to("/");
-    let root = rustix::fs::open("/", FOLDER, Mode::empty()).map_err(failed)?;
+    let failed = |errno| refused(errno, DOING).to(path);
+    let root = rustix::fs::open(path, FOLDER, Mode::empty()).map_err(failed)?;
     let kind = rustix::fs::fstatfs(&root).map_err(failed)?.f_type;
     if !MEMORY_FILESYSTEMS.contains(&kind) {
-        return Err(Error::refused(DOING, "it is not a filesystem in memory").to("/"));
+        return Err(Error::refused(DOING, "it is not a filesystem in memory").to(path));
     }
     let device = rustix::fs::fstat(&root).map_err(failed)?.st_dev;
     empty(root.as_fd(), device, DEPTH_LIMIT);
@@ -141,25 +162,72 @@ fn empty(folder: BorrowedFd<'_>, device: u64, depth: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
+    use crate::skip::skip;
+    use std::format;
+    use std::os::unix::fs::symlink;
+    use std::path::{Path, PathBuf};
 
     #[test]
     fn links_of_another_root_are_resolved_in_it() {
-        use std::os::unix::fs::symlink;
         let root = std::env::temp_dir().join(format!("wisp-tree-{}", std::process::id()));
         std::fs::create_dir_all(root.join("usr/wisp-sbin")).unwrap();
         std::fs::write(root.join("usr/wisp-sbin/init"), "").unwrap();
         symlink("/usr/wisp-sbin", root.join("sbin")).unwrap();
         symlink("/usr/wisp-sbin/init", root.join("start")).unwrap();
         symlink("/nowhere", root.join("dangling")).unwrap();
-        let found =
-            ["/sbin/init", "/start", "/dangling", "/etc/init"].map(|path| is_there_in(root.to_str().unwrap(), path));
+        symlink("circle", root.join("circle")).unwrap();
+        let top = root.to_str().unwrap();
+        let paths = ["/sbin/init", "/start", "/dangling", "/circle", "/etc/init", "/circle/init", "/start/init"];
+        let found = paths.map(|path| is_there_in(top, path));
+        let named = paths.map(|path| is_named_in(top, path).unwrap());
         std::fs::remove_dir_all(&root).unwrap();
-        assert_eq!(found, [true, true, false, false]);
+        assert_eq!(found, [true, true, false, false, false, false, false]);
+        assert_eq!(named, [true, true, true, true, false, false, false]);
+        assert!(is_named_in(top, "/start").is_err(), "without the root nothing is known");
+    }
+
+    /// A directory in `above` with a file, a directory and a link to what is outside; whether `above` is in memory.
+    fn filled(above: &Path) -> (PathBuf, bool) {
+        let root = above.join(format!("wisp-empty-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        std::fs::create_dir_all(root.join("root/usr/lib/modules")).unwrap();
+        std::fs::create_dir(root.join("outside")).unwrap();
+        for file in ["root/init", "root/usr/lib/modules/a", "outside/file"] {
+            std::fs::write(root.join(file), "").unwrap();
+        }
+        symlink("../outside", root.join("root/link")).unwrap();
+        let kind = rustix::fs::statfs(root.to_str().unwrap()).unwrap().f_type;
+        (root, MEMORY_FILESYSTEMS.contains(&kind))
     }
 
     #[test]
     fn a_disk_is_never_emptied() {
-        // The machine that runs the tests has its root on a disk or an overlay; where it has not, this must not run.
-        assert!(root_is_in_memory() || empty_initramfs().is_err());
+        // What is there outlives a boot (file-hierarchy(7)), so it is on a disk, or on the overlay of a container.
+        let (root, is_in_memory) = filled(Path::new("/var/tmp"));
+        if is_in_memory {
+            skip("/var/tmp is in memory");
+        } else {
+            let error = empty_memory(root.join("root").to_str().unwrap()).unwrap_err();
+            assert_eq!(error.kind, Kind::Refused);
+            assert!(root.join("root/init").exists() && root.join("root/usr/lib/modules/a").exists());
+        }
+        std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn a_filesystem_in_memory_is_emptied_and_nothing_outside() {
+        if !Path::new("/dev/shm").is_dir() {
+            return skip("there is no /dev/shm");
+        }
+        let (root, is_in_memory) = filled(Path::new("/dev/shm"));
+        if is_in_memory {
+            empty_memory(root.join("root").to_str().unwrap()).unwrap();
+            assert_eq!(std::fs::read_dir(root.join("root")).unwrap().count(), 0);
+            assert!(root.join("outside/file").exists(), "links are not followed");
+        } else {
+            skip("/dev/shm is not a filesystem in memory");
+        }
+        std::fs::remove_dir_all(root).unwrap();
     }
 }

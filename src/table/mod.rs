@@ -239,6 +239,14 @@ impl Table {
     }
 }
 
+impl PartitionType {
+    /// Whether it is the byte of an extended partition, which holds a chain of logical ones.
+    #[must_use]
+    pub const fn is_extended(self) -> bool {
+        matches!(self, Self::Mbr(0x05 | 0x0F | 0x85))
+    }
+}
+
 impl Partition {
     /// Where it lies.
     #[must_use]

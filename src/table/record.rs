@@ -6,7 +6,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Geometry, Span, Write};
+use super::{Geometry, PartitionType, Span, Write};
 use crate::bytes::{Fields, ReadAt, put};
 use crate::error::Result;
 use crate::units::Lba;
@@ -120,7 +120,7 @@ impl Entry {
 
     /// Whether it holds a chain of logical partitions.
     pub const fn is_extended(self) -> bool {
-        self.is_used() && matches!(self.kind, 0x05 | 0x0F | 0x85)
+        self.is_used() && PartitionType::Mbr(self.kind).is_extended()
     }
 
     /// Where it lies when `start` counts from `base`.

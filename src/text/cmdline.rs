@@ -65,6 +65,13 @@ impl Cmdline {
         self.last(name).is_some()
     }
 
+    /// This line without the words called so.
+    #[must_use]
+    pub fn without(&self, names: &[&str]) -> Self {
+        let is_kept = |word: &&Word| !names.iter().any(|name| same(&word.name, name));
+        Self { words: self.words.iter().filter(is_kept).cloned().collect() }
+    }
+
     /// Which of `names` comes last, for words that undo each other such as `ro` and `rw`.
     #[must_use]
     pub fn last_of<'a>(&self, names: &[&'a str]) -> Option<&'a str> {

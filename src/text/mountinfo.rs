@@ -31,7 +31,12 @@ pub fn find(text: &str, point: &str) -> Option<Mount> {
 /// The first mount of the block device with this major and minor number that no later mount on its point hides.
 #[must_use]
 pub fn find_device(text: &str, device: (u32, u32)) -> Option<Mount> {
-    let mut mounts = text.lines().filter_map(parse).filter(|mount| mount.device == device);
+    first(text, |mount| mount.device == device)
+}
+
+/// The first mount like that which no later mount on its point hides.
+pub fn first(text: &str, is_meant: impl Fn(&Mount) -> bool) -> Option<Mount> {
+    let mut mounts = text.lines().filter_map(parse).filter(|mount| is_meant(mount));
     mounts.find(|mount| find(text, &mount.point).as_ref() == Some(mount))
 }
 

@@ -4,7 +4,7 @@
 //! or mount point, so they work in the smallest image and leave nothing to undo; a filesystem from outside is not handed
 //! to code that runs in the kernel; and as pure code with limits they can be tested byte by byte.
 //!
-//! Of ext, too, in the full build: an image that is packed for a cloud is looked into where it lies.
+//! Of ext, too, in the full build: an image that is packed for a cloud is looked into where it lies, and a seed may be on it.
 //!
 //! Only looks up paths and copies files and lists of names. Whatever the medium claims, a path has at most
 //! [`DEPTH_LIMIT`] parts, a directory at most [`DIRECTORY_LIMIT`] bytes, a file no more than its reader allows.
@@ -131,13 +131,13 @@ pub fn open<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<
     Ok(Some(Volume { medium, kind, tree: opened.tree, labels: opened.labels }))
 }
 
-/// As [`open`], and ext2, ext3 and ext4 as well: for looking into images. There symbolic links are followed, all within
-/// the volume.
+/// As [`open`], and ext2, ext3 and ext4 as well: for looking into images, and for seeds. There symbolic links are followed,
+/// all within the volume. A journal is not read: what a machine that lost its power has written last may be missing.
 ///
 /// # Errors
 /// As [`open`]; `Unsupported` when an ext filesystem has a feature that wisp does not know.
 #[cfg(feature = "full")]
-pub fn open_offline<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<Volume<'a>>> {
+pub fn open_with_ext<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<Volume<'a>>> {
     let found = filesystem::recognise(&*medium, size)?;
     let Some(found) = found.filter(|found| matches!(found.kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4)) else {
         return open(medium, size);

@@ -272,7 +272,8 @@ fn silence_and_failure_end_when_nothing_came_for_so_long() {
 fn bytes_that_are_read_again_are_no_progress() {
     // Without ranges each try begins at 0, and each ends at the same byte.
     let bytes = noise(600_000);
-    let policy = Policy { total: Duration::from_millis(400), ..PATIENT };
+    let limit = Duration::from_millis(400);
+    let policy = Policy { total: limit, later: limit, ..PATIENT };
     let store = Store::new(move |_, _| Turn { ranges: false, ..Turn::whole(&bytes) }.ending(End::Close(300_000)));
     let (done, finished) = std::sync::mpsc::channel();
     let url = store.url("/x");

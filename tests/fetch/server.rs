@@ -96,9 +96,13 @@ pub fn dial(endpoints: Vec<Endpoint>) -> Dial {
     Dial { endpoints, interface: None, low_port: false, host: "metadata.test".into(), tls: None }
 }
 
-/// An address where nobody listens.
+/// An address without a listener. It stays taken, so that no other test can listen there meanwhile.
 pub fn deaf() -> Endpoint {
-    let address: SocketAddr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = getsockname(&socket).unwrap().try_into().unwrap();
+    std::mem::forget(socket);
     Endpoint::Tcp(address)
 }
 

@@ -108,7 +108,11 @@ fn fetch(port: u16, name: &str, targets: &str, authorities: Option<&Path>) -> St
 
 /// What the test of this name says when it is given this order.
 fn start_anew(test: &str, order: &str, authorities: Option<&Path>) -> String {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    run(Command::new(std::env::current_exe().unwrap()), test, order, authorities)
+}
+
+/// The same, by the command that starts this program.
+fn run(mut command: Command, test: &str, order: &str, authorities: Option<&Path>) -> String {
     command.args(["--exact", test, "--nocapture"]);
     command.env(ORDER, order).env_remove("SSL_CERT_FILE");
     if let Some(path) = authorities {
@@ -207,6 +211,10 @@ fn servers_of_every_usual_kind_are_understood() {
         ("p384", P384, "-ciphersuites TLS_AES_256_GCM_SHA384"),
         ("rsa", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "-ciphersuites TLS_AES_128_GCM_SHA256"),
         ("rsa4", "-algorithm RSA -pkeyopt rsa_keygen_bits:4096", "-num_tickets 0 -groups X25519:P-256"),
+        ("ed25519", "-algorithm ED25519", "-groups X25519"),
+        ("p256chacha", P256, "-ciphersuites TLS_CHACHA20_POLY1305_SHA256 -groups P-384"),
+        ("p256tls12", P256, "-tls1_2"),
+        ("rsatls12", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", "-tls1_2 -cipher ECDHE-RSA-AES128-GCM-SHA256"),
     ] {
         let authority = Authority::new(name).sign(key, "DNS:localhost", NOW);
         let peer = authority.serve(options, vec![reply(b"a"), reply(&long), reply(b"")]);
@@ -236,6 +244,18 @@ fn who_does_not_prove_his_name_is_told_nothing() {
 }
 
 #[test]
+fn the_authorities_of_the_system_are_trusted() {
+    let authority = Authority::new("system").sign(P256, "DNS:localhost", NOW);
+    let peer = authority.serve("", vec![reply(b"a")]);
+    let script = "mount -t tmpfs none /etc/ssl && mkdir /etc/ssl/certs && cp \"$0\" /etc/ssl/certs/ca-certificates.crt \
+        && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).arg(authority.file()).arg(std::env::current_exe().unwrap());
+    let got = run(command, "tls::the_started_anew_fetches", &format!("{} localhost /", peer.port), None);
+    assert!(got.starts_with("Some((1, Some(97)))"), "{got}");
+}
+
+#[test]
 fn an_address_can_be_proven_too() {
     let authority = Authority::new("proven").sign(P256, "IP:127.0.0.1", NOW);
     let peer = authority.serve("", vec![reply(b"a")]);
@@ -246,11 +266,11 @@ fn an_address_can_be_proven_too() {
 #[test]
 fn old_protocols_are_refused_by_name() {
     let authority = Authority::new("old").sign(P256, "DNS:localhost", NOW);
-    for options in ["-tls1_2", "-ciphersuites TLS_CHACHA20_POLY1305_SHA256", "-groups X25519"] {
+    for options in ["-tls1_1 -cipher ALL:@SECLEVEL=0", "-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA", "-groups X448"] {
         let peer = authority.serve(options, Vec::new());
         let got = fetch(peer.port, "localhost", "/", Some(&authority.file()));
         assert!(
-            got.contains("it breaks off with alert") || got.contains("it does not speak TLS 1.3"),
+            got.contains("it breaks off with alert") || got.contains("no TLS version or algorithm in common"),
             "{options}: {got}"
         );
     }

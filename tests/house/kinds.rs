@@ -20,22 +20,32 @@ pub fn variants(error: &Source) -> Vec<String> {
     out
 }
 
-/// Whether `code` names the kind, by its variant or by the constructor of `Error` that makes one.
-fn names(code: &str, kind: &str) -> bool {
+/// Whether `code` makes an error of the kind, or names it.
+fn returns(code: &str, kind: &str) -> bool {
     let flat: String = code.split_whitespace().collect();
-    let constructor = format!("Error::{}(", kind.to_lowercase());
+    flat.contains(&format!("Error::{}(", kind.to_lowercase())) || names(&flat, kind)
+}
+
+/// Whether `code` expects the kind of something else: to make an error of it is not to provoke one.
+fn expects(code: &str, kind: &str) -> bool {
+    let flat: String = code.split_whitespace().collect();
+    names(&flat.replace("Error::new(Kind::", ""), kind)
+}
+
+/// Whether `flat`, code without blanks, has the variant.
+fn names(flat: &str, kind: &str) -> bool {
     // `Kind::Os` must not be found in a longer name that begins alike.
     let variant = format!("Kind::{kind}");
     let is_word =
         |at: usize| !flat[at + variant.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_');
-    flat.contains(&constructor) || flat.match_indices(&variant).any(|(at, _)| is_word(at))
+    flat.match_indices(&variant).any(|(at, _)| is_word(at))
 }
 
 /// Kinds that are returned somewhere and provoked nowhere.
 pub fn unprovoked(kinds: &[String], sources: &[Source]) -> Vec<String> {
     let elsewhere = || sources.iter().filter(|source| source.path != "src/error.rs");
-    let returned = |kind: &&String| elsewhere().any(|source| names(&source.code, kind));
-    let provoked = |kind: &String| elsewhere().any(|source| names(&source.test_code, kind));
+    let returned = |kind: &&String| elsewhere().any(|source| returns(&source.code, kind));
+    let provoked = |kind: &String| elsewhere().any(|source| expects(&source.test_code, kind));
     let missing = kinds.iter().filter(returned).filter(|kind| !provoked(kind));
     missing.map(|kind| format!("no test provokes Kind::{kind}")).collect()
 }
@@ -59,7 +69,9 @@ mod tests {
         };
         assert_eq!(judge("", ""), 0, "what nobody returns cannot be provoked");
         assert_eq!(judge("Err(Error::absent(a, b))", "kind == Kind::Absent"), 0);
-        assert_eq!(judge("Err(Error::new(Kind::Os(5)))", "Error::os(5, a)"), 0);
+        assert_eq!(judge("Err(Error::new(Kind::Os(5)))", "Error::os(5, a)"), 1, "making one is not provoking one");
+        assert_eq!(judge("Err(Error::new(Kind::Os(5)))", "Error::new(Kind::Os(5), a)"), 1);
+        assert_eq!(judge("Err(Error::new(Kind::Os(5)))", "assert_eq!(error.kind, Kind::Os(5))"), 0);
         assert_eq!(judge("Err(Error::absent(a, b)); Kind::Os(1)", ""), 2);
         assert_eq!(judge("Kind::Os(1)", "Kind::Osmium"), 1);
         assert_eq!(judge("Kind::Os(1)", "\"Kind::Os\" // Kind::Os"), 1, "saying it is not provoking it");

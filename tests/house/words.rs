@@ -77,11 +77,22 @@ pub fn bash_outside(path: &str, text: &str, allowed: &[(&str, &str)]) -> Option<
     (shell(path, text) == Some("bash") && !is_allowed).then(|| format!("{path}: is not #!/bin/sh"))
 }
 
-/// Tests that sleep, tests that are switched off.
+/// Tests that sleep, or wait in a loop that does nothing; tests that are switched off.
 pub fn lazy_tests(source: &Source) -> Vec<String> {
     let lines = source.test_code.lines().enumerate();
-    let lazy = lines.filter(|(_, line)| line.contains("#[ignore") || line.contains("thread::sleep"));
+    let spins = |line: &str| line.trim().starts_with("while ") && line.contains(".is_err()");
+    let lazy = lines.filter(|(_, line)| line.contains("#[ignore") || line.contains("thread::sleep") || spins(line));
     lazy.map(|(index, line)| format!("{}:{}: {}", source.path, index + 1, line.trim())).collect()
+}
+
+/// Tests that print something on standard error, which is shown of those that fail alone: what a test cannot do here is
+/// said by `skip` of `tests/support/skip.rs`. `programs` are files that are programs of their own.
+pub fn unseen_words(source: &Source, programs: &[&str]) -> Vec<String> {
+    if programs.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
+    let lines = source.test_code.lines().enumerate().filter(|(_, line)| line.contains("eprintln!"));
+    lines.map(|(index, _)| format!("{}:{}: of a test that passes, this is not shown", source.path, index + 1)).collect()
 }
 
 /// A test that starts the hosted program only, and so never meets the one that is shipped.
@@ -162,6 +173,14 @@ mod tests {
         assert!(lazy_tests(&test("#[test]\nfn a() {} // thread::sleep")).is_empty());
         assert!(lazy_tests(&source("fn a() { thread::sleep(b) }")).is_empty(), "the product may wait");
         assert_eq!(lazy_tests(&test("#[ignore = \"slow\"]\nfn a() { thread::sleep(b) }")).len(), 2);
+        assert_eq!(lazy_tests(&test("fn a() {\n    while connect().is_err() {}\n}")).len(), 1);
+    }
+
+    #[test]
+    fn what_a_test_prints_is_seen() {
+        let test = Source::parse("tests/a.rs", "#[test]\nfn a() { eprintln!(\"not run\") }");
+        assert_eq!((unseen_words(&test, &[]).len(), unseen_words(&test, &["tests/a.rs"]).len()), (1, 0));
+        assert!(unseen_words(&source("fn a() { eprintln!(\"b\") }"), &[]).is_empty(), "no test");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use wisp::error::{Error, Result};
 use wisp::fetch::Policy;
 use wisp::image::{Content, Expected, Image, Means, Piece, Source};
 
-pub const MEANS: Means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE };
+pub const MEANS: Means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
 
 pub const NOTHING: Expected = Expected { checksum: None, size: None };
 

@@ -547,6 +547,19 @@ fn a_backup_is_not_written_over_what_the_table_never_had() {
         if geometry_sectors >= 33 {
             reused.write((last - 32) * 512, &bytes);
             assert_eq!(plan(&reused).unwrap().writes, clean.writes);
+            // The write of the new backup over it was cut.
+            let backup = &clean.writes[0].bytes;
+            for sectors in 1..33 {
+                let mut torn = reused.clone();
+                torn.write((last - 32) * 512, &backup[..sectors * 512]);
+                assert_eq!(plan(&torn).unwrap().writes, clean.writes, "{sectors}");
+            }
+            // Its header survived, and something else was written over its entries.
+            for (at, bytes) in [(last - 1, &[7; 512]), (last - 16, &[0xFC; 512]), (last - 32, &[1; 512])] {
+                let mut foreign = reused.clone();
+                foreign.write(at * 512, bytes);
+                assert_eq!(plan(&foreign).unwrap_err().kind, Kind::Refused, "{at}");
+            }
         }
     }
 }

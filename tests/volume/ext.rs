@@ -14,7 +14,7 @@ use crate::seed::{Folder, Image, LIMIT, MIB, holds_seed, noise};
 fn open(path: &str) -> Volume<'static> {
     let file = File::open(path).unwrap();
     let size = ByteCount(file.metadata().unwrap().len());
-    volume::open_offline(Box::new(Image(file)), size).unwrap().expect("a volume")
+    volume::open_with_ext(Box::new(Image(file)), size).unwrap().expect("a volume")
 }
 
 /// Blocks of data with holes between them, more than fit an inode or one block of a map; the last block is a hole.

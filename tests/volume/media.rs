@@ -56,16 +56,23 @@ fn volumes_are_found_on_discs_disks_and_partitions_the_last_name_first() {
     device(&machine, "vda/vda1", PARTITION, "mkfs.vfat -n CIDATA");
     device(&machine, "vdb", DISK, "mkudffs -b 512 -l CiData");
     device(&machine, "sda", DISK, "mkfs.vfat -n CONFIG-2");
-    device(&machine, "sdb", DISK, "mkfs.ext4 -q -L cidata");
+    device(&machine, "sdb", DISK, "mkfs.ext4 -q -L CIDATA -d seed");
+    device(&machine, "sdc", DISK, "mkfs.ext2 -q -L config-2");
+    device(&machine, "sdd", DISK, "mkfs.ext4 -q -L root");
 
     let found = |labels: &[&'static str]| search(&machine, labels);
     let of = |name: &str, label| (name.to_owned(), label);
-    assert_eq!(found(&["cidata"]), [of("vdb", "cidata"), of("vda1", "cidata"), of("sr0", "cidata")]);
-    assert_eq!(found(&["config-2"]), [of("sda", "config-2")]);
-    let both = [of("vdb", "cidata"), of("vda1", "cidata"), of("sr0", "cidata"), of("sda", "config-2")];
+    let seeds = ["vdb", "vda1", "sr0", "sdb"].map(|name| of(name, "cidata"));
+    assert_eq!(found(&["cidata"]), seeds);
+    // What cloud-init looks at comes first.
+    assert_eq!(found(&["config-2"]), ["sda", "sdc"].map(|name| of(name, "config-2")));
+    let small = ["vdb", "vda1", "sr0"].map(|name| of(name, "cidata"));
+    let both = [&small[..], &[of("sda", "config-2"), of("sdc", "config-2"), of("sdb", "cidata")]].concat();
     assert_eq!(found(&["config-2", "cidata"]), both);
-    let volume = open_volume(&machine.text("dev/sr0")).unwrap().unwrap();
-    assert_eq!(volume.read("meta-data", LIMIT).unwrap().unwrap(), b"instance-id: i-1\n");
+    for seed in ["dev/sr0", "dev/sdb"] {
+        let volume = open_volume(&machine.text(seed)).unwrap().unwrap();
+        assert_eq!(volume.read("meta-data", LIMIT).unwrap().unwrap(), b"instance-id: i-1\n", "{seed}");
+    }
     let drives = discs(Sysfs { root: &machine.text("sys") }, &machine.text(""));
     assert_eq!(drives.iter().map(|path| name(path)).collect::<Vec<_>>(), ["sr0"], "no disk poses as a disc");
     assert!(search(&machine, &["", "context"]).is_empty());

@@ -5,6 +5,7 @@ use super::super::program;
 use super::files::folder;
 use super::{Outcomes, config};
 use crate::error::Result;
+use crate::sys::amend::amend;
 use crate::sys::file;
 use crate::sys::folder::{Owner, Thing};
 use crate::sys::program::Program;
@@ -77,8 +78,8 @@ pub(in super::super) fn userdata_apk_repositories(context: &mut Context<'_>) -> 
     let own = own_version(conf.value("VERSION_ID").unwrap_or_default());
     let mut outcomes = Outcomes::new(context);
     let mut entries = entries.into_iter();
-    let amended = file::amend(&path, TEXT_LIMIT, 0o644, &mut |before| {
-        let mut text = String::from(before);
+    let amended = amend(root, REPOSITORIES, TEXT_LIMIT, 0o644, &mut |before| {
+        let mut text = before.to_vec();
         for entry in entries.by_ref() {
             outcomes.note(entry.map(|entry| add(&mut text, &entry, own.as_deref())));
         }
@@ -118,7 +119,7 @@ fn run(context: &Context<'_>, words: &[&str]) -> Result<()> {
 }
 
 /// Adds the lines of `entry` that are not there yet.
-fn add(text: &mut String, entry: &Repository<'_>, own: Option<&str>) {
+fn add(text: &mut Vec<u8>, entry: &Repository<'_>, own: Option<&str>) {
     let version = match entry.version {
         None => own,
         Some("." | "/") => None,
@@ -128,14 +129,13 @@ fn add(text: &mut String, entry: &Repository<'_>, own: Option<&str>) {
     for repo in &entry.repos {
         let parts: Vec<&str> = [base].into_iter().chain(version).chain([*repo]).collect();
         let line = parts.join("/");
-        if text.lines().any(|old| old == line) {
+        if text.split(|byte| *byte == b'\n').any(|old| old == line.as_bytes()) {
             continue;
         }
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
+        if !text.is_empty() && !text.ends_with(b"\n") {
+            text.push(b'\n');
         }
-        text.push_str(&line);
-        text.push('\n');
+        text.extend(line.bytes().chain([b'\n']));
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn lines_are_added_once() {
         let entry = |base_url, version, repos: &[&'static str]| Repository { base_url, version, repos: repos.into() };
-        let mut text = String::from("#http://a/v3.20/main");
+        let mut text = b"#http://a/v3.20/main".to_vec();
         for _ in 0..2 {
             add(&mut text, &entry("http://a/", None, &["main", "b"]), Some("v3.20"));
             add(&mut text, &entry("http://a", Some("3.16"), &["main"]), Some("v3.20"));
@@ -181,7 +181,7 @@ mod tests {
         }
         assert_eq!(
             text,
-            "#http://a/v3.20/main\nhttp://a/v3.20/main\nhttp://a/v3.20/b\nhttp://a/3.16/main\n/media/apks\n/media/more\n"
+            b"#http://a/v3.20/main\nhttp://a/v3.20/main\nhttp://a/v3.20/b\nhttp://a/3.16/main\n/media/apks\n/media/more\n"
         );
     }
 }

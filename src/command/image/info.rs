@@ -16,7 +16,7 @@ use crate::fetch::Policy;
 use crate::filesystem::Superblock;
 use crate::image::extent;
 use crate::image::layout::{self, Layout, Part};
-use crate::image::{Content, Expected, Image, Means, Piece, Source};
+use crate::image::{Content, Expected, Image, Means, Piece, Source, Spool};
 use crate::log::Log;
 use crate::units::ByteCount;
 use alloc::format;
@@ -30,9 +30,12 @@ pub(in crate::command) const COMMAND: Command = Command {
     usage: "[OPTION]... SOURCE",
     summary: "Tell what an image is, how large its disk, and what is on it",
     help: "SOURCE is a file, a block device, - for standard input, or a URL. Of what comes\n\
-           from beginning to end only the first 2 MiB are unpacked.\n\
+           from beginning to end only the first 2 MiB are unpacked. A qcow2, dynamic VHD\n\
+           or VMDK that is compressed or comes from a pipe becomes a temporary file first.\n\
            \n\
            --json          print one line of JSON\n\
+           --spool DIR     where what must become a temporary file goes (TMPDIR, else\n\
+           \x20               /var/tmp, else /tmp)\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
            \x20               first reply, then 300)\n\
            --sha256 HEX, --sha512 HEX\n\
@@ -50,10 +53,12 @@ const COLUMN: usize = 12;
 
 fn run(arguments: &[&str]) -> Result<u8> {
     let (mut json, mut expected, mut name, mut timeout) = (false, Expected::default(), None, None);
+    let mut spool = None;
     let mut options = Options::new(arguments);
     while let Some(word) = options.next() {
         match word {
             Word::Option("--json", None) => json = true,
+            Word::Option("--spool", attached) => spool = Some(options.value("--spool", attached)?),
             Word::Option(option @ "--timeout", attached) => {
                 timeout = Some(seconds(option, options.value(option, attached)?)?);
             }
@@ -67,7 +72,13 @@ fn run(arguments: &[&str]) -> Result<u8> {
         }
     }
     let name = name.ok_or_else(|| Error::usage(DOING, "SOURCE is missing; --help tells what it may be"))?;
-    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
+    let directory = super::spool_directory(spool);
+    let means = Means {
+        servers: &[],
+        tell: &|line| Log::stderr().info(line),
+        policy: Policy::COMMAND.within(timeout),
+        spool: Some(Spool { directory: &directory, target: None }),
+    };
     let text = describe(name, means, &expected, json);
     match &text {
         Ok(text) => print(text)?,

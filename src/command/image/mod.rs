@@ -6,6 +6,8 @@ mod progress;
 pub(super) mod write;
 
 use crate::error::Error;
+use crate::sys::environment;
+use crate::sys::spool::Directory;
 use alloc::format;
 use alloc::string::String;
 
@@ -20,4 +22,14 @@ struct FailedJson<'a> {
 fn failed(error: &Error) -> String {
     let failed = FailedJson { event: "failed", kind: error.kind.name(), why: format!("{error}") };
     format!("{}\n", miniserde::json::to_string(&failed))
+}
+
+/// Where large temporary files lie by the Filesystem Hierarchy Standard (3.0, 5.15); `/tmp` is often in memory.
+const LARGE: &str = "/var/tmp";
+
+/// Where a temporary file goes: the value of `--spool`, else that of `TMPDIR`, else `/var/tmp`, and `/tmp` where a system
+/// has no other.
+fn spool_directory(option: Option<&str>) -> String {
+    let standard = || if Directory::open(LARGE).is_ok() { LARGE } else { "/tmp" };
+    option.map(String::from).or_else(|| environment::variable(c"TMPDIR")).unwrap_or_else(|| standard().into())
 }

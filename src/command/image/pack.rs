@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fetch::Policy;
 use crate::image::check::{self, Finding};
 use crate::image::pack::{self, Format, Order, Outcome};
-use crate::image::{Cloud, Means};
+use crate::image::{Cloud, Means, Spool};
 use crate::log::Log;
 use crate::sys::{environment, stdio};
 
@@ -42,6 +42,8 @@ pub(in crate::command) const COMMAND: Command = Command {
            \x20               boot sector, or ends before its filesystems do\n\
            --sha256 HEX    the SHA-256 that SOURCE must have\n\
            --sha512 HEX    or its SHA-512\n\
+--spool DIR     where what must become a temporary file goes (TMPDIR, else\n\
+           \x20               /var/tmp, else /tmp)\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
            \x20               first reply, then 300)\n\
            --json          the result as one line of JSON\n\
@@ -60,6 +62,8 @@ struct Arguments<'a> {
     is_json: bool,
     progress: Show,
     timeout: Option<Duration>,
+    /// Where a temporary file goes, if that was said.
+    spool: Option<&'a str>,
 }
 
 #[derive(miniserde::Serialize)]
@@ -72,7 +76,7 @@ struct OutcomeJson<'a> {
 }
 
 fn run(arguments: &[&str]) -> Result<u8> {
-    let Arguments { cloud, mut order, is_checked, is_packed, is_json, progress, timeout } = read(arguments)?;
+    let Arguments { cloud, mut order, is_checked, is_packed, is_json, progress, timeout, spool } = read(arguments)?;
     if let Some(time) = environment::variable(c"SOURCE_DATE_EPOCH").filter(|_| is_packed) {
         let wrong = || Error::usage("read SOURCE_DATE_EPOCH", "it is no number of seconds").to(time.as_str());
         order.time = time.parse().map_err(|_| wrong())?;
@@ -81,14 +85,21 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let show = |text: &str| {
         stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
     };
-    let means = Means { servers: &[], tell: &|line| Log::stderr().info(line), policy: Policy::COMMAND.within(timeout) };
+    let directory = super::spool_directory(spool);
+    let means = Means {
+        servers: &[],
+        tell: &|line| Log::stderr().info(line),
+        policy: Policy::COMMAND.within(timeout),
+        spool: Some(Spool { directory: &directory, target: None }),
+    };
     let report = |error: Error| {
         if is_json {
             show(&super::failed(&error));
         }
         error
     };
-    let findings = if is_checked { Some(pack::check(order.source, means, cloud).map_err(report)?) } else { None };
+    let findings =
+        if is_checked { Some(pack::check(order.source, means, cloud, is_packed).map_err(report)?) } else { None };
     if !is_json {
         // Packing takes its time, and may fail.
         show(&findings.as_deref().map(check::lines).unwrap_or_default());
@@ -118,7 +129,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 
 fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let (mut cloud, mut kind, mut size, mut checksum) = (None, None, None, None);
-    let (mut is_checked, mut is_json, mut is_raw, mut timeout) = (false, false, false, None);
+    let (mut is_checked, mut is_json, mut is_raw, mut timeout, mut spool) = (false, false, false, None, None);
     let mut progress = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
@@ -135,6 +146,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
                 checksum = Some(write::checksum(name, options.value(name, value)?)?);
             }
             Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
+            Piece::Option("--spool", value) => spool = Some(options.value("--spool", value)?),
             Piece::Option("--check", None) => is_checked = true,
             Piece::Option("--raw", None) => is_raw = true,
             Piece::Option("--json", None) => (is_json, progress) = (true, Show::Nothing),
@@ -158,7 +170,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     let is_packed = file.is_some();
     let file = file.unwrap_or_default();
     let order = Order { source, checksum, format: format_of(cloud, kind)?, size, raw: is_raw, file, time: 0 };
-    Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress, timeout })
+    Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress, timeout, spool })
 }
 
 fn format_of(cloud: Cloud, word: Option<&str>) -> Result<Format> {

@@ -10,8 +10,8 @@ use super::progress::{self, Display, Show};
 use crate::command::{Command, DOING, Options, Piece, print, seconds, unknown};
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
-use crate::image::Means;
 use crate::image::write::{self, Order, Outcome};
+use crate::image::{Means, Spool};
 use crate::log::Log;
 use crate::sys::stdio;
 use crate::text::checksum::Checksum;
@@ -24,10 +24,11 @@ pub(in crate::command) const WRITE: Command = Command {
     help: "Overwrites TARGET, a block device that nothing uses. SOURCE is a file, a block\n\
            device, a URL, or - for standard input. A raw disk, a fixed VHD and a tar with\n\
            a raw disk may be compressed or come from a pipe; qcow2, a dynamic VHD and VMDK\n\
-           are read in place. Zeros are not written: the device is told to have them. The\n\
-           first MiB is written last, so a disk on which this was interrupted does not\n\
-           boot; nothing is left to do then but to start again. Afterwards the backup of a\n\
-           GPT is moved to the end of the disk.\n\
+           are read in place. Compressed or from a pipe these become a temporary file\n\
+           first, which has no name; its size is printed before. Zeros are not written:\n\
+           the device is told to have them. The first MiB is written last, so a disk on\n\
+           which this was interrupted does not boot; nothing is left to do then but to\n\
+           start again. Afterwards the backup of a GPT is moved to the end of the disk.\n\
            \n\
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
            --sha512 HEX    or its SHA-512\n\
@@ -37,6 +38,8 @@ pub(in crate::command) const WRITE: Command = Command {
            \x20               boot sector, or ends before its filesystems do\n\
            --grow          grow the partition that ends last, and its filesystem\n\
            --dry-run, -n   say what would be overwritten and do nothing\n\
+--spool DIR     where what must become a temporary file goes (TMPDIR, else\n\
+           \x20               /var/tmp, else /tmp)\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
            \x20               first reply, then 300)\n\
            --json          progress and result as lines of JSON on standard output\n\
@@ -56,6 +59,8 @@ pub(in crate::command) const VERIFY: Command = Command {
            --sha256 HEX    the SHA-256 that SOURCE must have, as its file is, not unpacked\n\
            --sha512 HEX    or its SHA-512\n\
            --size SIZE     the size that the disk in it must have: bytes, or 10G\n\
+--spool DIR     where what must become a temporary file goes (TMPDIR, else\n\
+           \x20               /var/tmp, else /tmp)\n\
            --timeout N     give up when the server is silent for N seconds (10 for the\n\
            \x20               first reply, then 300)\n\
            --json          progress and result as lines of JSON on standard output\n\
@@ -91,7 +96,7 @@ struct EndJson<'a> {
 }
 
 fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
-    let (order, deed, show, timeout) = read(arguments, deed)?;
+    let Arguments { order, deed, show, timeout, spool } = read(arguments, deed)?;
     let mut display = Display::new(show);
     let log = Log::stderr();
     let tell = |text: &str| log.info(text);
@@ -99,7 +104,9 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     if is_plain && order.expected.checksum.is_none() {
         log.warning("nothing vouches for what comes over http: without its digest anybody on the way may change it");
     }
-    let means = Means { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout) };
+    let directory = super::spool_directory(spool);
+    let spool = Some(Spool { directory: &directory, target: None });
+    let means = Means { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout), spool };
     let mut shown = |progress: &crate::image::Progress| display.progress(progress);
     let outcome = match deed {
         Deed::Write => write::write(&order, means, &mut shown),
@@ -122,10 +129,20 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     Ok(0)
 }
 
-fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Show, Option<Duration>)> {
+/// What the arguments say.
+struct Arguments<'a> {
+    order: Order<'a>,
+    deed: Deed,
+    show: Show,
+    timeout: Option<Duration>,
+    /// Where a temporary file goes, if that was said.
+    spool: Option<&'a str>,
+}
+
+fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<Arguments<'a>> {
     let is_write = deed == Deed::Write;
     let mut order = Order::default();
-    let (mut deed, mut timeout) = (deed, None);
+    let (mut deed, mut timeout, mut spool) = (deed, None, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
     let mut options = Options::new(arguments);
@@ -140,6 +157,7 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
             Piece::Option("--raw", None) if is_write => order.raw = true,
             Piece::Option("--dry-run" | "-n", None) if is_write => deed = Deed::Look,
             Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
+            Piece::Option("--spool", value) => spool = Some(options.value("--spool", value)?),
             Piece::Option("--json", None) => show = Show::Json,
             Piece::Option("--quiet" | "-q", None) => show = Show::Nothing,
             Piece::Option(name, _) => return Err(unknown(name)),
@@ -153,7 +171,7 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<(Order<'a>, Deed, Sh
         return Err(Error::usage(DOING, "SOURCE or TARGET is empty"));
     }
     (order.source, order.target) = (source, target);
-    Ok((order, deed, show, timeout))
+    Ok(Arguments { order, deed, show, timeout, spool })
 }
 
 /// The value of the option `name`, `--sha256` or `--sha512`.

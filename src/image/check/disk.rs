@@ -187,7 +187,7 @@ impl<'a> Part<'a> {
         let size = length.min(disk_size.0.saturating_sub(start));
         let window = || Window { whole: disk, start, size };
         let superblock = filesystem::recognise(&window(), ByteCount(size)).ok().flatten();
-        let volume = volume::open_offline(Box::new(window()), ByteCount(size)).ok().flatten();
+        let volume = volume::open_with_ext(Box::new(window()), ByteCount(size)).ok().flatten();
         Part {
             name: "the whole disk".into(),
             start,

@@ -4,7 +4,7 @@
 //! a server without TLS could change its mind, and a file its content. So the first pass, which tells whether the digest
 //! is the expected one, keeps a short digest of every block, and later only whole blocks are read that still have theirs.
 
-use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -28,7 +28,7 @@ const BLOCKS: u64 = 256 << 10;
 const BLOCK: u64 = 1 << 20;
 
 pub(super) struct Checked<'m> {
-    source: Box<dyn Seekable + 'm>,
+    source: Rc<dyn Seekable + 'm>,
     /// Bytes of a block; the last one may be shorter.
     block: u64,
     digests: Vec<[u8; KEPT]>,
@@ -44,7 +44,7 @@ struct Held {
 
 impl<'m> Checked<'m> {
     /// Reads all of `source`.
-    pub(super) fn new(source: Box<dyn Seekable + 'm>, checksum: Checksum) -> Result<Self> {
+    pub(super) fn new(source: Rc<dyn Seekable + 'm>, checksum: Checksum) -> Result<Self> {
         let size = source.size();
         let mut block = BLOCK;
         while size.div_ceil(block) > BLOCKS {

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -45,9 +46,9 @@ pub(super) trait Seekable: ReadAt {
 /// What a name leads to.
 pub(super) enum Origin<'m> {
     /// A file, a block device, a server that sends parts.
-    Seekable(Box<dyn Seekable + 'm>),
+    Seekable(Rc<dyn Seekable + 'm>),
     /// What is read once; and its size where that is known.
-    Stream(Cell<Option<Box<dyn codec::Source + 'm>>>, Option<u64>),
+    Stream(Option<Box<dyn codec::Source + 'm>>, Option<u64>),
 }
 
 /// Opens `name`; also what to call it.
@@ -65,46 +66,42 @@ pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'
     })?;
     let origin = match nature(&device)? {
         Nature::File(size) => {
-            Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: true, data: Cell::default() }))
+            Origin::Seekable(Rc::new(Local { device, size: size.0, has_holes: true, data: Cell::default() }))
         }
         Nature::Device(size) => {
-            Origin::Seekable(Box::new(Local { device, size: size.0, has_holes: false, data: Cell::default() }))
+            Origin::Seekable(Rc::new(Local { device, size: size.0, has_holes: false, data: Cell::default() }))
         }
-        Nature::Stream => Origin::Stream(Cell::new(Some(Box::new(file::Stream(device)))), None),
+        Nature::Stream => Origin::Stream(Some(Box::new(file::Stream(device))), None),
     };
     Ok((label.into(), origin))
 }
 
-/// Opens a URL: what has tables is read by ranges, anything else as it comes, in one request.
+/// Opens a URL: what has tables is read by ranges, anything else as it comes, in one request; so is what has tables where
+/// there are no ranges and it may become a temporary file.
 fn open_url<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
     // What cannot be parsed cannot be told without what is secret in it.
     let url = Url::parse(name).map_err(|error| error.to("of the image"))?;
     let label = format!("{url}");
-    let mut download = Download::open(name, means.policy, means.servers, means.tell)?;
-    let size = download.size();
-    let mut head = vec![0; START];
-    let mut length = 0_usize;
-    while let Some(rest) = head.get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match download.read(rest)? {
-            0 => break,
-            count => length = length.saturating_add(count),
+    let begun = Begun::open(name, means)?;
+    let has_tables = codec::Format::sniff(&begun.head).is_none()
+        && !matches!(Format::recognise(&begun.head).map_err(|error| error.to(&*label))?, Format::Raw | Format::Tar);
+    let may_store = means.spool.is_some();
+    if !has_tables || may_store && begun.download.size().is_none() {
+        return Ok((label, begun.into_origin()));
+    }
+    let Begun { head, download, .. } = begun;
+    let says_so = download.takes_ranges();
+    let remote = download.into_remote()?;
+    if !says_so {
+        // Who finds out later has overwritten a disk by then.
+        match remote.read_at(ByteCount(remote.size().saturating_sub(1)), &mut [0]) {
+            Err(error) if may_store && error.kind == Kind::Unsupported => {
+                return Ok((label, Begun::open(name, means)?.into_origin()));
+            }
+            other => other?,
         }
     }
-    head.truncate(length);
-    let has_tables = codec::Format::sniff(&head).is_none()
-        && !matches!(Format::recognise(&head).map_err(|error| error.to(&*label))?, Format::Raw | Format::Tar);
-    let origin = if has_tables {
-        let says_so = download.takes_ranges();
-        let remote = download.into_remote()?;
-        if !says_so {
-            // Who finds out later has overwritten a disk by then.
-            remote.read_at(ByteCount(remote.size().saturating_sub(1)), &mut [0])?;
-        }
-        Origin::Seekable(Box::new(Distant { head, remote }))
-    } else {
-        Origin::Stream(Cell::new(Some(Box::new(Begun { head, used: 0, download }))), size)
-    };
-    Ok((label, origin))
+    Ok((label, Origin::Seekable(Rc::new(Distant { head, remote }))))
 }
 
 /// A download of which the beginning was looked at.
@@ -112,6 +109,27 @@ struct Begun<'m> {
     head: Vec<u8>,
     used: usize,
     download: Download<'m>,
+}
+
+impl<'m> Begun<'m> {
+    fn open(name: &str, means: Means<'m>) -> Result<Self> {
+        let mut download = Download::open(name, means.policy, means.servers, means.tell)?;
+        let mut head = vec![0; START];
+        let mut length = 0_usize;
+        while let Some(rest) = head.get_mut(length..).filter(|rest| !rest.is_empty()) {
+            match download.read(rest)? {
+                0 => break,
+                count => length = length.saturating_add(count),
+            }
+        }
+        head.truncate(length);
+        Ok(Self { head, used: 0, download })
+    }
+
+    fn into_origin(self) -> Origin<'m> {
+        let size = self.download.size();
+        Origin::Stream(Some(Box::new(self)), size)
+    }
 }
 
 impl codec::Source for Begun<'_> {
@@ -227,20 +245,33 @@ impl<'m> Origin<'m> {
 
     /// Leaves nothing of the source but what is in `window`.
     pub(super) fn narrow(&mut self, window: Window) {
-        if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(Cell::new(None), None)) {
-            *self = Self::Seekable(Box::new(Part { source, window }));
+        if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(None, None)) {
+            *self = Self::Seekable(Rc::new(Part { source, window }));
         }
     }
 
     /// The source from beginning to end.
-    pub(super) fn stream<'a>(&'a self) -> Result<Box<dyn codec::Source + 'a>> {
+    pub(super) fn stream(&mut self) -> Result<Box<dyn codec::Source + 'm>> {
         match self {
-            Self::Seekable(source) => Ok(Box::new(Forward { source: &**source, at: 0 })),
+            Self::Seekable(source) => Ok(Box::new(Forward { source: Rc::clone(source), at: 0 })),
             Self::Stream(source, _) => {
-                let gone = || Error::absent(DOING, "it was read already, and comes only once");
-                Ok(source.take().ok_or_else(gone)?)
+                source.take().ok_or_else(|| Error::absent(DOING, "it was read already, and comes only once"))
             }
         }
+    }
+
+    /// How much an xz file, which can be read at any offset, says that it unpacks to.
+    #[cfg(feature = "full")]
+    pub(super) fn stated(&self) -> Option<ByteCount> {
+        let Self::Seekable(source) = self else { return None };
+        codec::of_xz(&**source, ByteCount(source.size())).map(ByteCount)
+    }
+
+    /// Takes `file`, of `size` bytes, for the source.
+    #[cfg(feature = "full")]
+    pub(super) fn replace(&mut self, file: Device, size: ByteCount) {
+        let local = Local { device: file, size: size.0, has_holes: true, data: Cell::default() };
+        *self = Self::Seekable(Rc::new(local));
     }
 
     /// Whether the bytes of the disk are those of the source from the first on, so that reading the one reads the other.
@@ -253,8 +284,8 @@ impl<'m> Origin<'m> {
 
     /// Reads all of a source, which can be read at any offset, and holds every later answer against what was read now.
     pub(super) fn check(&mut self, checksum: Checksum) -> Result<()> {
-        if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(Cell::new(None), None)) {
-            *self = Self::Seekable(Box::new(Checked::new(source, checksum)?));
+        if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(None, None)) {
+            *self = Self::Seekable(Rc::new(Checked::new(source, checksum)?));
         }
         Ok(())
     }
@@ -268,7 +299,7 @@ pub(super) struct Window {
 
 /// A file in an archive that can be read at any offset.
 struct Part<'m> {
-    source: Box<dyn Seekable + 'm>,
+    source: Rc<dyn Seekable + 'm>,
     window: Window,
 }
 
@@ -301,8 +332,8 @@ impl Seekable for Part<'_> {
 }
 
 /// What can be read at any offset, from beginning to end.
-struct Forward<'a> {
-    source: &'a dyn Seekable,
+struct Forward<'m> {
+    source: Rc<dyn Seekable + 'm>,
     at: u64,
 }
 

@@ -20,6 +20,11 @@ const STEP: usize = 128 << 10;
 pub(super) struct Streamed<'a> {
     pub(super) format: container::Format,
     pub(super) size: Option<ByteCount>,
+    /// Whether what comes is not the disk but a file of this format.
+    pub(super) has_tables: bool,
+    /// Bytes that come, where a header says so.
+    #[cfg(feature = "full")]
+    pub(super) length: Option<ByteCount>,
     content: Input<'a>,
     wire: Rc<RefCell<Wire<'a>>>,
 }
@@ -39,7 +44,16 @@ impl<'a> Streamed<'a> {
     pub(super) fn open(source: Box<dyn Source + 'a>, checksum: Option<Checksum>) -> Result<(Self, Vec<codec::Format>)> {
         let wire = Rc::new(RefCell::new(Wire { source, read: 0, digest: checksum.map(Digest::new) }));
         let stream = stream::open(Input::new(Tap(Rc::clone(&wire))))?;
-        Ok((Self { format: stream.format, size: stream.size, content: stream.content, wire }, stream.layers))
+        let streamed = Self {
+            format: stream.format,
+            size: stream.size,
+            has_tables: stream.has_tables,
+            #[cfg(feature = "full")]
+            length: stream.length,
+            content: stream.content,
+            wire,
+        };
+        Ok((streamed, stream.layers))
     }
 
     /// Compares the digest, of which what follows the image is a part too.

@@ -500,7 +500,7 @@ fn that_a_disk_was_begun_is_known_before_its_first_byte_goes() {
             let (mut heard, source) = (0, source.to_str().unwrap());
             let (confirm, begun) = (Some(confirm), Some(&begun));
             let order = Order { source, expected, target: &device.0, raw: true, confirm, begun, ..Order::default() };
-            let means = Means { servers: &[], tell: &|_| {}, policy: crate::fetch::Policy::IMAGE };
+            let means = Means { servers: &[], tell: &|_| {}, policy: crate::fetch::Policy::IMAGE, spool: None };
             let error = super::write(&order, means, &mut |progress| heard = progress.disk).unwrap_err();
             (error.kind, heard)
         };

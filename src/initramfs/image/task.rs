@@ -114,7 +114,7 @@ impl Delivery<'_> {
             _ => None,
         };
         let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
-        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE };
+        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE, spool: None };
         let told = self.put(&source, means, &target).map_err(at("write"));
         if let Some(error) = network.and_then(|held| held.release().err()) {
             log.warning(&format!("{error}; the network stays as it is"));
@@ -257,7 +257,7 @@ mod tests {
 
     const TARGET_SIZE: u64 = 8 << 20;
 
-    /// A folder with a source and a target, which are disks; `None` where the machine allows none.
+    /// A folder with a source and a target, which are disks; `None` where the machine allows none: the test is skipped.
     struct Disks {
         folder: PathBuf,
         source: Loop,
@@ -265,6 +265,7 @@ mod tests {
     }
 
     impl Disks {
+        #[track_caller]
         fn new(name: &str, source: u64) -> Option<Self> {
             let folder = std::env::temp_dir().join(format!("wisp-delivery-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&folder).unwrap();
@@ -346,7 +347,7 @@ mod tests {
         ] {
             let last = deliver(&image, |task, log, teller| {
                 let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
-                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE };
+                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
                 let error = delivery.put(&disks.source.0, means, &chosen).unwrap_err();
                 let is_refused = error.kind == Kind::Refused && !delivery.begun.get();
                 teller.tell(&format!("{is_refused} {error}"));

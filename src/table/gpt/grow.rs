@@ -158,7 +158,9 @@ fn check(primary: &Replica, partitions: &[Partition], tail: &Tail, geometry: Geo
 
 /// Refuses to put the backup over sectors that the table never had and that hold something. Those up to the last sector
 /// that the table knows of are its own; of those behind it each has to be empty, part of an old backup GPT, or what this
-/// very backup has there, which a power cut kept from being written as a whole.
+/// very backup has there, which a power cut kept from being written as a whole. The header of an old backup outlives its
+/// entries where something else was written over those alone (metadata of a RAID, a few sectors before the end), so they
+/// have to match its checksum or, where a power cut mixed two backups, each look like entries.
 fn refuse_foreign_tail(
     disk: &dyn ReadAt,
     primary: &Replica,
@@ -170,14 +172,20 @@ fn refuse_foreign_tail(
     let Some(count) = tail.header.0.checked_sub(first.0).map(|count| count.saturating_add(1)) else { return Ok(()) };
     let present = geometry.read_sectors(disk, first, count)?;
     let sector = usize::try_from(geometry.sector.bytes()).unwrap_or(usize::MAX).max(1);
-    let old = present.chunks(sector).next_back().and_then(|last| Header::parse(last.to_vec(), tail.header).ok());
-    let old = old.map(|header| header.entries_span(header.entries_at, geometry));
+    let old = Replica::read(disk, geometry, tail.header).ok();
+    let is_sound = old.as_ref().is_some_and(Replica::is_sound);
+    let holds_old = |at: Lba, present: &[u8]| {
+        old.as_ref().is_some_and(|Replica { header, .. }| {
+            let array = header.entries_span(header.entries_at, geometry);
+            at == tail.header
+                || array.contains(Span { first: at, last: at }) && (is_sound || header.can_have_entries(present))
+        })
+    };
     let known = usize::try_from(first.0.saturating_sub(tail.entries.0)).unwrap_or(usize::MAX);
     let wanted = backup.bytes.chunks(sector).skip(known);
     for ((at, present), wanted) in (first.0..).zip(present.chunks(sector)).zip(wanted) {
-        let is_old =
-            old.is_some_and(|span| Lba(at) == tail.header || span.contains(Span { first: Lba(at), last: Lba(at) }));
-        if !is_old && present != wanted && present.iter().any(|&byte| byte != 0) {
+        let is_free = present.iter().all(|&byte| byte == 0) || present == wanted;
+        if !is_free && !holds_old(Lba(at), present) {
             let why = alloc::format!(
                 "sector {at}, behind what its table knows of, holds other data, which the backup GPT would overwrite; \
                  if nothing needs that, `sgdisk -e` moves the backup there"

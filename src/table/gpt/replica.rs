@@ -146,6 +146,17 @@ impl Header {
         put(&mut sector, 16, &crc.to_le_bytes(), PARSE)?;
         Ok(sector)
     }
+
+    /// Whether a sector of the array that this header describes could look like `sector`: each entry is empty, or lies in
+    /// the usable sectors.
+    pub fn can_have_entries(&self, sector: &[u8]) -> bool {
+        let size = usize::try_from(self.entry_size).unwrap_or(usize::MAX).max(1);
+        let is_usable = |slot| match parse_entry(0, slot) {
+            Ok(Some(partition)) => partition.first <= partition.last && self.usable.contains(partition.span()),
+            _ => false,
+        };
+        sector.chunks(size).all(|slot| slot.iter().all(|&byte| byte == 0) || is_usable(slot))
+    }
 }
 
 impl Replica {

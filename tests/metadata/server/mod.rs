@@ -23,6 +23,9 @@ use connection::{Connection, Stream};
 use fault::{Fault, How};
 use recorded::{Recorded, Request, Tokens};
 
+/// At which no program of any machine listens, and which the kernel gives to none.
+const UNUSED_PORT: u16 = 1;
+
 /// Where a server listens.
 #[derive(Clone, Debug)]
 pub enum Place {
@@ -124,6 +127,8 @@ impl Server {
             options,
         });
         let place = match &scene.options.place {
+            // A port that was given and closed again would be given to another server, which answers.
+            Place::Port(0) if scene.options.fault.how == How::Refuse => Place::Port(UNUSED_PORT),
             Place::Port(port) => {
                 let listener = TcpListener::bind((scene.options.address, *port)).expect("the port is free");
                 let place = Place::Port(listener.local_addr().expect("a listener has an address").port());
