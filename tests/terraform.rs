@@ -1,6 +1,7 @@
 //! The modules of `terraform/`: Terraform's own tests of them, cloud-init's judgement of what they make, and their two
 //! scripts at work: the one of stage one as far as a machine that is not to be overwritten can go, the one that makes a
-//! snapshot against a cloud that is played here. Providers are not there: what only those can validate is not.
+//! snapshot against a cloud that is played here. Providers are not there: of them `tests/terraform/providers.json` has the
+//! attributes of the resources in use, as their documentation lists them, and Terraform's mocks the rest.
 
 #[path = "support/root.rs"]
 mod root;
@@ -10,8 +11,9 @@ mod skip;
 use root::Root;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::panic::{self, AssertUnwindSafe};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::thread;
@@ -37,6 +39,18 @@ impl Root {
         let mut command = Command::new(&program);
         command.args(arguments).current_dir(format!("{REPOSITORY}/terraform/cloud-init"));
         command.env("TF_DATA_DIR", self.join("data")).output().unwrap()
+    }
+
+    /// What Terraform's own tests of a module say that needs providers, with its own files in this root.
+    fn mocked(&self, module: &str, variables: &[(&str, &str)]) -> String {
+        let run = |arguments: &[&str]| {
+            let mut command = Command::new(format!("{REPOSITORY}/tests/terraform/provider"));
+            command.args(arguments).current_dir(format!("{REPOSITORY}/terraform/{module}"));
+            said(&command.env("TF_DATA_DIR", self.join(module)).envs(variables.iter().copied()).output().unwrap())
+        };
+        run(&["init", "-backend=false", "-input=false"]);
+        run(&["validate", "-no-color"]);
+        run(&["test", "-no-color"])
     }
 
     /// The cloud-config that the module makes of these variables.
@@ -160,26 +174,38 @@ const NO_IMAGES: &str = r#"{"images":[]}"#;
 const ASK: (&str, u16, &str) =
     ("GET /images?type=snapshot&status=available&label_selector=wisp-image%3Dleap,wisp-server%3D42", 200, NO_IMAGES);
 
-/// Runs the script against the play, which must be played to its end; what it says, and what it sent in bodies.
-fn snapshot(play: Play<'_>) -> (bool, String, Vec<String>) {
+/// What `client` makes of the play, which must be played to its end, at the address it is given; what was sent in bodies.
+fn played<T>(play: Play<'_>, client: impl FnOnce(&str) -> T) -> (T, Vec<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let mut command = Command::new("sh");
-    command.arg(format!("{REPOSITORY}/terraform/hetzner/snapshot")).envs([
-        ("HCLOUD_TOKEN", "secret"),
-        ("SERVER", "42"),
-        ("NAME", "leap"),
-        ("DEADLINE", "0"),
-        ("POLL_SECONDS", "0"),
-        ("HCLOUD_ENDPOINT", &endpoint),
-    ]);
+    let address = listener.local_addr().unwrap();
+    let endpoint = format!("http://{address}");
     thread::scope(|scope| {
         // With the play the listener goes: a request too many fails at once.
         let cloud = scope.spawn(move || play.iter().map(|part| answer(&listener, part)).collect());
-        let output = command.output().unwrap();
-        let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
-        (output.status.success(), told, cloud.join().unwrap())
+        let made = panic::catch_unwind(AssertUnwindSafe(|| client(&endpoint)));
+        // A request that nobody made ends the play that waits for it.
+        _ = TcpStream::connect(address);
+        let bodies = cloud.join();
+        (made.unwrap_or_else(|failure| panic::resume_unwind(failure)), bodies.unwrap())
     })
+}
+
+/// Runs the script against the play; what it says, and what it sent in bodies.
+fn snapshot(play: Play<'_>) -> (bool, String, Vec<String>) {
+    let (output, bodies) = played(play, |endpoint| {
+        let mut command = Command::new("sh");
+        command.arg(format!("{REPOSITORY}/terraform/hetzner/snapshot")).envs([
+            ("HCLOUD_TOKEN", "secret"),
+            ("SERVER", "42"),
+            ("NAME", "leap"),
+            ("DEADLINE", "0"),
+            ("POLL_SECONDS", "0"),
+            ("HCLOUD_ENDPOINT", endpoint),
+        ]);
+        command.output().unwrap()
+    });
+    let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    (output.status.success(), told, bodies)
 }
 
 /// One request, which must be this one, with the token; its body.
@@ -201,17 +227,36 @@ fn answer(listener: &TcpListener, (expected, status, reply): &(&str, u16, &str))
     String::from_utf8(body).unwrap()
 }
 
+/// A server is off, and a snapshot is made of it; what is sent for it in bodies.
+const MADE: Play<'_> = &[
+    ASK,
+    ("GET /servers/42", 200, r#"{"server":{"status":"off"}}"#),
+    ("POST /servers/42/actions/create_image", 201, r#"{"action":{"id":9,"status":"running"},"image":{"id":7}}"#),
+    ("GET /actions/9", 200, r#"{"action":{"id":9,"status":"success"}}"#),
+];
+const SENT: [&str; 4] =
+    ["", "", r#"{"type":"snapshot","description":"leap","labels":{"wisp-image":"leap","wisp-server":"42"}}"#, ""];
+
 #[test]
 fn a_snapshot_is_made_of_a_server_that_is_off() {
-    let (success, told, bodies) = snapshot(&[
-        ASK,
-        ("GET /servers/42", 200, r#"{"server":{"status":"off"}}"#),
-        ("POST /servers/42/actions/create_image", 201, r#"{"action":{"id":9,"status":"running"},"image":{"id":7}}"#),
-        ("GET /actions/9", 200, r#"{"action":{"id":9,"status":"success"}}"#),
-    ]);
+    let (success, told, bodies) = snapshot(MADE);
     assert_eq!((success, told.as_str()), (true, "snapshot 7 of server 42\n"));
-    let body = r#"{"type":"snapshot","description":"leap","labels":{"wisp-image":"leap","wisp-server":"42"}}"#;
-    assert_eq!(bodies, ["", "", body, ""]);
+    assert_eq!(bodies, SENT);
+}
+
+#[test]
+fn with_a_mocked_provider_a_server_is_made_and_its_snapshot() {
+    let root = Root::empty("hetzner");
+    let (told, bodies) =
+        played(MADE, |endpoint| root.mocked("hetzner", &[("HCLOUD_TOKEN", "secret"), ("HCLOUD_ENDPOINT", endpoint)]));
+    assert!(told.contains("Success! 4 passed, 0 failed."), "{told}");
+    assert_eq!(bodies, SENT);
+}
+
+#[test]
+fn with_a_mocked_provider_a_domain_is_made() {
+    let told = Root::empty("libvirt").mocked("libvirt", &[]);
+    assert!(told.contains("Success! 3 passed, 0 failed."), "{told}");
 }
 
 #[test]
