@@ -15,7 +15,7 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 
-use super::trust::{self, told};
+use super::trust::{self, explain};
 use super::wire::Encrypted;
 use crate::error::{Error, Result};
 use crate::sys::socket::Stream;
@@ -63,7 +63,7 @@ impl Tls {
     fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
         let config = trust::config()?;
         let name = ServerName::try_from(String::from(name)).map_err(|_| Error::usage(DOING, "its name is none"))?;
-        let session = UnbufferedClientConnection::new(config, name).map_err(|error| told(&error))?;
+        let session = UnbufferedClientConnection::new(config, name).map_err(|error| explain(&error))?;
         let mut tls = Self { stream, session, incoming: Vec::new(), plain: Vec::new(), taken: 0, is_closed: false };
         loop {
             match tls.turn(None, deadline)? {
@@ -97,10 +97,10 @@ impl Tls {
         let mut outgoing = Vec::new();
         loop {
             let UnbufferedStatus { mut discard, state } = self.session.process_tls_records(&mut self.incoming);
-            let turn = match state.map_err(|error| told(&error))? {
+            let turn = match state.map_err(|error| explain(&error))? {
                 ConnectionState::ReadTraffic(mut traffic) => {
                     while let Some(record) = traffic.next_record() {
-                        let record = record.map_err(|error| told(&error))?;
+                        let record = record.map_err(|error| explain(&error))?;
                         discard = discard.saturating_add(record.discard);
                         self.plain.extend_from_slice(record.payload);
                     }

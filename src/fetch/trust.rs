@@ -48,7 +48,7 @@ pub(super) fn config() -> Result<Arc<ClientConfig>> {
     clock_is_set(clock::wall())?;
     let provider = CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() };
     let builder = ClientConfig::builder_with_details(Arc::new(provider), Arc::new(WallClock));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|error| told(&error))?;
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| explain(&error))?;
     let mut config = builder.with_root_certificates(authorities()?).with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
@@ -130,7 +130,7 @@ impl TimeProvider for WallClock {
 }
 
 /// What rustls complains of, in a few words: its own would bring the words for everything that a server can do wrong.
-pub(super) fn told(error: &rustls::Error) -> Error {
+pub(super) fn explain(error: &rustls::Error) -> Error {
     use CertificateError as Bad;
     let why = match error {
         rustls::Error::InvalidCertificate(bad) => match bad {
@@ -193,19 +193,19 @@ mod tests {
 
     #[test]
     fn every_complaint_is_one_that_an_operator_can_act_on() {
-        let of = |error: CertificateError| told(&rustls::Error::InvalidCertificate(error));
+        let of = |error: CertificateError| explain(&rustls::Error::InvalidCertificate(error));
         for (error, word) in [
             (of(CertificateError::Expired), "expired"),
             (of(CertificateError::NotValidYet), "not valid yet"),
             (of(CertificateError::NotValidForName), "another name"),
             (of(CertificateError::UnknownIssuer), "no authority"),
             (of(CertificateError::BadSignature), "not in order"),
-            (told(&rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)), "alert 40"),
-            (told(&rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered)), "in common"),
+            (explain(&rustls::Error::AlertReceived(rustls::AlertDescription::HandshakeFailure)), "alert 40"),
+            (explain(&rustls::Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered)), "in common"),
         ] {
             assert_eq!(error.kind, Kind::Refused);
             assert!(error.why.contains(word), "{error}");
         }
-        assert_eq!(told(&rustls::Error::DecryptError).kind, Kind::Corrupt);
+        assert_eq!(explain(&rustls::Error::DecryptError).kind, Kind::Corrupt);
     }
 }

@@ -119,14 +119,7 @@ fn overwrite(path: &str, content: &[u8]) -> Result<()> {
     let write = || {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
-        let mut left = content;
-        while !left.is_empty() {
-            let count = retry_on_intr(|| rustix::io::write(&file, left))?;
-            if count == 0 {
-                return Err(Errno::IO);
-            }
-            left = left.get(count..).unwrap_or_default();
-        }
+        file::write_whole(&file, content)?;
         rustix::fs::ftruncate(&file, u64::try_from(content.len()).unwrap_or(u64::MAX))?;
         rustix::fs::fsync(&file)
     };

@@ -198,6 +198,19 @@ pub fn set_mode(path: &str, mode: u32) -> Result<()> {
     fs::chmod(path, Mode::from_raw_mode(mode)).map_err(|errno| os(errno, "set the mode of", path))
 }
 
+/// Writes all of `content`, where the file's position is.
+pub(super) fn write_whole(file: impl AsFd, content: &[u8]) -> rustix::io::Result<()> {
+    let mut left = content;
+    while !left.is_empty() {
+        let count = retry_on_intr(|| rustix::io::write(&file, left))?;
+        if count == 0 {
+            return Err(Errno::IO);
+        }
+        left = left.get(count..).unwrap_or_default();
+    }
+    Ok(())
+}
+
 fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: Until) -> rustix::io::Result<()> {
     let mode = Mode::from_raw_mode(mode);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -208,14 +221,7 @@ fn write_new(path: &str, content: &[u8], mode: u32, owner: Option<Stat>, until: 
     }
     // The process's umask cut `mode` at creation.
     fs::fchmod(&file, mode)?;
-    let mut left = content;
-    while !left.is_empty() {
-        let count = retry_on_intr(|| rustix::io::write(&file, left))?;
-        if count == 0 {
-            return Err(Errno::IO);
-        }
-        left = left.get(count..).unwrap_or_default();
-    }
+    write_whole(&file, content)?;
     if until == Until::Reboot { Ok(()) } else { fs::fsync(&file) }
 }
 

@@ -310,11 +310,7 @@ impl Folder {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = fs::openat(&self.descriptor, &*named(name), flags, OPEN_MODE)?;
         own(&file, facts(&fs::fstat(&file)?).owner, owner.possible())?;
-        let mut left = content;
-        while !left.is_empty() {
-            let count = retry_on_intr(|| rustix::io::write(&file, left))?;
-            left = left.get(count..).filter(|_| count > 0).ok_or(Errno::IO)?;
-        }
+        super::file::write_whole(&file, content)?;
         fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         Ok(file)
     }

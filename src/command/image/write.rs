@@ -26,7 +26,7 @@ pub(in crate::command) const WRITE: Command = Command {
            a raw disk may be compressed or come from a pipe; qcow2, a dynamic VHD and VMDK\n\
            are read in place. Compressed or from a pipe these become a temporary file\n\
            first, which has no name; its size is printed before. Zeros are not written:\n\
-           the device is told to have them. The first MiB is written last, so a disk on\n\
+           the device is asked to have them. The first MiB is written last, so a disk on\n\
            which this was interrupted does not boot; nothing is left to do then but to\n\
            start again. Afterwards the backup of a GPT is moved to the end of the disk.\n\
            \n\

@@ -59,6 +59,7 @@ enum Outcome {
 /// # Errors
 /// `Refused` when no try brought the image onto the disk; why was told.
 pub fn run(image: Result<Image>, place: Place<'_>, log: &Log) -> Result<()> {
+    // `requested` has refused before; this lets the compiler leave the code for writing out of the small program.
     let image = match image.and_then(|image| if cfg!(feature = "full") { Ok(image) } else { Err(unsupported()) }) {
         Ok(image) => image,
         Err(error) => {

@@ -40,7 +40,7 @@ run "a_context_is_installed_onto_a_volume" {
   }
   assert {
     condition     = libvirt_domain.helper.cloudinit == libvirt_cloudinit_disk.seed.id
-    error_message = "The domain is not told what to do."
+    error_message = "The domain has no seed with its cloud-config."
   }
 }
 
