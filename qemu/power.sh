@@ -1,12 +1,20 @@
 # Cutting the power at random moments, while the root grows, the system starts for the first time or an image is written, and
 # asking what the next boot makes of it.
 
+# Each scenario names its cuts of TIER=all. The first tier makes two of five, never fewer than five: what varies is the moment
+# within each stretch of time, which every run chooses again.
+cuts_of_tier() {
+    cuts=$1
+    if [ "${TIER:-first}" != all ] && [ "$cuts" -gt 5 ]; then cuts=$((cuts > 12 ? cuts * 2 / 5 : 5)); fi
+}
+
 # cut_while_growing IMAGE NUMBER CUTS [DRIVE-OPTION...]: IMAGE's partition NUMBER is the root. A first boot shows how long
 # there is something to cut: from the word that the root was found to the hand-over. Each cut gets a copy of IMAGE and
 # a stretch of that time of its own, in which it falls anywhere: random, and yet no stretch is missed. DRIVE-OPTIONs
 # slow the disk down while the power is to be cut. SEED repeats a run.
 cut_while_growing() {
-    local image=$1 number=$2 cuts=$3 options=("${@:4}") cut window delay
+    local image=$1 number=$2 options=("${@:4}") cuts cut window delay
+    cuts_of_tier "$3"
     RANDOM=${SEED:=$RANDOM}
     note "$cuts cuts, seed $SEED"
     cp --sparse=always "$image" disk.img
@@ -43,7 +51,8 @@ cut_while_growing() {
 # init's start to the end, which a whole system reaches by `guest.leaves`; `surroundings` attaches what the machine has
 # beside DISK. After each cut a boot follows, and then CHECK is called.
 cut_first_boot() {
-    local disk=$1 cuts=$2 check=$3 options=("${@:4}") cut window delay
+    local disk=$1 check=$3 options=("${@:4}") cuts cut window delay
+    cuts_of_tier "$2"
     RANDOM=${SEED:=$RANDOM}
     note "$cuts cuts, seed $SEED"
     cp --sparse=always "$disk" untouched
@@ -72,9 +81,10 @@ cut_first_boot() {
 
 # cut_while_writing FILE IMAGE OLD CUTS: the same while FILE, which holds IMAGE, is written over a disk like OLD; the disk
 # takes so little at a time that this lasts. What a cut left is what the next boot finds, which begins again; after every
-# fifth one is let finish. The server never goes down.
+# fourth one is let finish. The server never goes down.
 cut_while_writing() {
-    local file=$1 image=$2 old=$3 cuts=$4 cut window delay
+    local file=$1 image=$2 old=$3 cuts cut window delay
+    cuts_of_tier "$4"
     RANDOM=${SEED:=$RANDOM}
     note "$cuts cuts, seed $SEED"
     attach disk.img virtio throttling.bps-write=60000000
@@ -85,7 +95,7 @@ cut_while_writing() {
     window=$(($(told_at 'image-write ok') - $(told_at 'is overwritten')))
 
     for ((cut = 0; cut < cuts; cut++)); do
-        [ $((cut % 5)) != 0 ] || cp --sparse=always "$old" disk.img
+        [ $((cut % 4)) != 0 ] || cp --sparse=always "$old" disk.img
         # Each stretch of the time has its cut, but not in order, so that every disk sees early and late ones.
         delay=$(((cut * 7 % cuts * 1000 + RANDOM % 1000) * window / cuts / 1000))
         while :; do
@@ -99,7 +109,7 @@ cut_while_writing() {
         [ ! -e timed-out ] || fail "boot $BOOT: the moment to cut the power never came; its console is in $CONSOLE"
         looks_unbootable disk.img || holds_image disk.img "$image" || cmp -s disk.img "$old" ||
             fail "boot $BOOT: the cut left a disk that is neither the old one nor the image and does not begin with zeros"
-        if [ $((cut % 5)) = 4 ]; then
+        if [ $((cut % 4)) = 3 ]; then
             write_image "$file"
             holds_image disk.img "$image" || fail "boot $BOOT: what was written after the cuts is not the image"
         fi
