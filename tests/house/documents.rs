@@ -27,6 +27,14 @@ pub fn unlinked(readme: &str, paths: &[&str]) -> Vec<String> {
     lost.map(|path| format!("{path}: README.md does not link it")).collect()
 }
 
+/// Scenarios among `paths` that none of the pages `texts` names: what was tested with what is found there.
+pub fn unnamed_scenarios(paths: &[&str], texts: &[&str]) -> Vec<String> {
+    let name = |path: &&str| path.strip_prefix("qemu/scenarios/")?.strip_suffix("/scenario").map(str::to_owned);
+    let is_named = |name: &str| texts.iter().any(|text| text.contains(&format!("`{name}`")));
+    let lost = paths.iter().filter_map(name).filter(|name| !is_named(name));
+    lost.map(|name| format!("qemu/scenarios/{name}: docs/compatibility.md does not name it")).collect()
+}
+
 /// Relative links of the document `path` that lead nowhere. `exists` says whether the repository has a path, `read` has
 /// the text of a document.
 pub fn broken(
@@ -117,6 +125,14 @@ mod tests {
         let paths = ["README.md", "docs/a.md", "docs/b.md", "docs/c.md", "docs/d.md", "docs/picture.svg"];
         let lost = ["docs/c.md: README.md does not link it", "docs/d.md: README.md does not link it"];
         assert_eq!(unlinked(readme, &paths), lost);
+    }
+
+    #[test]
+    fn a_scenario_is_named() {
+        let paths = ["qemu/scenarios/xfs/scenario", "qemu/scenarios/power-cut/scenario", "qemu/run"];
+        assert!(unnamed_scenarios(&paths, &["`xfs`", "and `power-cut`"]).is_empty());
+        let lost = ["qemu/scenarios/power-cut: docs/compatibility.md does not name it"];
+        assert_eq!(unnamed_scenarios(&paths, &["`xfs`, `power-cut-far`"]), lost);
     }
 
     #[test]

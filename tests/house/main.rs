@@ -162,10 +162,12 @@ fn documents_are_short_and_linked() {
     let files = files();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let documents: Vec<_> = files.iter().filter(|(path, _)| path.ends_with(".md")).collect();
-    let paths: Vec<&str> = documents.iter().map(|(path, _)| path.as_str()).collect();
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
     let read = |path: &str| documents.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
     let readme = read("README.md").expect("there is a README");
     none(documents::unlinked(&readme, &paths));
+    let pages: Vec<&str> = documents.iter().filter(|(path, _)| path.starts_with("docs/")).map(|it| &*it.1).collect();
+    none(documents::unnamed_scenarios(&paths, &pages));
     for (path, text) in documents.iter() {
         none(documents::too_long(path, text));
         none(documents::broken(path, text, |target| root.join(target).exists(), read));
