@@ -167,6 +167,7 @@ install: $(if $(wildcard $(OUT)/wisp),,build) ## copy to DESTDIR= PREFIX= (BINDI
 	ln -sf wisp $(DESTDIR)$(BINDIR)/tiny-cloud
 	install -Dm755 $(OUT)/wisp-initramfs $(DESTDIR)$(LIBEXECDIR)/wisp/wisp-initramfs
 	install -Dm644 -t $(DESTDIR)$(DOCDIR) README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE
+	install -Dm644 -t $(DESTDIR)$(DOCDIR)/docs docs/*.md
 
 # Services and hooks name the program where it is installed by default, and are checked in the repository as they are.
 AT_HOME = sed 's|/usr/local/bin/wisp|$(BINDIR)/wisp|; s|/usr/local/libexec/wisp/|$(LIBEXECDIR)/wisp/|'

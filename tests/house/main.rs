@@ -3,6 +3,7 @@
 //! Each rule is a function on text that lives in a module here, with tests that show what it accepts and what it
 //! refuses; this file applies them. `CONTRIBUTING.md` says the rules in words.
 
+mod documents;
 mod imports;
 mod kinds;
 mod shape;
@@ -154,6 +155,23 @@ fn what_tests_print_is_seen() {
 #[test]
 fn tests_of_the_program_can_test_the_shipped_one() {
     none(rust(&["tests/"]).iter().filter_map(words::hosted_only));
+}
+
+#[test]
+fn documents_are_short_and_linked() {
+    let files = files();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents: Vec<_> = files.iter().filter(|(path, _)| path.ends_with(".md")).collect();
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    let read = |path: &str| documents.iter().find(|(known, _)| known == path).map(|(_, text)| text.clone());
+    let readme = read("README.md").expect("there is a README");
+    none(documents::unlinked(&readme, &paths));
+    let pages: Vec<&str> = documents.iter().filter(|(path, _)| path.starts_with("docs/")).map(|it| &*it.1).collect();
+    none(documents::unnamed_scenarios(&paths, &pages));
+    for (path, text) in documents.iter() {
+        none(documents::too_long(path, text));
+        none(documents::broken(path, text, |target| root.join(target).exists(), read));
+    }
 }
 
 #[test]
