@@ -55,7 +55,7 @@ fn main() {
     }
 }
 
-/// Writes Mozilla's authorities as `src/fetch/trust.rs` reads them, 16 KB less than the library's table of them: a gzip
+/// Writes Mozilla's authorities as `src/fetch/tls_config.rs` reads them, 16 KB less than the library's table of them: a gzip
 /// file of all names, then all keys, then all constraints, each behind its length in two bytes.
 fn pack_authorities(path: &Path) -> io::Result<()> {
     const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];

@@ -1,6 +1,6 @@
 //! One large thing from a URL, as it comes: what breaks off is gone on with where it was.
 //!
-//! It must never put together what is not of one file ([`Identity`] judges that), never go from https to http, and never
+//! It must never put together what is not of one file ([`Validators`] judges that), never go from https to http, and never
 //! hold more of the body than came with a piece of framing. A reply that ends with its connection (HTTP/1.0 without a
 //! length) is taken as it is, and has no size: whether it was whole, its reader finds out, by digest or decoder.
 #![forbid(unsafe_code)]
@@ -12,13 +12,13 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::flow::Flow;
-use super::identity::Identity;
-use super::pace::Pace;
+use super::body_stream::BodyStream;
+use super::connection::Connection;
 use super::redirect::redirect;
-use super::verdict::{self, Pauses, Verdict};
-use super::wire::Wire;
-use super::{Policy, Remote, Url, web};
+use super::retry::{self, Pauses, RetryDecision};
+use super::stall_timer::StallTimer;
+use super::validators::Validators;
+use super::{Policy, RangeReader, Url, client};
 use crate::codec::Source;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Method, Request};
@@ -44,9 +44,9 @@ pub struct Download<'a> {
     policy: Policy,
     servers: &'a [IpAddr],
     tell: &'a dyn Fn(&str),
-    flow: Option<Flow>,
+    flow: Option<BodyStream>,
     /// Known from the first reply on.
-    identity: Option<Identity>,
+    identity: Option<Validators>,
     /// Offset of the next byte to be handed out,
     at: u64,
     /// and how many bytes come before it.
@@ -54,7 +54,7 @@ pub struct Download<'a> {
     /// Whether a whole reply is of no use.
     parts_only: bool,
     trouble: Option<Trouble>,
-    pace: Pace,
+    pace: StallTimer,
 }
 
 /// What has been going on since it broke off, or since it was begun.
@@ -86,7 +86,7 @@ impl<'a> Download<'a> {
     /// `/etc/resolv.conf` if there are none; `tell` hears a line when it breaks off and one when it goes on.
     ///
     /// # Errors
-    /// As [`Url::parse`]; `Unsupported` for https in a build without TLS and for a packed reply; `Remote` with the status
+    /// As [`Url::parse`]; `Unsupported` for https in a build without TLS and for a packed reply; `RangeReader` with the status
     /// of a refusal; `Refused` for redirects without end or to less safety; `Os`, `TimedOut`, `Corrupt`, `Absent` when the
     /// policy's time was up, with the last reason.
     pub fn open(url: &str, policy: Policy, servers: &'a [IpAddr], tell: &'a dyn Fn(&str)) -> Result<Self> {
@@ -104,7 +104,7 @@ impl<'a> Download<'a> {
             skip: 0,
             parts_only: false,
             trouble: None,
-            pace: Pace::default(),
+            pace: StallTimer::default(),
         };
         while download.flow.is_none() {
             if let Err(fault) = download.connect() {
@@ -133,8 +133,8 @@ impl<'a> Download<'a> {
     ///
     /// # Errors
     /// `Unsupported` when its size is not known. That a server has no ranges shows when one is needed.
-    pub fn into_remote(self) -> Result<Remote<'a>> {
-        Remote::new(self)
+    pub fn into_remote(self) -> Result<RangeReader<'a>> {
+        RangeReader::new(self)
     }
 
     /// From now on goes to where it is told, so that whole replies are of no use.
@@ -220,13 +220,13 @@ impl<'a> Download<'a> {
     }
 
     /// One request, and the head of its reply.
-    fn ask(&self, url: &Url) -> core::result::Result<Flow, Fault> {
+    fn ask(&self, url: &Url) -> core::result::Result<BodyStream, Fault> {
         if url.is_secure && cfg!(not(feature = "full")) {
             let why = "this build of wisp has no TLS: give a URL with http:// and the SHA-256 of the image";
             return Err(Fault::last(named(url, &Error::unsupported("", why))));
         }
         let range = format!("bytes={}-", self.at);
-        let condition = self.identity.as_ref().and_then(Identity::condition);
+        let condition = self.identity.as_ref().and_then(Validators::condition);
         let mut headers = Vec::from([("Accept-Encoding", "identity")]);
         if self.at > 0 {
             headers.push(("Range", &range));
@@ -235,27 +235,27 @@ impl<'a> Download<'a> {
         let open = || {
             // A try has its time even if it is the last: else its error would say nothing but that.
             let end = Deadline::after(clock::now(), self.policy.connect.saturating_add(self.policy.reply));
-            let dial = web::dial(url, self.servers, end)?;
+            let dial = client::dial(url, self.servers, end)?;
             let bytes = Request::get(&url.target).emit(&dial.host, &headers)?;
-            let wire = Wire::connect(&dial, &self.policy, end)?;
-            Flow::open(wire, &bytes, self.policy.reply, end)
+            let wire = Connection::connect(&dial, &self.policy, end)?;
+            BodyStream::open(wire, &bytes, self.policy.reply, end)
         };
         open().map_err(|error| self.fault(url, &error))
     }
 
     /// Takes the reply, or says where it leads.
-    fn heed(&mut self, url: &Url, flow: Flow) -> core::result::Result<Option<Url>, Fault> {
+    fn heed(&mut self, url: &Url, flow: BodyStream) -> core::result::Result<Option<Url>, Fault> {
         let (status, headers) = (flow.status(), flow.headers());
         let last = |error: &Error| Fault::last(named(url, error));
         if matches!(status, 301 | 302 | 303 | 307 | 308) {
             return redirect(url, headers.find("location")).map(Some).map_err(|error| last(&error));
         }
-        if verdict::judge(status, &[], self.policy.again) == Verdict::Again {
-            let error = Error::new(Kind::Remote(status), "", verdict::words(status));
-            let wait = verdict::retry_after(headers.find("retry-after"));
+        if retry::judge(status, &[], self.policy.again) == RetryDecision::Again {
+            let error = Error::new(Kind::Remote(status), "", retry::words(status));
+            let wait = retry::retry_after(headers.find("retry-after"));
             return Err(Fault { error: named(url, &error), again: true, wait });
         }
-        let coding = headers.find("content-encoding").filter(|coding| !verdict::is_taken_as_stored(coding));
+        let coding = headers.find("content-encoding").filter(|coding| !retry::is_taken_as_stored(coding));
         if let (200 | 206, Some(coding)) = (status, coding) {
             let why = format!("the server sends it with Content-Encoding {}, which was not requested", coding.trim());
             return Err(last(&Error::unsupported("", why)));
@@ -267,10 +267,10 @@ impl<'a> Download<'a> {
                 judged.map_err(|error| last(&error))?
             }
             (None, 200) => {
-                self.identity = Some(Identity::of(headers, size));
+                self.identity = Some(Validators::of(headers, size));
                 0
             }
-            (None, _) => return Err(last(&Error::new(Kind::Remote(status), "", verdict::words(status)))),
+            (None, _) => return Err(last(&Error::new(Kind::Remote(status), "", retry::words(status)))),
         };
         self.flow = Some(flow);
         Ok(None)
@@ -279,7 +279,7 @@ impl<'a> Download<'a> {
     fn fault(&self, url: &Url, error: &Error) -> Fault {
         // A name that was there a moment ago is there again in a moment.
         let is_lost = error.kind == Kind::Absent && self.identity.is_some();
-        Fault { error: named(url, error), again: is_lost || verdict::is_transient(error.kind), wait: None }
+        Fault { error: named(url, error), again: is_lost || retry::is_transient(error.kind), wait: None }
     }
 
     /// Waits before the next try, if there is to be one.

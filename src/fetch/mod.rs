@@ -3,35 +3,35 @@
 //! A [`Session`] is one token and one connection for everything that is asked of one service. It tells absence from
 //! failure: what the service does not have is `None`, and what it could not say is an error, after as many tries as the
 //! [`Policy`] has time for. A [`Download`] is one large thing, taken as it comes and gone on with where it broke off, and a
-//! [`Remote`] the same at any offset. None of them uses a proxy or keeps a cookie; only a download follows a redirect, only
-//! it and [`Web`] look up names, since their URLs name servers; and what is said to the operator holds neither a query
+//! [`RangeReader`] the same at any offset. None of them uses a proxy or keeps a cookie; only a download follows a redirect, only
+//! it and [`HttpClient`] look up names, since their URLs name servers; and what is said to the operator holds neither a query
 //! string nor a header nor a body.
 #![forbid(unsafe_code)]
 
-mod dial;
+mod body_stream;
+mod client;
+mod connection;
+mod connector;
 mod download;
-mod flow;
-mod identity;
-mod pace;
+mod range_reader;
 mod redirect;
-mod remote;
 pub mod resolve;
+mod retry;
 mod session;
+mod stall_timer;
 #[cfg(feature = "full")]
 mod tls;
 #[cfg(feature = "full")]
-mod trust;
+mod tls_config;
 mod url;
-mod verdict;
-mod web;
-mod wire;
+mod validators;
 
-pub use dial::{Dial, Endpoint, SYSTEMD_IMDS_MARK};
+pub use client::HttpClient;
+pub use connector::{Connector, Endpoint, SYSTEMD_IMDS_MARK};
 pub use download::Download;
-pub use remote::Remote;
+pub use range_reader::RangeReader;
 pub use session::{Counts, Session};
 pub use url::Url;
-pub use web::Web;
 
 use core::time::Duration;
 

@@ -7,9 +7,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use super::verdict::{self, Pauses, Verdict};
-use super::wire::{Broken, Wire};
-use super::{Dial, METADATA_LIMIT, Policy, Token};
+use super::connection::{Broken, Connection};
+use super::retry::{self, Pauses, RetryDecision};
+use super::{Connector, METADATA_LIMIT, Policy, Token};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Method, Reply, Request, path_of};
 use crate::sys::{clock, random};
@@ -46,7 +46,7 @@ pub struct Counts {
 
 /// One token, one connection, and all requests to one service. Nothing is sent before the first of them.
 pub struct Session<'a> {
-    dial: Dial,
+    dial: Connector,
     label: String,
     policy: Policy,
     headers: &'a [(&'a str, &'a str)],
@@ -54,7 +54,7 @@ pub struct Session<'a> {
     /// The token itself, while it is good.
     secret: Option<String>,
     silent_tokens: u32,
-    wire: Option<Wire>,
+    wire: Option<Connection>,
     /// When to give up reaching the service; set by the first request.
     end: Option<Deadline>,
     reached: bool,
@@ -86,7 +86,7 @@ impl fmt::Debug for Session<'_> {
 impl<'a> Session<'a> {
     /// A session that has sent nothing yet. `headers` go along with every request.
     #[must_use]
-    pub fn new(dial: Dial, policy: Policy, headers: &'a [(&'a str, &'a str)], token: Option<Token<'a>>) -> Self {
+    pub fn new(dial: Connector, policy: Policy, headers: &'a [(&'a str, &'a str)], token: Option<Token<'a>>) -> Self {
         Self {
             label: dial.label(),
             dial,
@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
     /// What is at `target`, or `None` if nothing is. An empty body is a value.
     ///
     /// # Errors
-    /// `Remote` with the status of a refusal; `Os`, `TimedOut`, `Corrupt` when the policy's time was up, with the last
+    /// `RangeReader` with the status of a refusal; `Os`, `TimedOut`, `Corrupt` when the policy's time was up, with the last
     /// reason; `Refused` for a body larger than [`METADATA_LIMIT`]; `Usage` for a target that is none.
     pub fn get(&mut self, target: &str) -> Result<Option<Reply>> {
         self.get_within(target, METADATA_LIMIT)
@@ -135,17 +135,17 @@ impl<'a> Session<'a> {
     /// As [`Session::get`].
     pub fn get_within(&mut self, target: &str, limit: u64) -> Result<Option<Reply>> {
         let reply = self.ask(&Request::get(target), limit, &[])?;
-        Ok((reply.status != 204 && !verdict::is_absence(reply.status)).then_some(reply))
+        Ok((reply.status != 204 && !retry::is_absence(reply.status)).then_some(reply))
     }
 
     /// The reply to any request: one that succeeds, or one with a status that `accept` names. A request is repeated
     /// when a try fails, so it must be one that may arrive twice.
     ///
     /// # Errors
-    /// As [`Session::get`]; `Remote` for what is not there, too.
+    /// As [`Session::get`]; `RangeReader` for what is not there, too.
     pub fn send(&mut self, request: &Request<'_>, accept: &[u16]) -> Result<Reply> {
         let reply = self.ask(request, METADATA_LIMIT, accept)?;
-        if verdict::is_absence(reply.status) && !accept.contains(&reply.status) {
+        if retry::is_absence(reply.status) && !accept.contains(&reply.status) {
             return Err(self.answered(request, reply.status));
         }
         Ok(reply)
@@ -188,7 +188,7 @@ impl<'a> Session<'a> {
             }
             let now = clock::now();
             let own = pauses.next(random::number());
-            let own = if verdict::is_unsent(fault.error.kind) { own.min(ROUTE_PAUSE) } else { own };
+            let own = if retry::is_unsent(fault.error.kind) { own.min(ROUTE_PAUSE) } else { own };
             let mut pause = fault.wait.map_or(own, |wait| wait.max(LEAST_WAIT));
             if let Some(left) = end.remaining(now).filter(|left| *left <= pause) {
                 let early = LAST_TRY.min(left.checked_div(2).unwrap_or_default());
@@ -235,14 +235,16 @@ impl<'a> Session<'a> {
             let reply = self.exchange(request, limit, end)?;
             // A service that has answered knows this machine: from then on "not yet" means "not".
             let again = if self.reached { &[] } else { self.policy.again };
-            match verdict::judge(reply.status, accept, again) {
-                Verdict::Final => return self.vouched(request, reply),
-                Verdict::Renew if may_renew => {
+            match retry::judge(reply.status, accept, again) {
+                RetryDecision::Final => return self.vouched(request, reply),
+                RetryDecision::Renew if may_renew => {
                     may_renew = false;
                     self.secret = None;
                 }
-                Verdict::Again => return Err(self.later(request, &reply)),
-                Verdict::Renew | Verdict::Stop => return Err(Fault::last(self.answered(request, reply.status))),
+                RetryDecision::Again => return Err(self.later(request, &reply)),
+                RetryDecision::Renew | RetryDecision::Stop => {
+                    return Err(Fault::last(self.answered(request, reply.status)));
+                }
             }
         }
     }
@@ -273,7 +275,7 @@ impl<'a> Session<'a> {
             }
             Err(fault) => return Err(fault),
         };
-        if verdict::judge(reply.status, &[], self.policy.again) == Verdict::Again {
+        if retry::judge(reply.status, &[], self.policy.again) == RetryDecision::Again {
             return Err(self.later(&request, &reply));
         }
         // It does not know the request: an older service, which is asked without a token.
@@ -297,19 +299,25 @@ impl<'a> Session<'a> {
     /// One request and its reply. A connection that was kept, and that the service has closed meanwhile, is replaced.
     fn exchange(&mut self, request: &Request<'_>, limit: u64, end: Deadline) -> core::result::Result<Reply, Fault> {
         let bytes = self.emit(request).map_err(Fault::last)?;
-        if let Some(kept) = self.wire.take().filter(Wire::is_idle) {
+        if let Some(kept) = self.wire.take().filter(Connection::is_idle) {
             match self.converse(kept, &bytes, limit, end) {
                 Err(broken) if broken.unheard && broken.error.kind != Kind::TimedOut => {}
                 outcome => return outcome.map_err(|broken| self.fault(request, &broken)),
             }
         }
-        let fresh = Wire::connect(&self.dial, &self.policy, end);
+        let fresh = Connection::connect(&self.dial, &self.policy, end);
         let fresh = fresh.map_err(|error| self.fault(request, &Broken { error, unheard: false }))?;
         self.counts.connections = self.counts.connections.saturating_add(1);
         self.converse(fresh, &bytes, limit, end).map_err(|broken| self.fault(request, &broken))
     }
 
-    fn converse(&mut self, wire: Wire, bytes: &[u8], limit: u64, end: Deadline) -> core::result::Result<Reply, Broken> {
+    fn converse(
+        &mut self,
+        wire: Connection,
+        bytes: &[u8],
+        limit: u64,
+        end: Deadline,
+    ) -> core::result::Result<Reply, Broken> {
         self.counts.requests = self.counts.requests.saturating_add(1);
         let (reply, wire) = wire.converse(bytes, limit, (self.policy.reply, end))?;
         self.wire = wire;
@@ -326,19 +334,19 @@ impl<'a> Session<'a> {
     }
 
     fn fault(&self, request: &Request<'_>, broken: &Broken) -> Fault {
-        let again = verdict::is_transient(broken.error.kind);
+        let again = retry::is_transient(broken.error.kind);
         let silent = broken.unheard && broken.error.kind == Kind::TimedOut;
         Fault { error: self.named(request, &broken.error), again, wait: None, silent }
     }
 
     /// The service wants to be asked later.
     fn later(&self, request: &Request<'_>, reply: &Reply) -> Fault {
-        let wait = verdict::retry_after(reply.headers.find("retry-after"));
+        let wait = retry::retry_after(reply.headers.find("retry-after"));
         Fault { error: self.answered(request, reply.status), again: true, wait, silent: false }
     }
 
     fn answered(&self, request: &Request<'_>, status: u16) -> Error {
-        self.named(request, &Error::new(Kind::Remote(status), "", verdict::words(status)))
+        self.named(request, &Error::new(Kind::Remote(status), "", retry::words(status)))
     }
 
     /// The reason of `error`, as one of this request. The query stays out of it.

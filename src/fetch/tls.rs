@@ -15,8 +15,8 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 
-use super::trust::{self, explain};
-use super::wire::Encrypted;
+use super::connection::Encrypted;
+use super::tls_config::{self, explain};
 use crate::error::{Error, Result};
 use crate::sys::socket::Stream;
 use crate::units::Deadline;
@@ -61,7 +61,7 @@ pub(super) fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<
 
 impl Tls {
     fn connect(stream: Stream, name: &str, deadline: Deadline) -> Result<Self> {
-        let config = trust::config()?;
+        let config = tls_config::config()?;
         let name = ServerName::try_from(String::from(name)).map_err(|_| Error::usage(DOING, "its name is none"))?;
         let session = UnbufferedClientConnection::new(config, name).map_err(|error| explain(&error))?;
         let mut tls = Self { stream, session, incoming: Vec::new(), plain: Vec::new(), taken: 0, is_closed: false };

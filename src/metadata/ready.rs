@@ -39,7 +39,7 @@ impl Access<'_> {
         let cloud = self.verdict.cloud;
         let endpoints = match cloud.ready {
             Ready::Unasked => return Ok(false),
-            Ready::Wire => {
+            Ready::WireServer => {
                 let address = self.network.borrow().wire_server.unwrap_or(ready::WIRE);
                 Vec::from([Endpoint::Tcp(SocketAddr::new(address.into(), PORT))])
             }
@@ -68,7 +68,7 @@ impl Access<'_> {
 /// be told.
 pub fn report(cloud: &'static Cloud, way: Way, failure: Option<&str>, tell: &dyn Fn(&str)) -> Result<bool> {
     match (cloud.ready, &cloud.service) {
-        (Ready::Wire, _) => wire(way, failure, tell).map(|()| true),
+        (Ready::WireServer, _) => wire(way, failure, tell).map(|()| true),
         (Ready::Patch(target, body), Some(service)) if failure.is_none() => {
             let headers = &[("Content-Type", ready::JSON)];
             let request = Request { method: Method::Patch, target, headers, body: Some(body.as_bytes()) };

@@ -5,7 +5,7 @@
 
 use super::Machine;
 use crate::error::{Error, Kind, Result};
-use crate::fetch::{Policy, USER_DATA_LIMIT, Url, Web};
+use crate::fetch::{HttpClient, Policy, USER_DATA_LIMIT, Url};
 use crate::probe::media;
 use crate::provider::{Cloud, Field, Identity, Reader, Source, is_markup, nocloud};
 use crate::settings::SOURCE_WORDS;
@@ -77,9 +77,9 @@ struct Files<'a> {
 struct Origins<'a> {
     machine: &'a Machine,
     tell: &'a dyn Fn(&str),
-    web: Web<'a>,
+    web: HttpClient<'a>,
     /// For files that may be missing.
-    optional: Web<'a>,
+    optional: HttpClient<'a>,
 }
 
 impl Source for Files<'_> {
@@ -122,8 +122,8 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identi
     let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
     let policy = Policy { total, ..Policy::METADATA };
     let short = Policy { total: OPTIONAL.min(total), later: OPTIONAL.min(total), ..policy };
-    let optional = Web::new(short, tell).asking(servers.clone());
-    let mut reader = Origins { machine, tell, web: Web::new(policy, tell).asking(servers), optional };
+    let optional = HttpClient::new(short, tell).asking(servers.clone());
+    let mut reader = Origins { machine, tell, web: HttpClient::new(policy, tell).asking(servers), optional };
     let mut seed = Seed::default();
     words(machine).into_iter().for_each(|word| seed.take_word(word));
     for folder in FOLDERS {

@@ -1,7 +1,7 @@
 //! A metadata service as a source: one connection, one token, and replies that show where they come from.
 
 use crate::error::{Error, Kind, Result};
-use crate::fetch::{Dial, Endpoint, Policy, Session, Token, USER_DATA_LIMIT};
+use crate::fetch::{Connector, Endpoint, Policy, Session, Token, USER_DATA_LIMIT};
 use crate::http::Request;
 use crate::provider::{Cloud, Service, Source};
 use crate::sys::file;
@@ -61,8 +61,8 @@ impl<'a> Http<'a> {
 
 impl Way {
     /// This way, to a server called `host`.
-    pub(super) fn dial(self, host: &str, low_port: bool) -> Dial {
-        Dial { endpoints: self.endpoints, interface: self.interface, low_port, host: host.into(), tls: None }
+    pub(super) fn dial(self, host: &str, low_port: bool) -> Connector {
+        Connector { endpoints: self.endpoints, interface: self.interface, low_port, host: host.into(), tls: None }
     }
 }
 

@@ -222,7 +222,7 @@ pub const CLOUDS: &[Cloud] = &[
         }]),
         check: Some(Check { said: (AZURE, "compute/vmId"), known: (Field::ProductUuid, "") }),
         older: Some((AZURE, AZURE_OLD)),
-        ready: Ready::Wire,
+        ready: Ready::WireServer,
         silent: Silent::Userdata,
         ..CLOUD
     },

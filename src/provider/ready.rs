@@ -19,7 +19,7 @@ pub enum Ready {
     /// Its metadata service takes this JSON at this target, by PATCH.
     Patch(&'static str, &'static str),
     /// Its wire server takes a report of success or failure (Azure).
-    Wire,
+    WireServer,
 }
 
 /// The wire server, where no lease says another address (option 245).

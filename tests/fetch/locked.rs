@@ -11,7 +11,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::time::Duration;
 use wisp::error::Kind;
-use wisp::fetch::{Dial, Policy, Session};
+use wisp::fetch::{Connector, Policy, Session};
 
 /// For what nobody answers.
 const HASTY_ONCE: Policy = Policy { connect: Duration::from_millis(100), ..ONCE };
@@ -34,7 +34,7 @@ fn lock() {
     let heard = network.inside(|| {
         let server = Server::at(METADATA, vec![answer(200, "", "a").into()]);
         assert_eq!(TcpStream::connect(METADATA).unwrap_err().kind(), ErrorKind::PermissionDenied, "others stay out");
-        let way = |interface: &str| Dial { interface: Some(interface.into()), low_port: true, ..server.dial() };
+        let way = |interface: &str| Connector { interface: Some(interface.into()), low_port: true, ..server.dial() };
         let error = Session::new(way("none0"), ONCE, &[], None).get("/x").unwrap_err();
         assert_eq!(error.kind, Kind::Os(19), "no such interface: {error}");
         let error = Session::new(way("other"), HASTY_ONCE, &[], None).get("/x").unwrap_err();

@@ -14,7 +14,7 @@ use server::{Server, Step, answer, deaf, dial, reply};
 use std::cell::RefCell;
 use std::time::Duration;
 use wisp::error::Kind;
-use wisp::fetch::{Counts, Endpoint, Policy, Session, Web};
+use wisp::fetch::{Counts, Endpoint, HttpClient, Policy, Session};
 use wisp::http::{Method, Request};
 
 /// Patient with a busy machine, and quick between tries.
@@ -176,7 +176,7 @@ fn the_first_address_that_answers_is_taken() {
 fn a_low_source_port_is_used_where_it_is_wanted() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint::Tcp(listener.local_addr().unwrap());
-    let dial = wisp::fetch::Dial { low_port: true, ..dial(vec![endpoint]) };
+    let dial = wisp::fetch::Connector { low_port: true, ..dial(vec![endpoint]) };
     let policy = Policy { total: Duration::from_millis(100), reply: Duration::from_millis(50), ..HASTY };
     let outcome = Session::new(dial, policy, &[], None).get("/user_data/cloud-init").unwrap_err();
     if outcome.kind == Kind::Os(13) {
@@ -192,7 +192,7 @@ fn one_connection_carries_all_urls_of_a_server() {
     let server = Server::tcp(vec![[answer(200, "", "a"), answer(404, "", ""), answer(200, "", "b")].concat()]);
     let other = Server::tcp(vec![answer(301, "Location: /\r\n", "").into()]);
     let silent = |_: &str| ();
-    let mut web = Web::new(PATIENT, &silent);
+    let mut web = HttpClient::new(PATIENT, &silent);
     // Every machine's hosts file knows this name.
     let mut get = |server: &Server, target: &str| web.get(&format!("http://localhost:{}{target}", server.port()), 5);
     assert_eq!(get(&server, "/meta-data?x=y").unwrap().unwrap().body, b"a");
@@ -206,5 +206,5 @@ fn one_connection_carries_all_urls_of_a_server() {
     assert_eq!(heard[0], format!("GET /meta-data?x=y HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n"));
     assert!(heard[2].starts_with("GET / "), "{heard:?}");
     other.heard();
-    assert_eq!(Web::new(ONCE, &silent).get("ftp://localhost/", 5).unwrap_err().kind, Kind::Unsupported);
+    assert_eq!(HttpClient::new(ONCE, &silent).get("ftp://localhost/", 5).unwrap_err().kind, Kind::Unsupported);
 }

@@ -6,13 +6,13 @@ use super::store::{End, Store, Turn, field};
 use std::sync::Arc;
 use wisp::bytes::ReadAt;
 use wisp::error::{Error, Kind};
-use wisp::fetch::{Download, Remote};
+use wisp::fetch::{Download, RangeReader};
 use wisp::units::ByteCount;
 
 const SIZE: usize = 2 << 20;
 
 #[track_caller]
-fn check(remote: &Remote<'_>, bytes: &[u8], at: usize, length: usize) {
+fn check(remote: &RangeReader<'_>, bytes: &[u8], at: usize, length: usize) {
     let mut buffer = vec![0; length];
     remote.read_at(ByteCount(at as u64), &mut buffer).unwrap();
     assert!(buffer == bytes[at..at + length], "{length} bytes at {at}");
@@ -57,7 +57,7 @@ fn random_reads_over_a_network_that_breaks_are_right() {
         _ => Turn::whole(&file),
     });
     let silent = |_: &str| ();
-    let remote = Remote::open(&store.url("/"), PATIENT, &[], &silent).unwrap();
+    let remote = RangeReader::open(&store.url("/"), PATIENT, &[], &silent).unwrap();
     for three in noise(300).chunks(3) {
         let at = usize::from(three[0]) << 13;
         let length = 1 << (three[1] % 19);
@@ -70,7 +70,7 @@ fn far(turn: impl Fn(&Arc<Vec<u8>>) -> Turn + Send + 'static) -> Error {
     let bytes = noise(SIZE);
     let store = Store::new(move |number, _| if number == 0 { Turn::whole(&bytes) } else { turn(&bytes) });
     let silent = |_: &str| ();
-    let remote = Remote::open(&store.url("/"), PATIENT, &[], &silent).unwrap();
+    let remote = RangeReader::open(&store.url("/"), PATIENT, &[], &silent).unwrap();
     let error = remote.read_at(ByteCount(SIZE as u64 / 2), &mut [0; 512]).unwrap_err();
     assert_eq!(store.heard().len(), 2);
     error
@@ -87,7 +87,7 @@ fn another_version_and_a_server_without_ranges_are_told() {
     assert!(whole.why.contains("does not do ranges"), "{whole}");
     let store = Store::new(|_, _| Turn { chunks: Some(9), ..Turn::whole(&noise(100)) });
     let silent = |_: &str| ();
-    let error = Remote::open(&store.url("/"), PATIENT, &[], &silent).unwrap_err();
+    let error = RangeReader::open(&store.url("/"), PATIENT, &[], &silent).unwrap_err();
     assert_eq!(error.kind, Kind::Unsupported);
     assert!(error.why.contains("does not say how large it is"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
-use wisp::fetch::{Dial, Endpoint};
+use wisp::fetch::{Connector, Endpoint};
 
 /// What the server does on a connection.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Server {
         Self { endpoint, thread }
     }
 
-    pub fn dial(&self) -> Dial {
+    pub fn dial(&self) -> Connector {
         dial(vec![self.endpoint.clone()])
     }
 
@@ -92,8 +92,8 @@ impl Server {
 }
 
 /// These addresses, nothing special.
-pub fn dial(endpoints: Vec<Endpoint>) -> Dial {
-    Dial { endpoints, interface: None, low_port: false, host: "metadata.test".into(), tls: None }
+pub fn dial(endpoints: Vec<Endpoint>) -> Connector {
+    Connector { endpoints, interface: None, low_port: false, host: "metadata.test".into(), tls: None }
 }
 
 /// An address without a listener. It stays taken, so that no other test can listen there meanwhile.

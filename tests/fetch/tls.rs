@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use wisp::codec::Source;
 use wisp::error::Kind;
-use wisp::fetch::{Dial, Download, Endpoint, Session, Url};
+use wisp::fetch::{Connector, Download, Endpoint, Session, Url};
 
 /// Where [`the_started_anew_fetches`] finds its order: a port, the name the server must prove, and what to get.
 const ORDER: &str = "WISP_TEST_ORDER";
@@ -133,7 +133,7 @@ fn the_started_anew_fetches() {
         format!("{} localhost /", address.port())
     });
     let [port, name, targets] = order.split(' ').collect::<Vec<_>>().try_into().unwrap();
-    let dial = Dial {
+    let dial = Connector {
         endpoints: vec![Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().unwrap())))],
         interface: None,
         low_port: false,
@@ -300,7 +300,7 @@ fn a_server_without_tls_and_a_name_that_is_none_are_refused() {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad\r\n\r\n");
         }
     });
-    let dial = |tls: &str| Dial {
+    let dial = |tls: &str| Connector {
         endpoints: vec![Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))],
         interface: None,
         low_port: false,

@@ -71,7 +71,7 @@ fn face(cloud: &'static Cloud, fault: &'static Fault) -> Vec<String> {
     let took = started.elapsed();
     let mut complaints = Vec::new();
     let accepted = !delivered(&server).is_empty();
-    let needs_xml = fault.name == "xml-moving" && cloud.ready == Ready::Wire;
+    let needs_xml = fault.name == "xml-moving" && cloud.ready == Ready::WireServer;
     let leaves = if needs_xml { Leaves::Error } else { fault.leaves };
     match (&outcome, leaves) {
         // No service of reports wants a token.

@@ -14,7 +14,7 @@ use crate::bytes::ReadAt;
 use crate::codec::{self, Source as _};
 use crate::container::{Format, Map, Place, Run, START, locate_in_tar};
 use crate::error::{Error, Kind, Result};
-use crate::fetch::{Download, Remote, Url};
+use crate::fetch::{Download, RangeReader, Url};
 use crate::sys::block::{Access, Device};
 use crate::sys::file;
 use crate::sys::source::{Extent, Nature, extent, nature};
@@ -147,7 +147,7 @@ impl codec::Source for Begun<'_> {
 /// A file of a server, the beginning of which came with the first reply: reading that on takes no second request.
 struct Distant<'m> {
     head: Vec<u8>,
-    remote: Remote<'m>,
+    remote: RangeReader<'m>,
 }
 
 impl ReadAt for Distant<'_> {

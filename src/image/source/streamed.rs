@@ -26,23 +26,23 @@ pub(super) struct Streamed<'a> {
     #[cfg(feature = "full")]
     pub(super) length: Option<ByteCount>,
     content: Input<'a>,
-    wire: Rc<RefCell<Wire<'a>>>,
+    wire: Rc<RefCell<Connection<'a>>>,
 }
 
 /// What the source itself sends, below all decoders.
-struct Wire<'a> {
+struct Connection<'a> {
     source: Box<dyn Source + 'a>,
     read: u64,
     digest: Option<Digest>,
 }
 
 /// The decoders' end of it. The other one is with [`Streamed`], which asks how far it is.
-struct Tap<'a>(Rc<RefCell<Wire<'a>>>);
+struct Tap<'a>(Rc<RefCell<Connection<'a>>>);
 
 impl<'a> Streamed<'a> {
     /// Finds out what `source` is: also the layers of compression around it, the outermost first.
     pub(super) fn open(source: Box<dyn Source + 'a>, checksum: Option<Checksum>) -> Result<(Self, Vec<codec::Format>)> {
-        let wire = Rc::new(RefCell::new(Wire { source, read: 0, digest: checksum.map(Digest::new) }));
+        let wire = Rc::new(RefCell::new(Connection { source, read: 0, digest: checksum.map(Digest::new) }));
         let stream = stream::open(Input::new(Tap(Rc::clone(&wire))))?;
         let streamed = Self {
             format: stream.format,
@@ -92,7 +92,7 @@ impl<'a> Body<'a> for Streamed<'a> {
     }
 }
 
-impl Source for Wire<'_> {
+impl Source for Connection<'_> {
     fn read(&mut self, into: &mut [u8]) -> Result<usize> {
         let count = self.source.read(into)?;
         self.read = self.read.saturating_add(count as u64);

@@ -13,7 +13,7 @@ const CHANGED: &str = "it changed on the server while it was fetched";
 
 /// What the first reply says of the thing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct Validators {
     /// Its bytes.
     pub(super) size: Option<u64>,
     etag: Option<String>,
@@ -30,7 +30,7 @@ struct Part {
     total: Option<u64>,
 }
 
-impl Identity {
+impl Validators {
     /// What a whole reply with this header, and `size` bytes of body, says.
     pub(super) fn of(headers: &Headers, size: Option<u64>) -> Self {
         let find = |name| headers.find(name).map(|value| String::from(value.trim()));
@@ -57,7 +57,7 @@ impl Identity {
     ///
     /// # Errors
     /// `Refused` when it is something else or cannot be gone on with, `Unsupported` for a whole reply where
-    /// `parts_only`; `Remote` for other statuses.
+    /// `parts_only`; `RangeReader` for other statuses.
     pub(super) fn judge(
         &mut self,
         (status, headers): (u16, &Headers),
@@ -99,7 +99,7 @@ impl Identity {
             200 => {
                 refused("it cannot be gone on with: the server does not do ranges, or it has another file there now")
             }
-            _ => Err(Error::new(Kind::Remote(status), "", super::verdict::words(status))),
+            _ => Err(Error::new(Kind::Remote(status), "", super::retry::words(status))),
         }
     }
 }

@@ -13,12 +13,12 @@ const TIMES: u32 = 4;
 
 /// How long was waited for the last bytes, and how many came: fewer than [`LEAST`].
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct StallTimer {
     waited: Duration,
     came: u64,
 }
 
-impl Pace {
+impl StallTimer {
     /// Counts `count` bytes for which `waited` was waited; how long their user takes for them is his business. The reason
     /// to give up, where there is one.
     pub(super) fn count(&mut self, count: usize, waited: Duration, total: Duration) -> Option<String> {
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn enough_bytes_begin_the_time_anew() {
-        let (mut pace, second) = (Pace::default(), Duration::from_secs(1));
+        let (mut pace, second) = (StallTimer::default(), Duration::from_secs(1));
         for _ in 0..100 {
             assert_eq!(pace.count(65_535, 4 * second, second), None);
             assert_eq!(pace.count(1, second, second), None);

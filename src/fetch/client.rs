@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use super::resolve::Resolver;
-use super::{Dial, Endpoint, Policy, Session, Url};
+use super::{Connector, Endpoint, Policy, Session, Url};
 use crate::error::Result;
 use crate::http::Reply;
 use crate::sys::clock;
@@ -21,14 +21,14 @@ const ADDRESSES_LIMIT: usize = 8;
 const DNS_PORT: u16 = 53;
 
 /// Fetches one URL after the other, over one connection while they are of one server.
-pub struct Web<'a> {
+pub struct HttpClient<'a> {
     policy: Policy,
     tell: &'a dyn Fn(&str),
     servers: Vec<IpAddr>,
     open: Option<(Url, Session<'a>)>,
 }
 
-impl<'a> Web<'a> {
+impl<'a> HttpClient<'a> {
     /// `tell` is called as by [`Session::telling`].
     #[must_use]
     pub fn new(policy: Policy, tell: &'a dyn Fn(&str)) -> Self {
@@ -64,14 +64,14 @@ impl<'a> Web<'a> {
 }
 
 /// The way to the server of `url`, its name looked up at `servers`, or at those of `/etc/resolv.conf` if there are none.
-pub(super) fn dial(url: &Url, servers: &[IpAddr], end: Deadline) -> Result<Dial> {
+pub(super) fn dial(url: &Url, servers: &[IpAddr], end: Deadline) -> Result<Connector> {
     let mut resolver = Resolver::read("");
     if !servers.is_empty() {
         resolver.servers = servers.iter().map(|server| SocketAddr::new(*server, DNS_PORT)).collect();
     }
     let addresses = resolver.lookup(&url.host, end)?;
     let endpoint = |address| Endpoint::Tcp(SocketAddr::new(address, url.port));
-    Ok(Dial {
+    Ok(Connector {
         endpoints: addresses.into_iter().take(ADDRESSES_LIMIT).map(endpoint).collect::<Vec<_>>(),
         interface: None,
         low_port: false,

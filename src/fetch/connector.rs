@@ -43,7 +43,7 @@ pub enum Endpoint {
 
 /// How a service is reached.
 #[derive(Clone, Debug)]
-pub struct Dial {
+pub struct Connector {
     /// Its addresses, the likeliest first: the others are tried while it is silent, and the first to answer is taken.
     pub endpoints: Vec<Endpoint>,
     /// Only through this interface.
@@ -65,7 +65,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl Dial {
+impl Connector {
     /// Where it leads, in front of a path: `http://169.254.169.254`.
     pub(super) fn label(&self) -> String {
         match (self.endpoints.first(), &self.tls) {
@@ -134,7 +134,7 @@ fn low_port() -> u16 {
 
 /// The connections that are being made.
 struct Race<'a> {
-    dial: &'a Dial,
+    dial: &'a Connector,
     patience: Duration,
     end: Deadline,
     running: Vec<(Stream, &'a Endpoint, Deadline)>,

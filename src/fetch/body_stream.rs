@@ -4,27 +4,27 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::wire::{PIECE, Wire, silence};
+use super::connection::{Connection, PIECE, silence};
 use crate::error::Result;
 use crate::http::{Headers, Parser};
 use crate::sys::clock;
 use crate::units::Deadline;
 
 /// A connection on which the head of a reply has come.
-pub(super) struct Flow {
-    wire: Wire,
+pub(super) struct BodyStream {
+    wire: Connection,
     parser: Parser,
     /// What was read and is not parsed yet, and how much of it is.
     rest: Vec<u8>,
     used: usize,
 }
 
-impl Flow {
+impl BodyStream {
     /// Sends `request` and reads the head of the reply to it, for which `patience` is.
     ///
     /// # Errors
     /// As [`Parser::feed`]; `Os`, `TimedOut`.
-    pub(super) fn open(mut wire: Wire, request: &[u8], patience: Duration, end: Deadline) -> Result<Self> {
+    pub(super) fn open(mut wire: Connection, request: &[u8], patience: Duration, end: Deadline) -> Result<Self> {
         let until = Deadline::after(clock::now(), patience).sooner(end);
         wire.write_all(request, until)?;
         // How much of the body is wanted, its reader knows.

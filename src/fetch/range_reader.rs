@@ -19,7 +19,7 @@ use crate::units::ByteCount;
 const WINDOW: usize = 64 << 10;
 
 /// A file on a web server.
-pub struct Remote<'a> {
+pub struct RangeReader<'a> {
     size: u64,
     state: RefCell<State<'a>>,
 }
@@ -31,13 +31,13 @@ struct State<'a> {
     start: u64,
 }
 
-impl fmt::Debug for Remote<'_> {
+impl fmt::Debug for RangeReader<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Remote").field("size", &self.size).finish_non_exhaustive()
+        out.debug_struct("RangeReader").field("size", &self.size).finish_non_exhaustive()
     }
 }
 
-impl<'a> Remote<'a> {
+impl<'a> RangeReader<'a> {
     /// Opens `url` as [`Download::open`] does.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ impl<'a> Remote<'a> {
     }
 }
 
-impl ReadAt for Remote<'_> {
+impl ReadAt for RangeReader<'_> {
     fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
         let Ok(mut state) = self.state.try_borrow_mut() else {
             return Err(Error::corrupt("read", "it is being read"));

@@ -8,7 +8,7 @@ use core::time::Duration;
 
 #[cfg(feature = "full")]
 use super::tls;
-use super::{Dial, Policy};
+use super::{Connector, Policy};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Parser, Reply};
 use crate::sys::clock;
@@ -19,7 +19,7 @@ use crate::units::Deadline;
 pub(super) const PIECE: usize = 16 << 10;
 
 /// An open connection.
-pub(super) enum Wire {
+pub(super) enum Connection {
     /// As it is.
     Plain(Stream),
     /// Encrypted.
@@ -47,9 +47,9 @@ pub(super) struct Broken {
     pub(super) unheard: bool,
 }
 
-impl Wire {
+impl Connection {
     /// Connects, and shakes hands where that is wanted.
-    pub(super) fn connect(dial: &Dial, policy: &Policy, end: Deadline) -> Result<Self> {
+    pub(super) fn connect(dial: &Connector, policy: &Policy, end: Deadline) -> Result<Self> {
         let stream = dial.connect(policy.connect, end)?;
         match &dial.tls {
             None => Ok(Self::Plain(stream)),

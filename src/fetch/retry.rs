@@ -10,7 +10,7 @@ use crate::error::Kind;
 
 /// What to do with a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RetryDecision {
     /// It is what was asked for, or says that there is none: the caller knows which.
     Final,
     /// The token is not, or no longer, good.
@@ -23,16 +23,16 @@ pub(super) enum Verdict {
 
 /// Judges a status; `accept` are those that the caller wants to see besides success and absence, `again` those that in
 /// this cloud mean "not yet".
-pub(super) fn judge(status: u16, accept: &[u16], again: &[u16]) -> Verdict {
+pub(super) fn judge(status: u16, accept: &[u16], again: &[u16]) -> RetryDecision {
     match status {
-        _ if accept.contains(&status) => Verdict::Final,
-        _ if again.contains(&status) => Verdict::Again,
+        _ if accept.contains(&status) => RetryDecision::Final,
+        _ if again.contains(&status) => RetryDecision::Again,
         // A part of it, which was not asked for.
-        206 => Verdict::Stop,
-        200..=299 | 404 | 410 => Verdict::Final,
-        401 => Verdict::Renew,
-        408 | 429 | 500 | 502 | 503 | 504 => Verdict::Again,
-        _ => Verdict::Stop,
+        206 => RetryDecision::Stop,
+        200..=299 | 404 | 410 => RetryDecision::Final,
+        401 => RetryDecision::Renew,
+        408 | 429 | 500 | 502 | 503 | 504 => RetryDecision::Again,
+        _ => RetryDecision::Stop,
     }
 }
 
@@ -122,27 +122,27 @@ mod tests {
     #[test]
     fn every_status_has_its_meaning() {
         for (status, verdict) in [
-            (200, Verdict::Final),
-            (201, Verdict::Final),
-            (204, Verdict::Final),
-            (206, Verdict::Stop),
-            (301, Verdict::Stop),
-            (302, Verdict::Stop),
-            (400, Verdict::Stop),
-            (401, Verdict::Renew),
-            (403, Verdict::Stop),
-            (404, Verdict::Final),
-            (405, Verdict::Stop),
-            (408, Verdict::Again),
-            (410, Verdict::Final),
-            (418, Verdict::Stop),
-            (429, Verdict::Again),
-            (500, Verdict::Again),
-            (501, Verdict::Stop),
-            (502, Verdict::Again),
-            (503, Verdict::Again),
-            (504, Verdict::Again),
-            (505, Verdict::Stop),
+            (200, RetryDecision::Final),
+            (201, RetryDecision::Final),
+            (204, RetryDecision::Final),
+            (206, RetryDecision::Stop),
+            (301, RetryDecision::Stop),
+            (302, RetryDecision::Stop),
+            (400, RetryDecision::Stop),
+            (401, RetryDecision::Renew),
+            (403, RetryDecision::Stop),
+            (404, RetryDecision::Final),
+            (405, RetryDecision::Stop),
+            (408, RetryDecision::Again),
+            (410, RetryDecision::Final),
+            (418, RetryDecision::Stop),
+            (429, RetryDecision::Again),
+            (500, RetryDecision::Again),
+            (501, RetryDecision::Stop),
+            (502, RetryDecision::Again),
+            (503, RetryDecision::Again),
+            (504, RetryDecision::Again),
+            (505, RetryDecision::Stop),
         ] {
             assert_eq!(judge(status, &[], &[]), verdict, "{status}");
         }
@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn a_cloud_may_mean_something_else_and_a_caller_want_to_see_it() {
-        assert_eq!(judge(404, &[], &[404, 410]), Verdict::Again);
-        assert_eq!(judge(410, &[410], &[404, 410]), Verdict::Final);
-        assert_eq!(judge(400, &[400], &[]), Verdict::Final);
+        assert_eq!(judge(404, &[], &[404, 410]), RetryDecision::Again);
+        assert_eq!(judge(410, &[410], &[404, 410]), RetryDecision::Final);
+        assert_eq!(judge(400, &[400], &[]), RetryDecision::Final);
     }
 
     #[test]
