@@ -11,7 +11,7 @@ use wisp::bytes::ReadAt;
 use wisp::container::cpio::Archive;
 use wisp::error::{Error, Result};
 use wisp::image::Cloud;
-use wisp::image::check::{self, Finding, Verdict};
+use wisp::image::lint::{self, Finding, Severity};
 use wisp::units::ByteCount;
 
 const MIB: usize = 1 << 20;
@@ -172,17 +172,17 @@ fn initramfs(modules: &[&str]) -> Vec<u8> {
 }
 
 fn look(disk: &[u8], cloud: Cloud) -> Vec<Finding> {
-    check::run(&disk, ByteCount(disk.len() as u64), cloud).unwrap()
+    lint::run(&disk, ByteCount(disk.len() as u64), cloud).unwrap()
 }
 
 /// What is not good: verdict, what, text.
-fn complaints(disk: &[u8], cloud: Cloud) -> Vec<(Verdict, &'static str, String)> {
-    let bad = look(disk, cloud).into_iter().filter(|finding| finding.verdict != Verdict::Good);
+fn complaints(disk: &[u8], cloud: Cloud) -> Vec<(Severity, &'static str, String)> {
+    let bad = look(disk, cloud).into_iter().filter(|finding| finding.verdict != Severity::Ok);
     bad.map(|finding| (finding.verdict, finding.what, finding.text)).collect()
 }
 
 #[track_caller]
-fn only(disk: &[u8], cloud: Cloud, verdict: Verdict, what: &str, text: &str) {
+fn only(disk: &[u8], cloud: Cloud, verdict: Severity, what: &str, text: &str) {
     let found = complaints(disk, cloud);
     let [(of, about, words)] = found.as_slice() else { panic!("{text}: {found:#?}") };
     assert!((*of, *about) == (verdict, what) && words.contains(text), "{text}: {found:#?}");
@@ -190,7 +190,7 @@ fn only(disk: &[u8], cloud: Cloud, verdict: Verdict, what: &str, text: &str) {
 
 /// Whether something good was found with these words.
 fn says(disk: &[u8], cloud: Cloud, words: &str) -> bool {
-    look(disk, cloud).iter().any(|finding| finding.verdict == Verdict::Good && finding.text.contains(words))
+    look(disk, cloud).iter().any(|finding| finding.verdict == Severity::Ok && finding.text.contains(words))
 }
 
 #[test]
@@ -217,42 +217,42 @@ fn a_good_image_is_good_for_every_cloud() {
         assert!(says(&disk, Cloud::Azure, words), "{words}: {:#?}", look(&disk, Cloud::Azure));
     }
     let findings = look(&disk, Cloud::Aws);
-    assert!(!check::has_fault(&findings));
-    assert!(check::lines(&findings).starts_with("good   table      a GPT, with its backup at the end of the disk\n"));
-    assert!(check::json(&findings).starts_with(r#"[{"verdict":"good","what":"table","text":"a GPT"#));
+    assert!(!lint::has_fault(&findings));
+    assert!(lint::lines(&findings).starts_with("good   table      a GPT, with its backup at the end of the disk\n"));
+    assert!(lint::json(&findings).starts_with(r#"[{"verdict":"good","what":"table","text":"a GPT"#));
 }
 
 /// What is done to the tree, for which cloud that is bad, how bad, and which words it is told in.
-type Defect = (fn(&Machine), Cloud, Verdict, &'static str, &'static str);
+type Defect = (fn(&Machine), Cloud, Severity, &'static str, &'static str);
 
-use Verdict::{Doubt, Fault};
+use Severity::{Error, Warning};
 
 const DEFECTS: &[Defect] = &[
     (
         |m| m.remove("esp/EFI/BOOT/BOOTX64.EFI"),
         Cloud::Aws,
-        Doubt,
+        Warning,
         "firmware",
         "partition 2 has no /EFI/BOOT/BOOTX64.EFI",
     ),
-    (|m| m.put_grub("root=LABEL=system"), Cloud::Gcp, Doubt, "arguments", "no console: add console=ttyS0"),
-    (|m| m.put_grub("root=LABEL=system console=tty1"), Cloud::Gcp, Doubt, "arguments", "its console on tty1: add"),
+    (|m| m.put_grub("root=LABEL=system"), Cloud::Gcp, Warning, "arguments", "no console: add console=ttyS0"),
+    (|m| m.put_grub("root=LABEL=system console=tty1"), Cloud::Gcp, Warning, "arguments", "its console on tty1: add"),
     (
         |m| m.put_grub("root=/dev/sda3 console=ttyS0"),
         Cloud::Aws,
-        Fault,
+        Error,
         "arguments",
         "root=/dev/sda3, a name that differs",
     ),
-    (|m| m.put_grub("root=/dev/vda3 console=ttyS0"), Cloud::NoCloud, Doubt, "arguments", "root=/dev/vda3, a name"),
+    (|m| m.put_grub("root=/dev/vda3 console=ttyS0"), Cloud::NoCloud, Warning, "arguments", "root=/dev/vda3, a name"),
     (
         |m| m.put_grub("root=LABEL=other console=ttyS0"),
         Cloud::Oci,
-        Fault,
+        Error,
         "arguments",
         "nothing in the image is called so",
     ),
-    (|m| m.put_grub("console=ttyS0"), Cloud::Oci, Doubt, "arguments", "has no root="),
+    (|m| m.put_grub("console=ttyS0"), Cloud::Oci, Warning, "arguments", "has no root="),
     (
         |m| {
             m.put_grub(&format!(
@@ -260,98 +260,98 @@ const DEFECTS: &[Defect] = &[
             ))
         },
         Cloud::Aws,
-        Doubt,
+        Warning,
         "drivers",
         "it consists of too many files",
     ),
     (
         |m| m.remove("root/boot/vmlinuz-6.1.0-test-amd64"),
         Cloud::Azure,
-        Doubt,
+        Warning,
         "loader",
         "which was not found in the image",
     ),
-    (|m| m.remove("root/boot/grub"), Cloud::Azure, Fault, "loader", "no boot loader's configuration"),
+    (|m| m.remove("root/boot/grub"), Cloud::Azure, Error, "loader", "no boot loader's configuration"),
     (
         |m| m.put("root/boot/initrd.img-6.1.0-test-amd64", b"no initramfs"),
         Cloud::Aws,
-        Doubt,
+        Warning,
         "drivers",
         "it is neither a cpio archive nor compressed",
     ),
-    (|m| m.remove("root/boot/initrd.img-6.1.0-test-amd64"), Cloud::Aws, Doubt, "drivers", "it is not in the image"),
+    (|m| m.remove("root/boot/initrd.img-6.1.0-test-amd64"), Cloud::Aws, Warning, "drivers", "it is not in the image"),
     (
         |m| m.put(&format!("root/boot/initrd.img-{VERSION}"), &initramfs(&["ext4", "nvme"])),
         Cloud::Aws,
-        Doubt,
+        Warning,
         "drivers",
         "xen_blkfront is not in the initramfs",
     ),
     (
         |m| m.put(&format!("root/boot/initrd.img-{VERSION}"), &initramfs(&MODULES[1..])),
         Cloud::NoCloud,
-        Fault,
+        Error,
         "drivers",
         "virtio_blk is not in the initramfs",
     ),
     (
         |m| m.put(&format!("root/usr/lib/modules/{VERSION}/modules.builtin"), b""),
         Cloud::Gcp,
-        Fault,
+        Error,
         "drivers",
         "has no virtio_pci",
     ),
-    (|m| m.remove("root/usr/lib/modules"), Cloud::Gcp, Doubt, "drivers", "no /lib/modules"),
+    (|m| m.remove("root/usr/lib/modules"), Cloud::Gcp, Warning, "drivers", "no /lib/modules"),
     (
         |m| m.remove("root/etc/systemd/system/multi-user.target.wants/wisp-main.service"),
         Cloud::Aws,
-        Fault,
+        Error,
         "agent",
         "nothing that configures",
     ),
-    (|m| m.remove("root/etc/systemd"), Cloud::NoCloud, Doubt, "agent", "nothing that configures"),
+    (|m| m.remove("root/etc/systemd"), Cloud::NoCloud, Warning, "agent", "nothing that configures"),
     (
         |m| m.put("root/etc/systemd/system/cloud-init.target.wants/cloud-init.service", b""),
         Cloud::Aws,
-        Doubt,
+        Warning,
         "agent",
         "both wisp and cloud-init",
     ),
-    (|m| m.put("root/var/lib/cloud/.bootstrap-complete", b"i-1"), Cloud::Aws, Fault, "state", "the first boot is over"),
-    (|m| m.put("root/var/lib/cloud/instances/i-0123/x", b""), Cloud::Aws, Doubt, "state", "what was done on i-0123"),
+    (|m| m.put("root/var/lib/cloud/.bootstrap-complete", b"i-1"), Cloud::Aws, Error, "state", "the first boot is over"),
+    (|m| m.put("root/var/lib/cloud/instances/i-0123/x", b""), Cloud::Aws, Warning, "state", "what was done on i-0123"),
     (
         |m| m.put("root/etc/ssh/ssh_host_rsa_key", b"secret"),
         Cloud::Aws,
-        Doubt,
+        Warning,
         "state",
         "wisp replaces it in the first boot",
     ),
     (
         |m| m.put("root/etc/shadow", b"root:$y$j9T$secret:19000::::::\n"),
         Cloud::Aws,
-        Doubt,
+        Warning,
         "state",
         "root has a password",
     ),
-    (|m| m.put("root/etc/shadow", b"root::19000::::::\n"), Cloud::Aws, Doubt, "state", "root has an empty password"),
+    (|m| m.put("root/etc/shadow", b"root::19000::::::\n"), Cloud::Aws, Warning, "state", "root has an empty password"),
     (
         |m| m.put("root/etc/machine-id", b"0123456789abcdef0123456789abcdef\n"),
         Cloud::Gcp,
-        Fault,
+        Error,
         "state",
         "machine-id is set",
     ),
-    (|m| m.remove("root/usr/sbin/sshd"), Cloud::Gcp, Doubt, "state", "no SSH server"),
-    (|m| m.put("root/var/lib/systemd/random-seed", b"seed"), Cloud::Gcp, Doubt, "state", "random-seed is the same"),
-    (|m| m.put("root/var/lib/dhcp/dhclient.eth0.leases", b"lease"), Cloud::Gcp, Doubt, "state", "another network's"),
+    (|m| m.remove("root/usr/sbin/sshd"), Cloud::Gcp, Warning, "state", "no SSH server"),
+    (|m| m.put("root/var/lib/systemd/random-seed", b"seed"), Cloud::Gcp, Warning, "state", "random-seed is the same"),
+    (|m| m.put("root/var/lib/dhcp/dhclient.eth0.leases", b"lease"), Cloud::Gcp, Warning, "state", "another network's"),
     (
         |m| m.put("root/etc/resolv.conf", b"nameserver 192.0.2.1\n"),
         Cloud::Gcp,
-        Doubt,
+        Warning,
         "state",
         "/etc/resolv.conf names servers",
     ),
-    (|m| m.put("root/etc/fstab", b"/swapfile none swap sw 0 0\n"), Cloud::Azure, Fault, "state", "/swapfile as swap"),
+    (|m| m.put("root/etc/fstab", b"/swapfile none swap sw 0 0\n"), Cloud::Azure, Error, "state", "/swapfile as swap"),
 ];
 
 #[test]
@@ -369,14 +369,14 @@ fn host_keys_that_nothing_replaces_are_a_fault() {
     machine.remove("root/etc/systemd/system/multi-user.target.wants/wisp-main.service");
     machine.put("root/etc/systemd/system/cloud-init.target.wants/cloud-init.service", b"");
     machine.put("root/etc/ssh/ssh_host_rsa_key", b"secret");
-    only(&machine.disk(), Cloud::Aws, Fault, "state", "/etc/ssh/ssh_host_rsa_key: every machine");
+    only(&machine.disk(), Cloud::Aws, Error, "state", "/etc/ssh/ssh_host_rsa_key: every machine");
 }
 
 #[test]
 fn names_in_the_image_are_shown_without_what_a_terminal_obeys() {
     let machine = Machine::new("names");
     machine.put("root/var/lib/cloud/instances/\u{1b}]0;x\u{7}/y", b"");
-    only(&machine.disk(), Cloud::Aws, Doubt, "state", "what was done on \u{fffd}]0;x\u{fffd}: ");
+    only(&machine.disk(), Cloud::Aws, Warning, "state", "what was done on \u{fffd}]0;x\u{fffd}: ");
 }
 
 #[test]
@@ -385,36 +385,36 @@ fn what_is_wrong_with_the_disk_is_one_complaint() {
     let sound = machine.disk();
     let mut disk = sound.clone();
     disk.resize(14 * MIB, 0);
-    only(&disk, Cloud::Gcp, Doubt, "table", "not at the end of the disk");
+    only(&disk, Cloud::Gcp, Warning, "table", "not at the end of the disk");
     let mut disk = sound.clone();
     disk[512 + 20] ^= 1;
-    only(&disk, Cloud::Gcp, Fault, "table", "the primary GPT is damaged");
+    only(&disk, Cloud::Gcp, Error, "table", "the primary GPT is damaged");
     let mut disk = sound.clone();
     disk[..5].fill(0);
-    only(&disk, Cloud::Gcp, Doubt, "firmware", "there is no boot code");
+    only(&disk, Cloud::Gcp, Warning, "firmware", "there is no boot code");
 
     let table = machine.table("start=1MiB, size=8MiB, type=linux\nstart=9MiB, size=2MiB, type=uefi\n");
     let disk = machine.filled(&table, &[(1, "r"), (9, "e")]);
-    only(&disk, Cloud::Aws, Doubt, "root", "partition 2 lies behind partition 1");
+    only(&disk, Cloud::Aws, Warning, "root", "partition 2 lies behind partition 1");
     let table = machine.table("start=1MiB, size=2MiB, type=uefi\nstart=6152, size=8MiB, type=linux\n");
     let mut disk = machine.filled(&table, &[(1, "e")]);
     let root = fs::read(machine.0.join("r")).unwrap();
     disk[6152 * 512..][..root.len()].copy_from_slice(&root);
-    only(&disk, Cloud::Aws, Doubt, "root", "does not begin at a multiple of 1 MiB");
+    only(&disk, Cloud::Aws, Warning, "root", "does not begin at a multiple of 1 MiB");
 
     machine.run("truncate -s 1M s && mkswap s >/dev/null 2>&1");
     let table = machine.table(&format!("start=1MiB, size=1MiB, type=swap\n{ESP_AND_ROOT}\n"));
     let disk = machine.filled(&table, &[(1, "s"), (2, "e"), (4, "r")]);
-    only(&disk, Cloud::Azure, Fault, "state", "partition 1 is swap");
+    only(&disk, Cloud::Azure, Error, "state", "partition 1 is swap");
     assert_eq!(complaints(&disk, Cloud::Aws), []);
 
     machine.run("truncate -s 1M other && mkfs.ext4 -q -F -L system other");
     let disk = machine.filled(&table, &[(1, "other"), (2, "e"), (4, "r")]);
-    only(&disk, Cloud::Aws, Fault, "arguments", "several filesystems are called so");
+    only(&disk, Cloud::Aws, Error, "arguments", "several filesystems are called so");
     machine.ext4("-b 1024");
     let disk = machine.filled(&table, &[(2, "e"), (4, "r")]);
-    only(&disk, Cloud::Aws, Doubt, "root", "has blocks of 1024 bytes");
-    assert!(check::run(&&disk[..4096], ByteCount(4096), Cloud::Aws).is_err(), "no disk is so small");
+    only(&disk, Cloud::Aws, Warning, "root", "has blocks of 1024 bytes");
+    assert!(lint::run(&&disk[..4096], ByteCount(4096), Cloud::Aws).is_err(), "no disk is so small");
 }
 
 #[test]
@@ -435,7 +435,7 @@ fn other_boot_loaders_and_layouts_are_understood() {
     assert_eq!(
         complaints(&disk, Cloud::Oci),
         [(
-            Fault,
+            Error,
             "firmware",
             "no firmware starts it: it has neither a boot loader for UEFI nor code for a BIOS".into()
         )]
@@ -453,7 +453,7 @@ fn other_boot_loaders_and_layouts_are_understood() {
     machine.put("esp/EFI/BOOT/BOOTAA64.EFI", b"MZ");
     machine.remove("esp/EFI/BOOT/BOOTX64.EFI");
     let disk = machine.disk();
-    only(&disk, Cloud::Gcp, Doubt, "arguments", "add console=ttyAMA0");
+    only(&disk, Cloud::Gcp, Warning, "arguments", "add console=ttyAMA0");
     assert_eq!(complaints(&disk, Cloud::Aws), []);
     assert!(says(&disk, Cloud::Aws, "register it with --boot-mode uefi"));
 
@@ -476,7 +476,7 @@ fn other_boot_loaders_and_layouts_are_understood() {
     machine.put("esp/EFI/Linux/linux.efi", &unified("root=PARTLABEL=top console=ttyS0", &initramfs(&["ext4"])));
     let missing: Vec<_> =
         complaints(&machine.disk(), Cloud::NoCloud).into_iter().map(|(verdict, what, _)| (verdict, what)).collect();
-    assert_eq!(missing, [(Fault, "drivers"), (Doubt, "drivers")]);
+    assert_eq!(missing, [(Error, "drivers"), (Warning, "drivers")]);
 
     // A root that is not read, and of which only the beginning is there.
     machine.run("rm -f r && truncate -s 512M big && mkfs.xfs -q -L system big && head -c 8M big >r && rm big");
@@ -553,12 +553,12 @@ fn whatever_is_damaged_an_answer_comes() {
     let sound = look(&disk, Cloud::Azure);
     for (step, at) in used.iter().step_by((used.len() / 300).max(1)).enumerate() {
         let value = [0x01, 0x80, 0xff][step % 3];
-        let found = check::run(&Damaged(&disk, *at, value), size, Cloud::Azure);
+        let found = lint::run(&Damaged(&disk, *at, value), size, Cloud::Azure);
         noticed += usize::from(found.as_ref().ok() != Some(&sound));
     }
     assert!(noticed > 10, "damage to {noticed} of 300 places was noticed");
     for end in (0..disk.len()).step_by(disk.len() / 60) {
-        let found = check::run(&Cut(&disk, end), size, Cloud::Azure);
+        let found = lint::run(&Cut(&disk, end), size, Cloud::Azure);
         assert!(found.is_err() || found.as_ref() != Ok(&sound), "{end}");
     }
 }

@@ -12,23 +12,23 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
-pub mod check;
-#[cfg(feature = "full")]
 mod cloud;
+mod disk_writer;
 pub mod extent;
-mod fingerprint;
-mod finish;
-mod ground;
-mod hand;
 pub mod layout;
 #[cfg(feature = "full")]
+pub mod lint;
+mod overlap;
+#[cfg(feature = "full")]
 pub mod pack;
-mod partner;
-mod pump;
+mod pipeline;
+mod protocol;
+mod relocate;
 mod source;
 pub mod target;
-mod task;
 pub mod write;
+mod writer_process;
+mod zero_aware_hash;
 
 #[cfg(feature = "full")]
 pub use cloud::Cloud;

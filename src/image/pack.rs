@@ -10,16 +10,16 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
-mod form;
+mod encoder;
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::check::{self, Finding};
 use super::extent;
-use super::fingerprint::BLOCK;
+use super::lint::{self, Finding};
+use super::zero_aware_hash::BLOCK;
 use super::{Cloud, Content as _, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::container::sector_size;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ use crate::table::{self, Geometry, Rule};
 use crate::text::checksum::Checksum;
 use crate::units::{ByteCount, MIB, SectorSize};
 use blocks::Blocks;
-use form::Output;
+use encoder::Output;
 
 const DOING: &str = "pack the image";
 const MOVING: &str = "move the backup GPT of";
@@ -172,7 +172,7 @@ pub fn check(name: &str, means: Means<'_>, cloud: Cloud, again: bool) -> Result<
         let why = "it can only be read from beginning to end, for its compression or where it comes from";
         return Err(Error::refused(DOING, why).to(name));
     };
-    check::run(&*disk, size, cloud)
+    lint::run(&*disk, size, cloud)
 }
 
 /// How large the disk is.
@@ -215,7 +215,7 @@ fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(
     }
     let mut outcome = Outcome { disk, notes, ..Outcome::default() };
     let mut fill = |output: Output<'_>| {
-        let mut form = form::begin(order.format, disk, order.time, output)?;
+        let mut form = encoder::begin(order.format, disk, order.time, output)?;
         while let Some((at, block)) = blocks.next()? {
             form.put(at, block)?;
             // The last block may end behind the disk.

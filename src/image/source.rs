@@ -6,13 +6,13 @@
 //! from beginning to end goes to a temporary file first (`spool`), where it can be read at any offset.
 #![forbid(unsafe_code)]
 
-mod checked;
 mod digest;
-mod mapped;
-mod origin;
+mod locator;
+mod random_access;
+mod sequential;
 #[cfg(feature = "full")]
 mod spool;
-mod streamed;
+mod verified;
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -26,9 +26,9 @@ use crate::codec;
 use crate::container::{self, Map};
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
-use mapped::Mapped;
-use origin::Origin;
-use streamed::Streamed;
+use locator::Origin;
+use random_access::RandomAccess;
+use sequential::Sequential;
 
 const DOING: &str = "read the image";
 
@@ -101,7 +101,7 @@ impl<'m> Source<'m> {
     /// # Errors
     /// `Absent` when there is nothing of that name; those of the kernel and of the server.
     pub fn open(name: &str, means: Means<'m>) -> Result<Self> {
-        let (label, origin) = origin::open(name, means)?;
+        let (label, origin) = locator::open(name, means)?;
         Ok(Self { label, origin, means })
     }
 
@@ -160,7 +160,7 @@ fn image<'a>(origin: &'a mut Origin<'_>, means: Means<'_>, label: &'a str, expec
         body: Box::new(Nothing),
     };
     if !is_mapped {
-        let (streamed, layers) = Streamed::open(origin.stream()?, checksum.take())?;
+        let (streamed, layers) = Sequential::open(origin.stream()?, checksum.take())?;
         image.layers = layers;
         if !streamed.has_tables {
             image.format = streamed.format;
@@ -174,7 +174,7 @@ fn image<'a>(origin: &'a mut Origin<'_>, means: Means<'_>, label: &'a str, expec
     let Origin::Seekable(source) = &*origin else { return Err(not_seekable(image.format)) };
     let map = Map::open(&**source, ByteCount(source.size()))?;
     (image.format, image.variant, image.size) = (map.format(), map.variant(), Some(map.size()));
-    image.body = Box::new(Mapped::new(&**source, map, checksum));
+    image.body = Box::new(RandomAccess::new(&**source, map, checksum));
     image.judged()
 }
 
@@ -182,7 +182,7 @@ fn image<'a>(origin: &'a mut Origin<'_>, means: Means<'_>, label: &'a str, expec
 #[cfg(feature = "full")]
 fn store(
     origin: &mut Origin<'_>,
-    streamed: Streamed<'_>,
+    streamed: Sequential<'_>,
     layers: &[codec::Format],
     stored: Option<ByteCount>,
     wanted: Option<ByteCount>,
@@ -203,7 +203,7 @@ fn store(
 #[cfg(not(feature = "full"))]
 fn store(
     _: &mut Origin<'_>,
-    streamed: Streamed<'_>,
+    streamed: Sequential<'_>,
     _: &[codec::Format],
     _: Option<ByteCount>,
     _: Option<ByteCount>,

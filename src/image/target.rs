@@ -5,8 +5,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::ground;
 use super::layout::{self, Layout};
+use super::overlap;
 use crate::error::{Error, Kind, Result};
 use crate::filesystem::Superblock;
 use crate::probe::block::{Block, Sysfs};
@@ -62,7 +62,7 @@ impl Target {
         if self.device.is_read_only()? {
             return Err(Error::refused(DOING, "it is read-only").to(path));
         }
-        if let Some(over) = ground::find_loop_over(sysfs, &self.pinned.own_path()) {
+        if let Some(over) = overlap::find_loop_over(sysfs, &self.pinned.own_path()) {
             return Err(Error::refused(DOING, format!("{over} was made over it")).to(path));
         }
         let device = self.pinned.reopen(Access::WriteAlone).map_err(|error| match error.kind {
@@ -109,7 +109,7 @@ impl Target {
     pub fn refuse_source(&self, sysfs: Sysfs<'_>, path: &str) -> Result<()> {
         // Standard input may be the very device.
         let way = if path == "-" { STANDARD_INPUT } else { path };
-        let is_within = ground::is_shared(sysfs, &self.pinned.own_path(), way);
+        let is_within = overlap::is_shared(sysfs, &self.pinned.own_path(), way);
         if is_within {
             let source = if path == "-" { "standard input" } else { path };
             return Err(Error::refused(DOING, format!("the source, {source}, lies on it")).to(&*self.node));

@@ -7,13 +7,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
+use super::disk_writer::{DIFFER, Deed, DiskWriter, EDGE, HEAD};
 use super::extent;
-use super::finish;
-use super::hand::{DIFFER, Deed, EDGE, HEAD, Hand};
-use super::partner::Partner;
-use super::pump::{MEMORY, Poured, Pump};
+use super::pipeline::{MEMORY, Pipeline, Totals};
+use super::protocol::{Command, Failure, Operation};
+use super::relocate;
 use super::target::Target;
-use super::task::{Doing, Fault, Task};
+use super::writer_process::WriterProcess;
 use super::{Content, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::bytes::ReadAt;
 use crate::container;
@@ -94,11 +94,11 @@ pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Prog
     let target = open_target(order)?;
     let deed = Deed::Write { verify: order.verify };
     let mut outcome = carry(order, means, &target, deed, progress).map_err(|error| error.to(order.target))?;
-    finish::put_right(&target, &mut outcome.notes)?;
+    relocate::put_right(&target, &mut outcome.notes)?;
     if order.grow {
         // Nothing may have it for itself alone while it is mounted to grow.
         let (block, _pinned) = target.release();
-        outcome.notes.extend(finish::grow(SYSFS, &block, means.tell));
+        outcome.notes.extend(relocate::grow(SYSFS, &block, means.tell));
     }
     Ok(outcome)
 }
@@ -122,8 +122,8 @@ fn carry(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     // The other process begins before there is anything that both would have.
-    let partner = Partner::start(Hand::new(&target.device, target.size, deed)?, MEMORY)?;
-    let mut pump = Pump::new(partner, target.size, target.sector);
+    let partner = WriterProcess::start(DiskWriter::new(&target.device, target.size, deed)?, MEMORY)?;
+    let mut pump = Pipeline::new(partner, target.size, target.sector);
     let mut source = Source::open(order.source, means.for_target(&target.node, target.size))?;
     let mut image = source.image(&order.expected)?;
     fits(&image, target)?;
@@ -131,7 +131,7 @@ fn carry(
     if judge.needs_watch() {
         image.watch(DOING);
     }
-    let mut prepare = |pump: &mut Pump| {
+    let mut prepare = |pump: &mut Pipeline| {
         let length = pump.poured().size;
         judge.beginning(pump.beginning()?, length, target)?;
         if deed == Deed::Compare {
@@ -139,9 +139,9 @@ fn carry(
         }
         (means.tell)(&overwritten(target));
         order.begun.iter().for_each(|begun| begun.set(true));
-        pump.ask(Task::Prepare, &mut |_| {})?;
+        pump.ask(Command::Prepare, &mut |_| {})?;
         // What becomes no image must not be mounted by what the kernel remembers of the partitions before.
-        finish::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
+        relocate::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
         Ok(())
     };
     let of = image.total.map(|size| size.0);
@@ -230,11 +230,11 @@ impl Counted for Image<'_> {
 /// image was what it should be and is on the medium. `told` hears how much was read, reached and written, and how much of
 /// the disk was read back once that has begun.
 fn transfer(
-    pump: &mut Pump,
+    pump: &mut Pipeline,
     image: &mut dyn Counted,
-    prepare: &mut dyn FnMut(&mut Pump) -> Result<()>,
+    prepare: &mut dyn FnMut(&mut Pipeline) -> Result<()>,
     told: &mut dyn FnMut(u64, u64, u64, Option<u64>),
-) -> Result<Poured> {
+) -> Result<Totals> {
     pump.begin(image)?;
     prepare(pump)?;
     while let Some(poured) = pump.next(image)? {
@@ -247,10 +247,10 @@ fn transfer(
     Ok(pump.poured())
 }
 
-/// Takes what [`finish::put_right`] writes for what should be there, where it is there.
-fn allow_relocation(pump: &mut Pump, target: &Target) -> Result<()> {
+/// Takes what [`relocate::put_right`] writes for what should be there, where it is there.
+fn allow_relocation(pump: &mut Pipeline, target: &Target) -> Result<()> {
     let beginning: &[u8] = pump.beginning()?;
-    let Ok(writes) = finish::relocation(&beginning, target.geometry()) else { return Ok(()) };
+    let Ok(writes) = relocate::relocation(&beginning, target.geometry()) else { return Ok(()) };
     // Who may not do that reads what is cached.
     let _ = target.device.empty_cache();
     let mut is_moved = false;
@@ -262,7 +262,7 @@ fn allow_relocation(pump: &mut Pump, target: &Target) -> Result<()> {
             if is_there {
                 pump.stop_at(write.at.0);
             } else if is_moved {
-                return Err(Fault::differs(Doing::Compare, write.at.0, DIFFER).error());
+                return Err(Failure::differs(Operation::Compare, write.at.0, DIFFER).error());
             }
         } else if is_there {
             let (at, beginning) = (usize::try_from(write.at.0).unwrap_or(HEAD), pump.beginning()?);

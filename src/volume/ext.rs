@@ -2,7 +2,7 @@
 //!
 //! Never replays a journal: what only that holds is not seen. Never reads what is stored inside an inode beside the short
 //! targets of links (`inline_data`), nor checks CRC32C. A directory with an index is read as the plain list that it also
-//! is. (The crate `ext4-view` adds 76 KB to a program; this file and all of `image::check` together add 45.)
+//! is. (The crate `ext4-view` adds 76 KB to a program; this file and all of `image::lint` together add 45.)
 
 use alloc::boxed::Box;
 use alloc::string::String;

@@ -16,7 +16,7 @@ use super::write;
 use crate::command::{Command, DOING, Options, Piece, seconds, unknown};
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
-use crate::image::check::{self, Finding};
+use crate::image::lint::{self, Finding};
 use crate::image::pack::{self, Format, Order, Outcome};
 use crate::image::{Cloud, Means, Spool};
 use crate::log::Log;
@@ -102,9 +102,9 @@ fn run(arguments: &[&str]) -> Result<u8> {
         if is_checked { Some(pack::check(order.source, means, cloud, is_packed).map_err(report)?) } else { None };
     if !is_json {
         // Packing takes its time, and may fail.
-        show(&findings.as_deref().map(check::lines).unwrap_or_default());
+        show(&findings.as_deref().map(lint::lines).unwrap_or_default());
     }
-    let is_faulty = findings.as_deref().is_some_and(check::has_fault);
+    let is_faulty = findings.as_deref().is_some_and(lint::has_fault);
     let mut outcome = None;
     if is_packed && !is_faulty {
         let mut display = Display::new(progress);
@@ -195,7 +195,7 @@ fn words(order: &Order<'_>, outcome: &Outcome) -> String {
 }
 
 fn json(order: &Order<'_>, findings: Option<&[Finding]>, outcome: Option<&Outcome>) -> String {
-    let findings = findings.map_or_else(|| "null".into(), check::json);
+    let findings = findings.map_or_else(|| "null".into(), lint::json);
     let packed = outcome.map(|outcome| OutcomeJson {
         format: order.format.name(),
         disk: outcome.disk.0,

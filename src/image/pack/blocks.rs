@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use super::DOING;
 use crate::error::{Error, Result};
-use crate::image::fingerprint::{BLOCK, is_zero};
+use crate::image::zero_aware_hash::{BLOCK, is_zero};
 use crate::image::{Content, Piece};
 use crate::table::Write;
 use crate::units::{ByteCount, MIB};

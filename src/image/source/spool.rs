@@ -12,12 +12,12 @@ use alloc::string::String;
 use alloc::vec;
 use core::time::Duration;
 
-use super::streamed::Streamed;
+use super::sequential::Sequential;
 use super::{Body as _, DOING, Piece, other_size};
 use crate::codec;
 use crate::error::{Error, Kind, Result};
-use crate::image::fingerprint::is_zero;
-use crate::image::{Means, Spool, ground};
+use crate::image::zero_aware_hash::is_zero;
+use crate::image::{Means, Spool, overlap};
 use crate::probe::block::Sysfs;
 use crate::sys::block::Device;
 use crate::sys::clock;
@@ -50,7 +50,7 @@ const NO_SPACE: [Kind; 3] = [Kind::Os(28), Kind::Os(122), Kind::Os(27)];
 /// Puts all that `image` becomes into a temporary file; also its size. `layers` are those of compression, `stated` is how
 /// much comes, where the source says so in another place than its beginning, `wanted` the size of the disk.
 pub(super) fn spool(
-    mut image: Streamed<'_>,
+    mut image: Sequential<'_>,
     layers: &[codec::Format],
     stated: Option<ByteCount>,
     wanted: Option<ByteCount>,
@@ -64,7 +64,7 @@ pub(super) fn spool(
     check_disk(disk, wanted, &spool)?;
     let directory = Directory::open(spool.directory)?;
     if let Some((target, _)) = spool.target
-        && ground::holds_directory(SYSFS, target, &directory.real_path()?)
+        && overlap::holds_directory(SYSFS, target, &directory.real_path()?)
     {
         return Err(Error::refused(SPOOL, format!("it lies on {target}; {ELSEWHERE}")).to(spool.directory));
     }
@@ -124,7 +124,7 @@ impl Limit<'_> {
 /// Writes the `count` bytes in `room`, and all that comes behind them; how much that is.
 fn fill(
     file: &Device,
-    image: &mut Streamed<'_>,
+    image: &mut Sequential<'_>,
     room: &mut [u8],
     count: usize,
     limit: &Limit<'_>,

@@ -4,7 +4,7 @@ use super::*;
 use crate::disk::WriteAt;
 use crate::error::Kind;
 use crate::image::Piece;
-use crate::image::hand::{Medium, REQUEST};
+use crate::image::disk_writer::{Medium, REQUEST};
 use alloc::vec;
 use core::cell::{Cell, RefCell};
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -206,15 +206,15 @@ fn image() -> Vec<u8> {
     disk
 }
 
-fn run(disk: &Disk, deed: Deed, content: &mut Pieces<'_>) -> Result<Poured> {
+fn run(disk: &Disk, deed: Deed, content: &mut Pieces<'_>) -> Result<Totals> {
     run_on(disk, disk.size, deed, content)
 }
 
-fn run_on(disk: &dyn Medium, size: usize, deed: Deed, content: &mut Pieces<'_>) -> Result<Poured> {
+fn run_on(disk: &dyn Medium, size: usize, deed: Deed, content: &mut Pieces<'_>) -> Result<Totals> {
     let size = ByteCount(size as u64);
-    let partner = Partner::start(Hand::new(disk, size, deed)?, MEMORY)?;
-    let mut pump = Pump::new(partner, size, SectorSize::B512);
-    let mut prepare = |pump: &mut Pump| match deed {
+    let partner = WriterProcess::start(DiskWriter::new(disk, size, deed)?, MEMORY)?;
+    let mut pump = Pipeline::new(partner, size, SectorSize::B512);
+    let mut prepare = |pump: &mut Pipeline| match deed {
         Deed::Compare => Ok(()),
         Deed::Write { .. } => pump.ask(Task::Prepare, &mut |_| {}),
     };
@@ -248,7 +248,7 @@ fn an_image_arrives_whole_however_it_comes() {
     let bytes = MIB + BLOCK + 3 * MIB + BLOCK + 2 * BLOCK + BLOCK + 1024;
     let size = image.len() as u64;
     let zeros = 10 * MIB + 1024 - bytes;
-    assert_eq!(outcomes, vec![Poured { size, bytes: bytes as u64, zeros: zeros as u64 }; outcomes.len()]);
+    assert_eq!(outcomes, vec![Totals { size, bytes: bytes as u64, zeros: zeros as u64 }; outcomes.len()]);
 }
 
 #[test]
@@ -478,8 +478,8 @@ impl Medium for Deadly {
 #[test]
 fn that_the_other_process_died_is_noticed() {
     let (image, size) = (image(), ByteCount(12 << 20));
-    let partner = Partner::start(Hand::new(&Deadly, size, VERIFIED).unwrap(), MEMORY).unwrap();
-    let mut pump = Pump::new(partner, size, SectorSize::B512);
+    let partner = WriterProcess::start(DiskWriter::new(&Deadly, size, VERIFIED).unwrap(), MEMORY).unwrap();
+    let mut pump = Pipeline::new(partner, size, SectorSize::B512);
     let mut content = Pieces::of(&image, usize::MAX, BLOCK);
     let error = transfer(&mut pump, &mut content, &mut |_| Ok(()), &mut |_, _, _, _| {}).unwrap_err();
     assert_eq!((error.kind, &*error.why), (Kind::Ended, "the process that does it has ended"));

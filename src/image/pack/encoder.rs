@@ -8,7 +8,7 @@ use super::Format;
 use crate::codec::{Gzip, Packer};
 use crate::container::{Cluster, Qcow2, fixed_vhd_footer, tar_end, tar_header};
 use crate::error::Result;
-use crate::image::fingerprint::{BLOCK, Fingerprint};
+use crate::image::zero_aware_hash::{BLOCK, Fingerprint};
 use crate::units::ByteCount;
 
 const _: () = assert!(BLOCK == Qcow2::CLUSTER);

@@ -17,7 +17,7 @@ use crate::units::ByteCount;
 /// Bytes of what follows the image that are hashed at once.
 const STEP: usize = 128 << 10;
 
-pub(super) struct Streamed<'a> {
+pub(super) struct Sequential<'a> {
     pub(super) format: container::Format,
     pub(super) size: Option<ByteCount>,
     /// Whether what comes is not the disk but a file of this format.
@@ -36,10 +36,10 @@ struct Connection<'a> {
     digest: Option<Digest>,
 }
 
-/// The decoders' end of it. The other one is with [`Streamed`], which asks how far it is.
+/// The decoders' end of it. The other one is with [`Sequential`], which asks how far it is.
 struct Tap<'a>(Rc<RefCell<Connection<'a>>>);
 
-impl<'a> Streamed<'a> {
+impl<'a> Sequential<'a> {
     /// Finds out what `source` is: also the layers of compression around it, the outermost first.
     pub(super) fn open(source: Box<dyn Source + 'a>, checksum: Option<Checksum>) -> Result<(Self, Vec<codec::Format>)> {
         let wire = Rc::new(RefCell::new(Connection { source, read: 0, digest: checksum.map(Digest::new) }));
@@ -71,7 +71,7 @@ impl<'a> Streamed<'a> {
     }
 }
 
-impl<'a> Body<'a> for Streamed<'a> {
+impl<'a> Body<'a> for Sequential<'a> {
     fn next(&mut self, room: &mut [u8]) -> Result<Piece> {
         let mut filled = 0_usize;
         while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -5,7 +5,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::digest::Digest;
-use super::origin::Seekable;
+use super::locator::Seekable;
 use super::{Body, DOING, Piece};
 use crate::bytes::ReadAt;
 use crate::codec::Unpacker;
@@ -15,7 +15,7 @@ use crate::sys::source::Extent;
 use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
-pub(super) struct Mapped<'a> {
+pub(super) struct RandomAccess<'a> {
     source: &'a dyn Seekable,
     map: Map<'a>,
     /// Where on the disk the next byte is.
@@ -38,7 +38,7 @@ struct Clusters {
     held: Option<u64>,
 }
 
-impl<'a> Mapped<'a> {
+impl<'a> RandomAccess<'a> {
     /// The disk of `map`, a map of `source`. With a digest, all of the disk must be stored in its own order from the
     /// source's first byte on, or `source` must be one that was checked.
     pub(super) fn new(source: &'a dyn Seekable, map: Map<'a>, checksum: Option<Checksum>) -> Self {
@@ -140,7 +140,7 @@ impl<'a> Mapped<'a> {
     }
 }
 
-impl<'a> Body<'a> for Mapped<'a> {
+impl<'a> Body<'a> for RandomAccess<'a> {
     fn next(&mut self, room: &mut [u8]) -> Result<Piece> {
         let mut filled = 0_usize;
         while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -1,8 +1,8 @@
-//! Carries out [`Task`]s on a disk: writes, or compares. It runs in a process of its own, beside the one that reads the image.
+//! Carries out [`Command`]s on a disk: writes, or compares. It runs in a process of its own, beside the one that reads the image.
 #![forbid(unsafe_code)]
 
-use super::fingerprint::{BLOCK, BLOCK_BYTES, Fingerprint, is_zero};
-use super::task::{Answer, Doing, Fault, NOWHERE, Task};
+use super::protocol::{Command, Failure, NOWHERE, Operation, Reply};
+use super::zero_aware_hash::{BLOCK, BLOCK_BYTES, Fingerprint, is_zero};
 use crate::disk::WriteAt;
 use crate::error::Result;
 use crate::sys::block::Device;
@@ -59,7 +59,7 @@ pub(super) enum Deed {
 }
 
 /// Whoever has the disk in hand.
-pub(super) struct Hand<'a> {
+pub(super) struct DiskWriter<'a> {
     medium: &'a dyn Medium,
     size: u64,
     deed: Deed,
@@ -68,9 +68,9 @@ pub(super) struct Hand<'a> {
     found: Memory,
 }
 
-type Outcome = core::result::Result<(), Fault>;
+type Outcome = core::result::Result<(), Failure>;
 
-impl<'a> Hand<'a> {
+impl<'a> DiskWriter<'a> {
     /// For a disk of `size` bytes.
     ///
     /// # Errors
@@ -82,12 +82,12 @@ impl<'a> Hand<'a> {
     /// Does what `parent` asks for until that ends or something fails.
     pub fn serve(&mut self, parent: &mut Parent) {
         while let Ok(Some(request)) = parent.receive() {
-            let Some(task) = Task::decode(&request.message) else { return };
+            let Some(task) = Command::decode(&request.message) else { return };
             // That nothing hears this is seen at the next request.
-            let mut reached = |at| drop(request.say(&Answer::Reached(at).encode()));
+            let mut reached = |at| drop(request.say(&Reply::Reached(at).encode()));
             let answer = match self.carry_out(task, request.part, &mut reached) {
-                Err(fault) => return drop(parent.say(&Answer::Failed(fault).encode())),
-                Ok(()) => Answer::Done,
+                Err(fault) => return drop(parent.say(&Reply::Failed(fault).encode())),
+                Ok(()) => Reply::Done,
             };
             if task.is_answered() && parent.give_back(&answer.encode()).is_err() {
                 return;
@@ -96,14 +96,14 @@ impl<'a> Hand<'a> {
     }
 
     /// Does one thing with the `bytes` that came with it; `reached` hears how far reading back is.
-    fn carry_out(&mut self, task: Task, bytes: &[u8], reached: &mut dyn FnMut(u64)) -> Outcome {
+    fn carry_out(&mut self, task: Command, bytes: &[u8], reached: &mut dyn FnMut(u64)) -> Outcome {
         match task {
-            Task::Bytes { at } => self.bytes(bytes, at),
-            Task::Zeros { length, at } => self.zeros(length, at),
-            Task::Prepare => self.prepare(),
-            Task::Settle { end } => self.settle(end, reached),
-            Task::Head => self.head(bytes),
-            Task::Release => Ok(()),
+            Command::Bytes { at } => self.bytes(bytes, at),
+            Command::Zeros { length, at } => self.zeros(length, at),
+            Command::Prepare => self.prepare(),
+            Command::Settle { end } => self.settle(end, reached),
+            Command::Head => self.head(bytes),
+            Command::Release => Ok(()),
         }
     }
 
@@ -111,7 +111,7 @@ impl<'a> Hand<'a> {
         let tail = self.size.saturating_sub(EDGE);
         for (at, length) in [(0, self.size.min(EDGE)), (tail, self.size.saturating_sub(tail))] {
             let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
-            zeroed.map_err(|error| Fault::of(Doing::Prepare, at, &error))?;
+            zeroed.map_err(|error| Failure::of(Operation::Prepare, at, &error))?;
         }
         self.flush()?;
         // Only now: a discard may take minutes, and if the power fails within it, no old table may lead to missing data.
@@ -130,10 +130,10 @@ impl<'a> Hand<'a> {
                     self.print.bytes(bytes);
                 }
                 let written = self.medium.write_at(ByteCount(at), bytes);
-                written.map_err(|error| Fault::of(Doing::Write, at, &error))
+                written.map_err(|error| Failure::of(Operation::Write, at, &error))
             }
             Deed::Compare => {
-                let found = self.read(at, bytes.len(), Doing::Compare)?;
+                let found = self.read(at, bytes.len(), Operation::Compare)?;
                 match found.iter().zip(bytes).position(|(found, byte)| found != byte) {
                     Some(place) => Err(differs(at.saturating_add(place as u64))),
                     None => Ok(()),
@@ -149,9 +149,9 @@ impl<'a> Hand<'a> {
                     self.print.zeros(length);
                 }
                 let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
-                zeroed.map_err(|error| Fault::of(Doing::Zero, at, &error))
+                zeroed.map_err(|error| Failure::of(Operation::Zero, at, &error))
             }
-            Deed::Compare => self.each(at, at.saturating_add(length), Doing::Compare, |at, found| {
+            Deed::Compare => self.each(at, at.saturating_add(length), Operation::Compare, |at, found| {
                 if is_zero(found) {
                     return Ok(());
                 }
@@ -168,7 +168,7 @@ impl<'a> Hand<'a> {
             return Ok(());
         }
         let mut found = Fingerprint::default();
-        self.each(EDGE, end, Doing::ReadBack, |at, bytes| {
+        self.each(EDGE, end, Operation::ReadBack, |at, bytes| {
             found.bytes(bytes);
             reached(at.saturating_add(bytes.len() as u64));
             Ok(())
@@ -179,21 +179,21 @@ impl<'a> Hand<'a> {
 
     fn head(&mut self, bytes: &[u8]) -> Outcome {
         let Deed::Write { verify } = self.deed else { return self.bytes(bytes, 0) };
-        self.medium.write_at(ByteCount(0), bytes).map_err(|error| Fault::of(Doing::Write, 0, &error))?;
+        self.medium.write_at(ByteCount(0), bytes).map_err(|error| Failure::of(Operation::Write, 0, &error))?;
         self.flush()?;
         if verify {
-            let found = self.read(0, bytes.len(), Doing::ReadBack)?;
+            let found = self.read(0, bytes.len(), Operation::ReadBack)?;
             same(found == bytes, 0)?;
         }
-        self.medium.empty_cache().map_err(|error| Fault::of(Doing::Flush, NOWHERE, &error))
+        self.medium.empty_cache().map_err(|error| Failure::of(Operation::Flush, NOWHERE, &error))
     }
 
     fn flush(&self) -> Outcome {
-        self.medium.flush().map_err(|error| Fault::of(Doing::Flush, NOWHERE, &error))
+        self.medium.flush().map_err(|error| Failure::of(Operation::Flush, NOWHERE, &error))
     }
 
     /// Looks at the disk from `at` to `end`, a request at a time.
-    fn each(&mut self, at: u64, end: u64, doing: Doing, mut look: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome {
+    fn each(&mut self, at: u64, end: u64, doing: Operation, mut look: impl FnMut(u64, &[u8]) -> Outcome) -> Outcome {
         let mut at = at;
         while at < end {
             let length = usize::try_from(end.saturating_sub(at)).map_or(REQUEST, |left| left.min(REQUEST));
@@ -204,20 +204,24 @@ impl<'a> Hand<'a> {
     }
 
     /// What the disk holds; at most a request.
-    fn read(&mut self, at: u64, length: usize, doing: Doing) -> core::result::Result<&[u8], Fault> {
+    fn read(&mut self, at: u64, length: usize, doing: Operation) -> core::result::Result<&[u8], Failure> {
         let room = self.found.bytes_mut().get_mut(..length).unwrap_or_default();
-        self.medium.read_at(ByteCount(at), room).map_err(|error| Fault::of(doing, at, &error))?;
+        self.medium.read_at(ByteCount(at), room).map_err(|error| Failure::of(doing, at, &error))?;
         Ok(room)
     }
 }
 
-const fn differs(at: u64) -> Fault {
-    Fault::differs(Doing::Compare, at, DIFFER)
+const fn differs(at: u64) -> Failure {
+    Failure::differs(Operation::Compare, at, DIFFER)
 }
 
 /// What was read back is what was written.
 const fn same(is_same: bool, at: u64) -> Outcome {
-    if is_same { Ok(()) } else { Err(Fault::differs(Doing::ReadBack, at, "it holds other bytes than it was given")) }
+    if is_same {
+        Ok(())
+    } else {
+        Err(Failure::differs(Operation::ReadBack, at, "it holds other bytes than it was given"))
+    }
 }
 
 // Reading back begins where a block does, and a request holds whole ones.

@@ -4,8 +4,8 @@
 //! sentence says what was found, and where that is bad what to do; what cannot be read is said to be unread, never
 //! judged. Nothing is written, and nothing in the image is believed beyond the limits of the readers.
 //!
-//! A [`Verdict::Fault`] means that machines of this image would not start, not be configured, or share a secret; a
-//! [`Verdict::Doubt`] that some would not, or that it cannot be told. Sources: what the clouds' documentation asks of
+//! A [`Severity::Error`] means that machines of this image would not start, not be configured, or share a secret; a
+//! [`Severity::Warning`] that some would not, or that it cannot be told. Sources: what the clouds' documentation asks of
 //! imported images; the UAPI Group's Boot Loader Specification; the kernel's `kernel-parameters.txt`.
 #![forbid(unsafe_code)]
 
@@ -34,20 +34,20 @@ const TEXT_LIMIT: usize = 1000;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Severity {
     /// As it should be.
-    Good,
+    Ok,
     /// It may be as it should, or is so for some machines only.
-    Doubt,
+    Warning,
     /// Machines of this image will not start, not be configured, or share a secret.
-    Fault,
+    Error,
 }
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// How bad it is.
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// What was looked at, in one word: `table`, `firmware`, `root`, `loader`, `arguments`, `drivers`, `agent`, `state`.
     pub what: &'static str,
     /// What was found, and where that is bad what to do.
@@ -60,22 +60,22 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     /// Names from the image come to a terminal in `text`, and may be anything.
-    fn add(&mut self, verdict: Verdict, what: &'static str, text: impl Into<String>) {
+    fn add(&mut self, verdict: Severity, what: &'static str, text: impl Into<String>) {
         let shown = |letter: char| if letter.is_control() { char::REPLACEMENT_CHARACTER } else { letter };
         let text = text.into().chars().take(TEXT_LIMIT).map(shown).collect();
         self.0.push(Finding { verdict, what, text });
     }
 
     fn good(&mut self, what: &'static str, text: impl Into<String>) {
-        self.add(Verdict::Good, what, text);
+        self.add(Severity::Ok, what, text);
     }
 
     fn doubt(&mut self, what: &'static str, text: impl Into<String>) {
-        self.add(Verdict::Doubt, what, text);
+        self.add(Severity::Warning, what, text);
     }
 
     fn fault(&mut self, what: &'static str, text: impl Into<String>) {
-        self.add(Verdict::Fault, what, text);
+        self.add(Severity::Error, what, text);
     }
 }
 
@@ -106,18 +106,18 @@ pub fn run(disk: &dyn ReadAt, size: ByteCount, cloud: Cloud) -> Result<Vec<Findi
 }
 
 /// The word for it at the beginning of a line and in JSON.
-const fn word(verdict: Verdict) -> &'static str {
+const fn word(verdict: Severity) -> &'static str {
     match verdict {
-        Verdict::Good => "good",
-        Verdict::Doubt => "doubt",
-        Verdict::Fault => "fault",
+        Severity::Ok => "good",
+        Severity::Warning => "doubt",
+        Severity::Error => "fault",
     }
 }
 
 /// Whether a machine of the image would not start, not be configured, or share a secret.
 #[must_use]
 pub fn has_fault(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.verdict == Verdict::Fault)
+    findings.iter().any(|finding| finding.verdict == Severity::Error)
 }
 
 /// A line for each: verdict, what was looked at, what was found.

@@ -1,22 +1,22 @@
-//! The process that does the [`Task`]s of a [`Pump`](super::pump::Pump), as this one sees it.
+//! The process that does the [`Command`]s of a [`Pipeline`](super::pipeline::Pipeline), as this one sees it.
 #![forbid(unsafe_code)]
 
 use core::ops::Range;
 
-use super::hand::Hand;
-use super::task::{Answer, Task};
+use super::disk_writer::DiskWriter;
+use super::protocol::{Command, Reply};
 use crate::error::{Error, Kind, Result};
 use crate::sys::worker::Worker;
 
 /// The other process.
-pub(super) struct Partner(Worker);
+pub(super) struct WriterProcess(Worker);
 
-impl Partner {
+impl WriterProcess {
     /// `hand` in a process of its own, with so many bytes of shared memory.
     ///
     /// # Errors
     /// `Os`: no memory, or no more processes.
-    pub fn start(mut hand: Hand<'_>, bytes: usize) -> Result<Self> {
+    pub fn start(mut hand: DiskWriter<'_>, bytes: usize) -> Result<Self> {
         Worker::start(bytes, |parent| hand.serve(parent)).map(Self)
     }
 
@@ -32,7 +32,7 @@ impl Partner {
     ///
     /// # Errors
     /// What an earlier task failed with; `Ended`: the other process is gone.
-    pub fn send(&mut self, task: Task, part: Range<usize>) -> Result<()> {
+    pub fn send(&mut self, task: Command, part: Range<usize>) -> Result<()> {
         match self.0.send(&task.encode(), part, task.is_answered()) {
             Err(error) if matches!(error.kind, Kind::Os(_)) => {
                 // It said why before it went.
@@ -47,12 +47,12 @@ impl Partner {
     /// What is answered next; for reading back, how far that is.
     ///
     /// # Errors
-    /// As [`Partner::send`].
+    /// As [`WriterProcess::send`].
     pub fn answer(&mut self) -> Result<Option<u64>> {
-        match self.0.receive()?.and_then(|message| Answer::decode(&message)) {
-            Some(Answer::Done) => Ok(None),
-            Some(Answer::Reached(at)) => Ok(Some(at)),
-            Some(Answer::Failed(fault)) => Err(fault.error()),
+        match self.0.receive()?.and_then(|message| Reply::decode(&message)) {
+            Some(Reply::Done) => Ok(None),
+            Some(Reply::Reached(at)) => Ok(Some(at)),
+            Some(Reply::Failed(fault)) => Err(fault.error()),
             None => Err(Error::new(Kind::Ended, "write to", "the process that does it has ended")),
         }
     }

@@ -17,7 +17,7 @@ const WHY_LIMIT: usize = 256;
 
 /// Something to be done. Offsets of the disk are multiples of its sector, and so are lengths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Task {
+pub(super) enum Command {
     /// Forget what the target holds, and make zeros of the places where something looks for a system. Answered.
     Prepare,
     /// The bytes that come with it belong to this offset.
@@ -32,10 +32,10 @@ pub(super) enum Task {
         /// Where on the disk.
         at: u64,
     },
-    /// Answer, so that the memory of what came before can be used again.
+    /// Reply, so that the memory of what came before can be used again.
     Release,
     /// Have everything on the medium, and read it back as far as this offset where that was asked for. Answered, with
-    /// [`Answer::Reached`] in between.
+    /// [`Reply::Reached`] in between.
     Settle {
         /// Where on the disk.
         end: u64,
@@ -46,19 +46,19 @@ pub(super) enum Task {
 
 /// What is said in return.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum Reply {
     /// It is done.
     Done,
     /// Reading back has come so far.
     Reached(u64),
     /// It failed, and nothing more will be done.
-    Failed(Fault),
+    Failed(Failure),
 }
 
 /// Why something failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub doing: Doing,
+pub(super) struct Failure {
+    pub doing: Operation,
     pub kind: Kind,
     /// As in an [`Error`].
     pub why: Cow<'static, str>,
@@ -71,7 +71,7 @@ pub(super) const NOWHERE: u64 = u64::MAX;
 
 /// What can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum Operation {
     Prepare,
     Write,
     Zero,
@@ -81,20 +81,20 @@ pub(super) enum Doing {
 }
 
 /// What can fail, in words.
-const DOINGS: [(Doing, &str); 6] = [
-    (Doing::Prepare, "clear the beginning and the end of"),
-    (Doing::Write, "write to"),
-    (Doing::Zero, "write zeros to"),
-    (Doing::Flush, "flush"),
-    (Doing::ReadBack, "read back what was written to"),
-    (Doing::Compare, "compare the image with"),
+const OPERATIONS: [(Operation, &str); 6] = [
+    (Operation::Prepare, "clear the beginning and the end of"),
+    (Operation::Write, "write to"),
+    (Operation::Zero, "write zeros to"),
+    (Operation::Flush, "flush"),
+    (Operation::ReadBack, "read back what was written to"),
+    (Operation::Compare, "compare the image with"),
 ];
 
 /// The kinds of error that have no number of their own.
 const KINDS: [Kind; 7] =
     [Kind::Usage, Kind::Absent, Kind::Unsupported, Kind::Corrupt, Kind::Refused, Kind::TimedOut, Kind::Ended];
 
-impl Task {
+impl Command {
     /// Whether it is answered.
     pub const fn is_answered(self) -> bool {
         !matches!(self, Self::Bytes { .. } | Self::Zeros { .. })
@@ -111,7 +111,7 @@ impl Task {
         })
     }
 
-    /// `None` for what [`Task::encode`] never made.
+    /// `None` for what [`Command::encode`] never made.
     pub fn decode(message: &[u8]) -> Option<Self> {
         let ([task, _, length, at], _) = decode(message)?;
         Some(match task {
@@ -126,13 +126,13 @@ impl Task {
     }
 }
 
-impl Answer {
+impl Reply {
     pub fn encode(&self) -> Vec<u8> {
         match self {
             Self::Done => encode([0, 0, 0, 0]),
             Self::Reached(at) => encode([1, 0, 0, *at]),
-            Self::Failed(Fault { doing, kind, why, at }) => {
-                let row = DOINGS.iter().position(|(known, _)| known == doing).unwrap_or_default();
+            Self::Failed(Failure { doing, kind, why, at }) => {
+                let row = OPERATIONS.iter().position(|(known, _)| known == doing).unwrap_or_default();
                 let mut message = encode([2, row as u64, number_of(*kind), *at]);
                 message.extend_from_slice(beginning(why).as_bytes());
                 message
@@ -140,36 +140,36 @@ impl Answer {
         }
     }
 
-    /// `None` for what [`Answer::encode`] never made.
+    /// `None` for what [`Reply::encode`] never made.
     pub fn decode(message: &[u8]) -> Option<Self> {
         let ([answer, row, kind, at], why) = decode(message)?;
         Some(match answer {
             0 => Self::Done,
             1 => Self::Reached(at),
             2 => {
-                let (doing, _) = *DOINGS.get(usize::try_from(row).ok()?)?;
+                let (doing, _) = *OPERATIONS.get(usize::try_from(row).ok()?)?;
                 let why = Cow::Owned(String::from_utf8_lossy(why).into_owned());
-                Self::Failed(Fault { doing, kind: kind_of(kind)?, why, at })
+                Self::Failed(Failure { doing, kind: kind_of(kind)?, why, at })
             }
             _ => return None,
         })
     }
 }
 
-impl Fault {
+impl Failure {
     /// What `doing` met at `at` of the disk.
-    pub fn of(doing: Doing, at: u64, error: &Error) -> Self {
+    pub fn of(doing: Operation, at: u64, error: &Error) -> Self {
         Self { doing, kind: error.kind, why: error.why.clone(), at }
     }
 
     /// At `at`, the disk holds other bytes than it should.
-    pub const fn differs(doing: Doing, at: u64, why: &'static str) -> Self {
+    pub const fn differs(doing: Operation, at: u64, why: &'static str) -> Self {
         Self { doing, kind: Kind::Corrupt, why: Cow::Borrowed(why), at }
     }
 
     /// In words.
     pub fn error(self) -> Error {
-        let row = DOINGS.iter().find(|(known, _)| *known == self.doing);
+        let row = OPERATIONS.iter().find(|(known, _)| *known == self.doing);
         let doing = row.map_or("use", |(_, doing)| *doing);
         let (why, at) = (self.why, self.at);
         let why = match (at, &*why) {
@@ -226,39 +226,40 @@ mod tests {
     #[test]
     fn messages_say_the_same_on_the_other_side() {
         for task in [
-            Task::Prepare,
-            Task::Bytes { at: 1 << 40 },
-            Task::Zeros { length: 1 << 50, at: 512 },
-            Task::Release,
-            Task::Settle { end: 7 << 30 },
-            Task::Head,
+            Command::Prepare,
+            Command::Bytes { at: 1 << 40 },
+            Command::Zeros { length: 1 << 50, at: 512 },
+            Command::Release,
+            Command::Settle { end: 7 << 30 },
+            Command::Head,
         ] {
-            assert_eq!(Task::decode(&task.encode()), Some(task));
+            assert_eq!(Command::decode(&task.encode()), Some(task));
         }
         let kinds = KINDS.into_iter().chain([Kind::Os(28), Kind::Remote(503)]);
-        for ((doing, _), kind) in DOINGS.iter().cycle().zip(kinds) {
-            let fault = Answer::Failed(Fault { doing: *doing, kind, why: "of this — and that".into(), at: 9 });
-            assert_eq!(Answer::decode(&fault.encode()), Some(fault));
+        for ((doing, _), kind) in OPERATIONS.iter().cycle().zip(kinds) {
+            let fault = Reply::Failed(Failure { doing: *doing, kind, why: "of this — and that".into(), at: 9 });
+            assert_eq!(Reply::decode(&fault.encode()), Some(fault));
         }
-        assert_eq!(Answer::decode(&Answer::Reached(3).encode()), Some(Answer::Reached(3)));
-        assert_eq!(Answer::decode(&Answer::Done.encode()), Some(Answer::Done));
-        let fault = Answer::Failed(Fault { doing: Doing::Flush, kind: Kind::Ended, why: "".into(), at: 9 }).encode();
+        assert_eq!(Reply::decode(&Reply::Reached(3).encode()), Some(Reply::Reached(3)));
+        assert_eq!(Reply::decode(&Reply::Done.encode()), Some(Reply::Done));
+        let fault =
+            Reply::Failed(Failure { doing: Operation::Flush, kind: Kind::Ended, why: "".into(), at: 9 }).encode();
         for length in 0..fault.len() {
-            assert_eq!((Task::decode(&fault[..length]), Answer::decode(&fault[..length])), (None, None));
+            assert_eq!((Command::decode(&fault[..length]), Reply::decode(&fault[..length])), (None, None));
         }
         for (place, byte) in [(0, 3), (8, 6), (16, 7), (20, 3)] {
             let mut other = fault.clone();
             other[place] = byte;
-            assert_eq!(Answer::decode(&other), None, "{place}");
+            assert_eq!(Reply::decode(&other), None, "{place}");
         }
-        assert_eq!(Task::decode(&[9; 32]), None);
+        assert_eq!(Command::decode(&[9; 32]), None);
     }
 
     #[test]
     fn a_reason_too_long_is_cut_between_two_letters() {
         let why: String = "x".chars().chain("–".chars().cycle().take(200)).collect();
-        let Some(Answer::Failed(fault)) = Answer::decode(
-            &Answer::Failed(Fault { doing: Doing::Write, kind: Kind::Corrupt, why: why.clone().into(), at: 0 })
+        let Some(Reply::Failed(fault)) = Reply::decode(
+            &Reply::Failed(Failure { doing: Operation::Write, kind: Kind::Corrupt, why: why.clone().into(), at: 0 })
                 .encode(),
         ) else {
             panic!("it is a failure")
@@ -268,14 +269,14 @@ mod tests {
 
     #[test]
     fn a_fault_says_in_words_what_it_was_made_of() {
-        let words = |doing, at, error: &Error| format!("{}", Fault::of(doing, at, error).error().to("/dev/vdb"));
+        let words = |doing, at, error: &Error| format!("{}", Failure::of(doing, at, error).error().to("/dev/vdb"));
         let error = Error::os(5, "write to");
-        assert_eq!(words(Doing::Write, 4096, &error), "write to /dev/vdb: input/output error (EIO), at byte 4096");
+        assert_eq!(words(Operation::Write, 4096, &error), "write to /dev/vdb: input/output error (EIO), at byte 4096");
         let error = Error::corrupt("read", "it ends too early");
         assert_eq!(
-            words(Doing::ReadBack, 512, &error),
+            words(Operation::ReadBack, 512, &error),
             "read back what was written to /dev/vdb: it ends too early at byte 512"
         );
-        assert_eq!(words(Doing::Flush, NOWHERE, &error), "flush /dev/vdb: it ends too early");
+        assert_eq!(words(Operation::Flush, NOWHERE, &error), "flush /dev/vdb: it ends too early");
     }
 }

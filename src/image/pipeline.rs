@@ -5,10 +5,10 @@
 use alloc::format;
 use core::ops::Range;
 
-use super::fingerprint::{BLOCK, BLOCK_BYTES, is_zero};
-use super::hand::{EDGE, HEAD, REQUEST};
-use super::partner::Partner;
-use super::task::Task;
+use super::disk_writer::{EDGE, HEAD, REQUEST};
+use super::protocol::Command;
+use super::writer_process::WriterProcess;
+use super::zero_aware_hash::{BLOCK, BLOCK_BYTES, is_zero};
 use super::{Content, Piece};
 use crate::error::{Error, Result};
 use crate::units::{ByteCount, SectorSize};
@@ -22,7 +22,7 @@ pub(super) const MEMORY: usize = HEAD + ROOMS * REQUEST;
 
 /// How far a disk came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Poured {
+pub(super) struct Totals {
     /// Bytes of the disk.
     pub size: u64,
     /// Those that were handed on as bytes,
@@ -32,13 +32,13 @@ pub(super) struct Poured {
 }
 
 /// Whoever carries the disk.
-pub(super) struct Pump {
-    partner: Partner,
+pub(super) struct Pipeline {
+    partner: WriterProcess,
     sector: SectorSize,
     /// Bytes of the target, and where on it nothing is handed on any more.
     limit: u64,
     end: u64,
-    poured: Poured,
+    poured: Totals,
     /// Bytes of the disk's beginning that are in memory.
     head: usize,
     /// Which room is being filled, whether anything in it was handed on, and how many others were without an answer.
@@ -55,15 +55,15 @@ pub(super) struct Pump {
     at: u64,
 }
 
-impl Pump {
+impl Pipeline {
     /// One that hands on to `partner`, who sees [`MEMORY`], for a target of `limit` bytes.
-    pub const fn new(partner: Partner, limit: ByteCount, sector: SectorSize) -> Self {
+    pub const fn new(partner: WriterProcess, limit: ByteCount, sector: SectorSize) -> Self {
         Self {
             partner,
             sector,
             limit: limit.0,
             end: u64::MAX,
-            poured: Poured { size: 0, bytes: 0, zeros: 0 },
+            poured: Totals { size: 0, bytes: 0, zeros: 0 },
             head: 0,
             room: 0,
             is_used: false,
@@ -115,7 +115,7 @@ impl Pump {
     ///
     /// # Errors
     /// Those of `content` and of whoever writes; `Refused` when the target is too small.
-    pub fn next(&mut self, content: &mut dyn Content) -> Result<Option<Poured>> {
+    pub fn next(&mut self, content: &mut dyn Content) -> Result<Option<Totals>> {
         // An image of less than that has no rest.
         if self.head < HEAD {
             return Ok(None);
@@ -134,11 +134,11 @@ impl Pump {
                 return Ok(None);
             }
         }
-        Ok(Some(Poured { size: self.reached(), ..self.poured }))
+        Ok(Some(Totals { size: self.reached(), ..self.poured }))
     }
 
     /// What it all was, when there is no more.
-    pub const fn poured(&self) -> Poured {
+    pub const fn poured(&self) -> Totals {
         self.poured
     }
 
@@ -152,12 +152,12 @@ impl Pump {
     ///
     /// # Errors
     /// What it fails with.
-    pub fn ask(&mut self, task: Task, reached: &mut dyn FnMut(u64)) -> Result<()> {
+    pub fn ask(&mut self, task: Command, reached: &mut dyn FnMut(u64)) -> Result<()> {
         self.ask_with(task, 0..0, reached)
     }
 
     /// The same, with a part of the memory.
-    fn ask_with(&mut self, task: Task, part: Range<usize>, reached: &mut dyn FnMut(u64)) -> Result<()> {
+    fn ask_with(&mut self, task: Command, part: Range<usize>, reached: &mut dyn FnMut(u64)) -> Result<()> {
         self.partner.send(task, part)?;
         // Whatever was given without waiting is answered first.
         loop {
@@ -176,10 +176,10 @@ impl Pump {
     pub fn settle(&mut self, reached: &mut dyn FnMut(u64)) -> Result<()> {
         let sector = self.sector.bytes();
         let end = self.poured.size.checked_next_multiple_of(sector).unwrap_or(self.poured.size);
-        self.ask(Task::Settle { end }, reached)
+        self.ask(Command::Settle { end }, reached)
     }
 
-    /// The beginning, of which nothing is handed on before [`Pump::head`].
+    /// The beginning, of which nothing is handed on before [`Pipeline::head`].
     ///
     /// # Errors
     /// `Refused`: it is being written.
@@ -194,7 +194,7 @@ impl Pump {
     pub fn head(&mut self) -> Result<()> {
         let length = self.padded(self.head);
         self.poured.bytes = self.poured.bytes.saturating_add(length as u64);
-        self.ask_with(Task::Head, 0..length, &mut |_| {})
+        self.ask_with(Command::Head, 0..length, &mut |_| {})
     }
 
     /// So many zeros come next.
@@ -261,7 +261,7 @@ impl Pump {
             return Ok(());
         }
         self.poured.zeros = self.poured.zeros.saturating_add(length);
-        self.partner.send(Task::Zeros { length, at }, 0..0)
+        self.partner.send(Command::Zeros { length, at }, 0..0)
     }
 
     fn hand_on_data(&mut self) -> Result<()> {
@@ -274,7 +274,7 @@ impl Pump {
         }
         self.is_used = true;
         self.poured.bytes = self.poured.bytes.saturating_add(length as u64);
-        self.partner.send(Task::Bytes { at }, from..from.saturating_add(length))
+        self.partner.send(Command::Bytes { at }, from..from.saturating_add(length))
     }
 
     /// Takes the next room, which is free when no more than the others were handed on.
@@ -284,7 +284,7 @@ impl Pump {
         if !core::mem::take(&mut self.is_used) {
             return Ok(());
         }
-        self.partner.send(Task::Release, 0..0)?;
+        self.partner.send(Command::Release, 0..0)?;
         self.given = self.given.saturating_add(1);
         self.room = if self.room.saturating_add(1) < ROOMS { self.room.saturating_add(1) } else { 0 };
         if self.given == ROOMS {

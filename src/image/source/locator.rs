@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use super::checked::Checked;
+use super::verified::Verified;
 use super::{DOING, Means};
 use crate::bytes::ReadAt;
 use crate::codec::{self, Source as _};
@@ -285,7 +285,7 @@ impl<'m> Origin<'m> {
     /// Reads all of a source, which can be read at any offset, and holds every later answer against what was read now.
     pub(super) fn check(&mut self, checksum: Checksum) -> Result<()> {
         if let Self::Seekable(source) = core::mem::replace(self, Self::Stream(None, None)) {
-            *self = Self::Seekable(Rc::new(Checked::new(source, checksum)?));
+            *self = Self::Seekable(Rc::new(Verified::new(source, checksum)?));
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The system in the image: who configures its machines in their first boot, and what no two of them may share.
 
 use super::files::Files;
-use super::{Cloud, Findings, Verdict};
+use super::{Cloud, Findings, Severity};
 use crate::service::{self, Init};
 use alloc::format;
 use alloc::string::String;
@@ -72,7 +72,7 @@ fn judge_agent(root: &Files<'_>, cloud: Cloud, findings: &mut Findings) {
     }
     match agents.as_slice() {
         [] => {
-            let verdict = if cloud == Cloud::NoCloud { Verdict::Doubt } else { Verdict::Fault };
+            let verdict = if cloud == Cloud::NoCloud { Severity::Warning } else { Severity::Error };
             let text = "nothing that configures a machine in its first boot is enabled: `wisp enable --root DIR`";
             findings.add(verdict, "agent", text);
         }

@@ -4,53 +4,53 @@ use super::disk::Disk;
 use super::files::Files;
 use super::firmware::Arch;
 use super::loader::Entry;
-use super::{Cloud, Findings, Verdict, initramfs};
+use super::{Cloud, Findings, Severity, initramfs};
 use crate::text::modules::{self, Name};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A module, whether the root is not found without it, and what its absence means.
-type Row = (&'static str, bool, Verdict, &'static str);
+type Row = (&'static str, bool, Severity, &'static str);
 
 const DISK: bool = true;
 const LATER: bool = false;
 const ALWAYS: &str = "machines need it";
 
 const AWS: &[Row] = &[
-    ("nvme", DISK, Verdict::Fault, "all but the oldest instance types need it"),
-    ("ena", LATER, Verdict::Fault, "all but the oldest instance types need it"),
-    ("xen_blkfront", DISK, Verdict::Doubt, "only instance types on Xen need it (t2, m4)"),
+    ("nvme", DISK, Severity::Error, "all but the oldest instance types need it"),
+    ("ena", LATER, Severity::Error, "all but the oldest instance types need it"),
+    ("xen_blkfront", DISK, Severity::Warning, "only instance types on Xen need it (t2, m4)"),
 ];
 const AZURE: &[Row] = &[
-    ("hv_vmbus", DISK, Verdict::Fault, ALWAYS),
-    ("hv_storvsc", DISK, Verdict::Fault, ALWAYS),
-    ("sd_mod", DISK, Verdict::Fault, ALWAYS),
-    ("hv_netvsc", LATER, Verdict::Fault, ALWAYS),
-    ("pci_hyperv", DISK, Verdict::Doubt, "sizes with NVMe disks or accelerated networking need it"),
-    ("nvme", DISK, Verdict::Doubt, "sizes with NVMe disks need it"),
-    ("udf", LATER, Verdict::Doubt, "agents other than wisp mount the provisioning medium with it"),
+    ("hv_vmbus", DISK, Severity::Error, ALWAYS),
+    ("hv_storvsc", DISK, Severity::Error, ALWAYS),
+    ("sd_mod", DISK, Severity::Error, ALWAYS),
+    ("hv_netvsc", LATER, Severity::Error, ALWAYS),
+    ("pci_hyperv", DISK, Severity::Warning, "sizes with NVMe disks or accelerated networking need it"),
+    ("nvme", DISK, Severity::Warning, "sizes with NVMe disks need it"),
+    ("udf", LATER, Severity::Warning, "agents other than wisp mount the provisioning medium with it"),
 ];
 const GCP: &[Row] = &[
-    ("virtio_pci", DISK, Verdict::Fault, ALWAYS),
-    ("virtio_scsi", DISK, Verdict::Fault, ALWAYS),
-    ("sd_mod", DISK, Verdict::Fault, ALWAYS),
-    ("virtio_net", LATER, Verdict::Fault, ALWAYS),
-    ("nvme", DISK, Verdict::Doubt, "machine series of the third generation on need it"),
-    ("gve", LATER, Verdict::Doubt, "machine series of the third generation on need it"),
+    ("virtio_pci", DISK, Severity::Error, ALWAYS),
+    ("virtio_scsi", DISK, Severity::Error, ALWAYS),
+    ("sd_mod", DISK, Severity::Error, ALWAYS),
+    ("virtio_net", LATER, Severity::Error, ALWAYS),
+    ("nvme", DISK, Severity::Warning, "machine series of the third generation on need it"),
+    ("gve", LATER, Severity::Warning, "machine series of the third generation on need it"),
 ];
 const OCI: &[Row] = &[
-    ("virtio_pci", DISK, Verdict::Fault, ALWAYS),
-    ("virtio_scsi", DISK, Verdict::Fault, ALWAYS),
-    ("sd_mod", DISK, Verdict::Fault, ALWAYS),
-    ("virtio_net", LATER, Verdict::Fault, ALWAYS),
-    ("virtio_blk", DISK, Verdict::Doubt, "some launch modes need it"),
+    ("virtio_pci", DISK, Severity::Error, ALWAYS),
+    ("virtio_scsi", DISK, Severity::Error, ALWAYS),
+    ("sd_mod", DISK, Severity::Error, ALWAYS),
+    ("virtio_net", LATER, Severity::Error, ALWAYS),
+    ("virtio_blk", DISK, Severity::Warning, "some launch modes need it"),
 ];
 const NOCLOUD: &[Row] = &[
-    ("virtio_pci", DISK, Verdict::Fault, ALWAYS),
-    ("virtio_blk", DISK, Verdict::Fault, ALWAYS),
-    ("virtio_net", LATER, Verdict::Fault, ALWAYS),
-    ("virtio_scsi", DISK, Verdict::Doubt, "machines with SCSI disks need it"),
+    ("virtio_pci", DISK, Severity::Error, ALWAYS),
+    ("virtio_blk", DISK, Severity::Error, ALWAYS),
+    ("virtio_net", LATER, Severity::Error, ALWAYS),
+    ("virtio_scsi", DISK, Severity::Warning, "machines with SCSI disks need it"),
 ];
 
 /// Where a driver was found.
@@ -84,7 +84,7 @@ pub(super) fn judge(
         Cloud::NoCloud => NOCLOUD,
     };
     let filesystem = disk.root().and_then(|part| part.superblock.as_ref()).and_then(|found| found.kind.module());
-    let filesystem = filesystem.map(|module| (module, DISK, Verdict::Fault, "it is the filesystem of the root"));
+    let filesystem = filesystem.map(|module| (module, DISK, Severity::Error, "it is the filesystem of the root"));
     let is_of_arch = |row: &&Row| arch != Some(Arch::Arm) || row.0 != "xen_blkfront";
     let rows: Vec<Row> = rows.iter().filter(is_of_arch).copied().chain(filesystem).collect();
     let mut places = find_places(root, &kernel, &rows);

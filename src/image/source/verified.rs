@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::DOING;
 use super::digest::Digest;
-use super::origin::Seekable;
+use super::locator::Seekable;
 use crate::bytes::ReadAt;
 use crate::error::{Error, Result};
 use crate::text::checksum::Checksum;
@@ -27,7 +27,7 @@ const BLOCKS: u64 = 256 << 10;
 /// Bytes of a block, as long as the source has few enough of them: up to 256 GiB.
 const BLOCK: u64 = 1 << 20;
 
-pub(super) struct Checked<'m> {
+pub(super) struct Verified<'m> {
     source: Rc<dyn Seekable + 'm>,
     /// Bytes of a block; the last one may be shorter.
     block: u64,
@@ -42,7 +42,7 @@ struct Held {
     bytes: Vec<u8>,
 }
 
-impl<'m> Checked<'m> {
+impl<'m> Verified<'m> {
     /// Reads all of `source`.
     pub(super) fn new(source: Rc<dyn Seekable + 'm>, checksum: Checksum) -> Result<Self> {
         let size = source.size();
@@ -80,7 +80,7 @@ impl<'m> Checked<'m> {
     }
 }
 
-impl ReadAt for Checked<'_> {
+impl ReadAt for Verified<'_> {
     fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
         let behind = || Error::corrupt(DOING, "the range lies behind the end");
         let (mut at, mut rest) = (offset.0, buffer);
@@ -111,7 +111,7 @@ impl ReadAt for Checked<'_> {
     }
 }
 
-impl Seekable for Checked<'_> {
+impl Seekable for Verified<'_> {
     fn size(&self) -> u64 {
         self.source.size()
     }
