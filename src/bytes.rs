@@ -1,6 +1,6 @@
 //! Checked access to bytes that somebody else wrote.
 //!
-//! Every on-disk and on-wire format is read through [`Fields`], so no offset or length from outside can reach past a
+//! Every on-disk and on-wire format is read through [`ByteReader`], so no offset or length from outside can reach past a
 //! buffer, and the one thing the pure rooms ask of the world is [`ReadAt`]: these bytes, at this offset, all or error.
 #![forbid(unsafe_code)]
 
@@ -48,12 +48,12 @@ impl ReadAt for Window<'_> {
 
 /// A block of bytes under its specification's name; every read is checked against the end.
 #[derive(Clone, Copy, Debug)]
-pub struct Fields<'a> {
+pub struct ByteReader<'a> {
     bytes: &'a [u8],
     doing: &'static str,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> ByteReader<'a> {
     /// `doing` completes the error when a field lies behind the end: "parse the GPT header".
     #[must_use]
     pub const fn new(bytes: &'a [u8], doing: &'static str) -> Self {
@@ -142,7 +142,7 @@ fn ends_too_early(doing: &'static str) -> Error {
     Error::corrupt(doing, "it ends too early")
 }
 
-/// Overwrites `bytes` from `at` with `value`; the counterpart of [`Fields`] for emitting.
+/// Overwrites `bytes` from `at` with `value`; the counterpart of [`ByteReader`] for emitting.
 ///
 /// # Errors
 /// `Corrupt` when it would reach behind the end, with `doing` naming what was being emitted.
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn fields_read_both_byte_orders() {
-        let fields = Fields::new(&[1, 2, 3, 4, 5, 6, 7, 8, 9], "parse a test");
+        let fields = ByteReader::new(&[1, 2, 3, 4, 5, 6, 7, 8, 9], "parse a test");
         assert_eq!(fields.u8(8), Ok(9));
         assert_eq!(fields.u16_le(0), Ok(0x0201));
         assert_eq!(fields.u16_be(0), Ok(0x0102));
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn nothing_reaches_behind_the_end() {
         let short = Error::corrupt("parse a test", "it ends too early");
-        let fields = Fields::new(&[0; 8], "parse a test");
+        let fields = ByteReader::new(&[0; 8], "parse a test");
         assert_eq!(fields.u64_le(1), Err(short.clone()));
         assert_eq!(fields.slice(usize::MAX, 2), Err(short.clone()));
         assert_eq!(put(&mut [0; 4], 3, &[1, 2], "parse a test"), Err(short));

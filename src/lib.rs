@@ -15,7 +15,7 @@
 //! and, once the machine runs,
 //!
 //! ```text
-//! firmware, command line, sockets, labels ─► probe ─► provider::recognise ─► one cloud, a row of one table
+//! firmware, command line, sockets, labels ─► probe ─► provider::detect ─► one cloud, a row of one table
 //!                                                                                 │
 //! a service (fetch over http), a volume, a seed ─► metadata, one provider::Source ┴─► provider::Reader ─► imds, JSON
 //! ```
@@ -23,7 +23,7 @@
 //! and, in the first boot of an instance, once for each of its four phases,
 //!
 //! ```text
-//! settings, the cloud, the kind of user-data ─► plan::phases ─► names ─► boot::actions, one table ─► account, service,
+//! settings, the cloud, the kind of user-data ─► plan::first_boot ─► names ─► boot::actions, one table ─► account, service,
 //!                                                                  │         hotplug, grow, metadata
 //!                     boot::journal: started, done, failed ◄───────┘
 //! ```
@@ -68,7 +68,7 @@
 //! |---|---|---|
 //! | while a stale signature is erased | zeros in space of no partition | boots, and grows |
 //! | before or while the backup is written | the old primary, untouched | boots, and grows |
-//! | while the primary is written | header or entry is old and the other new; the new backup is sound | the kernel may see no partition; wisp recognises its own trace (the sound backup differs in the end of one partition and in nothing else), completes the primary, and grows |
+//! | while the primary is written | header or entry is old and the other new; the new backup is sound | the kernel may see no partition; wisp detects its own trace (the sound backup differs in the end of one partition and in nothing else), completes the primary, and grows |
 //! | between the sectors of an MBR with logical partitions | a container larger than it need be | boots, and grows on |
 //! | after the table, before the filesystem | a larger partition, the old filesystem | boots, the filesystem grows |
 //! | while the filesystem grows | the business of its journal or copy-on-write | boots, and grows on |
@@ -145,7 +145,7 @@ pub mod settings;
 // What the user sent: unpacked, its kind, and what it says.
 pub mod userdata;
 
-// Clouds as rows of one table: how each is recognised, asked and understood.
+// Clouds as rows of one table: how each is detected, asked and understood.
 pub mod provider;
 
 // Facts and settings in, steps out.
@@ -175,7 +175,7 @@ pub mod probe;
 pub mod fetch;
 
 // A network that reaches as far as metadata needs.
-pub mod link;
+pub mod netif;
 
 // The metadata of this machine: the right source for its cloud, opened and asked.
 pub mod metadata;

@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sys::{environment, kmsg, process, stdio, syslog};
+use crate::sys::{environment, fork, kmsg, stdio, syslog};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -44,11 +44,11 @@ enum Target {
     Kernel(kmsg::Writer),
     Stderr,
     /// Of a phase: what stands in front of each record, and who keeps it beside standard error.
-    Phase(String, Keeper),
+    Phase(String, LogSink),
 }
 
 #[derive(Debug)]
-enum Keeper {
+enum LogSink {
     Syslog(syslog::Socket),
     Kernel(kmsg::Writer),
     /// Standard error is the journal, which would have every line twice.
@@ -81,15 +81,15 @@ impl Log {
     #[must_use]
     pub fn phase(name: &str, is_live: bool) -> Self {
         let keeper = if !is_live {
-            Keeper::Nobody
+            LogSink::Nobody
         } else if is_journal(environment::variable(c"JOURNAL_STREAM"), stdio::identity(stdio::error())) {
-            Keeper::Journal
+            LogSink::Journal
         } else if let Some(socket) = syslog::Socket::connect(SYSLOG) {
-            Keeper::Syslog(socket)
+            LogSink::Syslog(socket)
         } else {
-            kmsg::Writer::open().map_or(Keeper::Nobody, Keeper::Kernel)
+            kmsg::Writer::open().map_or(LogSink::Nobody, LogSink::Kernel)
         };
-        Self { target: Target::Phase(format!("wisp/{name}[{}]: ", process::own_number()), keeper) }
+        Self { target: Target::Phase(format!("wisp/{name}[{}]: ", fork::own_number()), keeper) }
     }
 
     /// Writes one line. That it cannot be written is nothing anybody could be told.
@@ -101,16 +101,16 @@ impl Log {
             Target::Kernel(kernel) => kernel.write(format!("<{number}>wisp: {text}").as_bytes()),
             Target::Stderr => stdio::write_all(stdio::error(), &Vec::from(format!("wisp: {text}\n"))),
             Target::Phase(front, keeper) => {
-                let mark = if matches!(keeper, Keeper::Journal) { format!("<{number}>") } else { String::new() };
+                let mark = if matches!(keeper, LogSink::Journal) { format!("<{number}>") } else { String::new() };
                 stdio::write_all(stdio::error(), format!("{mark}{text}\n").as_bytes());
                 let text = text.trim_start();
                 match keeper {
                     _ if text.is_empty() => {}
-                    Keeper::Syslog(socket) => {
+                    LogSink::Syslog(socket) => {
                         let _ = socket.send(format!("<{}>{front}{text}", LOCAL7 | number).as_bytes());
                     }
-                    Keeper::Kernel(kernel) => kernel.write(format!("<{number}>{front}{text}").as_bytes()),
-                    Keeper::Journal | Keeper::Nobody => {}
+                    LogSink::Kernel(kernel) => kernel.write(format!("<{number}>{front}{text}").as_bytes()),
+                    LogSink::Journal | LogSink::Nobody => {}
                 }
             }
         }

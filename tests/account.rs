@@ -11,11 +11,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use wisp::account::host::{self, Identity};
+use wisp::account::host_keys::{self, Identity};
 use wisp::account::key::Key;
 use wisp::account::{self, Account, Wanted};
 use wisp::error::Kind;
-use wisp::sys::folder::Owner;
+use wisp::sys::dir::Owner;
 
 const DEBIAN_PASSWD: &str = "root:x:0:0:root:/:/bin/sh\ndaemon:x:1:1:daemon:/usr:/bin/sh\n";
 const DEBIAN_GROUP: &str = "root:x:0:\ndaemon:x:1:\nsudo:x:27:\n";
@@ -446,8 +446,8 @@ const OWN_KEYS: [&str; 5] =
     ["moduli", "ssh_host_ed25519_key", "ssh_host_ed25519_key.pub", "ssh_host_instance", "sshd_config"];
 
 /// What becomes of the host keys below `root` in an instance that nothing tells from others.
-fn renew(root: &Root) -> host::Renewed {
-    host::renew(root.path(), &Identity { is_recorded: true, ..Identity::default() }).unwrap()
+fn renew(root: &Root) -> host_keys::Renewed {
+    host_keys::renew(root.path(), &Identity { is_recorded: true, ..Identity::default() }).unwrap()
 }
 
 /// A root with sshd, and the keys of an image in it.
@@ -482,7 +482,7 @@ fn the_machine_gets_a_key_of_its_own_and_those_of_the_image_go() {
     assert_eq!(judge("ssh-keygen", &["-y", "-P", "", "-f", &path]).trim(), line);
 
     assert_ne!(renew(&root).public, [line], "another one for another instance");
-    assert_eq!(host::renew(Root::new("no-sshd").path(), &Identity::default()), None);
+    assert_eq!(host_keys::renew(Root::new("no-sshd").path(), &Identity::default()), None);
 }
 
 /// Runs phases of the shipped program, each in a boot of its own or with those before it, where `prepare` has set the scene.

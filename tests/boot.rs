@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use miniserde::json::{self, Value};
-use wisp::sys::record::Lock;
+use wisp::sys::append_log::Lock;
 
 /// What one run ended with.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use std::process::Command;
 use wisp::probe::block::Sysfs;
 use wisp::probe::search::find_broken_disk;
 use wisp::table::{self, Rule};
-use wisp::text::device::Name;
+use wisp::text::device_spec::DeviceSpec;
 
 const MIB: u64 = 1 << 20;
 const UUID: &str = "11111111-2222-3333-4444-555555555555";
@@ -87,13 +87,13 @@ impl Machine {
         true
     }
 
-    fn find(&self, name: &Name) -> Option<String> {
+    fn find(&self, name: &DeviceSpec) -> Option<String> {
         find_broken_disk(Sysfs { root: self.root.to_str().unwrap() }, name).map(|disk| disk.node())
     }
 }
 
-fn label() -> Name {
-    Name::Label("cloudimg".into())
+fn label() -> DeviceSpec {
+    DeviceSpec::Label("cloudimg".into())
 }
 
 #[test]
@@ -109,24 +109,24 @@ fn the_disk_whose_backup_has_the_named_partition_is_the_roots() {
     let guid = wisp::units::Guid(entry[16..32].try_into().unwrap()).to_string();
     for name in [
         label(),
-        Name::Uuid(UUID.into()),
-        Name::PartUuid(guid.clone(), 0),
-        Name::Path(format!("{node}p1")),
-        Name::Number(7, number + 1),
+        DeviceSpec::Uuid(UUID.into()),
+        DeviceSpec::PartUuid(guid.clone(), 0),
+        DeviceSpec::Path(format!("{node}p1")),
+        DeviceSpec::Number(7, number + 1),
     ] {
         assert_eq!(machine.find(&name).as_ref(), Some(&node), "{name}");
     }
     for name in [
-        Name::Label("other".into()),
-        Name::Uuid(UUID.replace('1', "9")),
-        Name::PartUuid(guid.clone(), 1),
-        Name::PartUuid(guid.replace(&guid[..4], "0000"), 0),
-        Name::PartLabel("root".into()),
-        Name::Path(format!("{node}p2")),
-        Name::Path(node.clone()),
-        Name::Path("/dev/mapper/vg-root".into()),
-        Name::Number(7, number),
-        Name::Serial("1".into()),
+        DeviceSpec::Label("other".into()),
+        DeviceSpec::Uuid(UUID.replace('1', "9")),
+        DeviceSpec::PartUuid(guid.clone(), 1),
+        DeviceSpec::PartUuid(guid.replace(&guid[..4], "0000"), 0),
+        DeviceSpec::PartLabel("root".into()),
+        DeviceSpec::Path(format!("{node}p2")),
+        DeviceSpec::Path(node.clone()),
+        DeviceSpec::Path("/dev/mapper/vg-root".into()),
+        DeviceSpec::Number(7, number),
+        DeviceSpec::Serial("1".into()),
     ] {
         assert_eq!(machine.find(&name), None, "{name}");
     }

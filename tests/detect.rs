@@ -12,7 +12,7 @@ use miniserde::json::{self, Value};
 
 use wisp::error::Kind;
 use wisp::probe::machine;
-use wisp::provider::{self, CLOUDS, Field, Verdict};
+use wisp::provider::{self, CLOUDS, Detection, Field};
 use wisp::settings::Cloud;
 
 /// What one run of `wisp detect` ended with.
@@ -42,14 +42,14 @@ impl Machine {
     }
 
     /// What the library says, with volumes of these labels attached.
-    fn verdict(&self, labels: &[&str]) -> Option<Verdict> {
+    fn verdict(&self, labels: &[&str]) -> Option<Detection> {
         let mut volumes = |wanted: &str| {
             let found = labels.iter().filter(|label| label.eq_ignore_ascii_case(wanted));
             found.map(|_| "/dev/sr0".to_string()).collect()
         };
         let evidence = machine::evidence(self.path());
         let settings = machine::settings(self.path(), &evidence.cmdline);
-        provider::recognise(&settings.cloud, &evidence, &mut volumes).unwrap()
+        provider::detect(&settings.cloud, &evidence, &mut volumes).unwrap()
     }
 
     fn cloud(&self, labels: &[&str]) -> &'static str {
@@ -132,7 +132,7 @@ fn is_recorded(cloud: &str) -> bool {
 }
 
 #[test]
-fn every_cloud_is_recognised_by_what_its_machines_show() {
+fn every_cloud_is_detected_by_what_its_machines_show() {
     for (index, (cloud, shows)) in SHOWN.iter().enumerate() {
         let machine = Machine::new(&format!("shown-{index}"), shows);
         assert_eq!(machine.cloud(&[]), *cloud, "{shows:?}");
@@ -224,7 +224,7 @@ fn disks_are_looked_at_only_where_that_matters() {
             asked.push(wanted.to_string());
             Vec::new()
         };
-        provider::recognise(&settings.cloud, &evidence, &mut volumes).unwrap();
+        provider::detect(&settings.cloud, &evidence, &mut volumes).unwrap();
         let wanted = if *matters { &["cidata", "config-2"][..] } else { &[] };
         assert_eq!(asked, wanted, "{shows:?}");
     }
@@ -271,7 +271,7 @@ fn the_users_word_is_enough() {
     assert_eq!((verdict.cloud.name, verdict.forced), ("hetzner", None));
     let evidence = machine::evidence("/nonexistent");
     let choice = Cloud::Named { name: "nimbus".into(), said: "somewhere".into() };
-    let error = provider::recognise(&choice, &evidence, &mut |_| Vec::new()).unwrap_err();
+    let error = provider::detect(&choice, &evidence, &mut |_| Vec::new()).unwrap_err();
     assert!(error.kind == Kind::Usage && error.why.contains("aws, azure, gcp"), "{error}");
 }
 
@@ -373,7 +373,7 @@ fn no_password_of_a_seed_is_shown() {
 }
 
 #[test]
-fn clouds_with_the_protocol_of_ec2_are_recognised() {
+fn clouds_with_the_protocol_of_ec2_are_detected() {
     for (name, shows) in [
         ("brightbox", &["product_serial=srv-1.gb1.brightbox.com"][..]),
         ("zstack", &["chassis_asset_tag=123.zstack.io"]),

@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use wisp::bytes::ReadAt;
 use wisp::error::{Error, Result};
 use wisp::filesystem::{
-    Btrfs, Details, Extent, Kind, Metadata, Superblock, Xfs, find_firmware_raid, find_signatures, recognise,
-    recognise_owner, requests,
+    Btrfs, Details, Extent, Kind, Metadata, Superblock, Xfs, detect, detect_owner, find_firmware_raid, find_signatures,
+    requests,
 };
 use wisp::units::{ByteCount, SectorSize};
 
@@ -54,13 +54,13 @@ impl Image {
         self.file.metadata().unwrap().len()
     }
 
-    fn recognise(&self) -> Superblock {
-        recognise(self, ByteCount(self.size())).unwrap().expect("something known")
+    fn detect(&self) -> Superblock {
+        detect(self, ByteCount(self.size())).unwrap().expect("something known")
     }
 
     /// What wisp says, after checking that `blkid` says the same.
     fn agreed(&self) -> Superblock {
-        let found = self.recognise();
+        let found = self.detect();
         let blkid = self.blkid();
         let ours = (Some(found.kind.name()), found.uuid.as_deref(), found.label.as_deref());
         let word = |key: &str| blkid.get(key).map(String::as_str);
@@ -255,14 +255,14 @@ fn each_device_of_a_btrfs_speaks_for_itself() {
 }
 
 #[test]
-fn f2fs_is_recognised() {
+fn f2fs_is_detected() {
     let found = Image::made_by("f2fs", 100 * MIB, "mkfs.f2fs -q -l flash").agreed();
     let blocks = 100 * MIB / 4096;
     assert_eq!((found.kind, found.extent.map(|extent| extent.blocks)), (Kind::F2fs, Some(blocks)));
 }
 
 #[test]
-fn swap_of_every_page_size_is_recognised_and_so_is_a_suspended_system() {
+fn swap_of_every_page_size_is_detected_and_so_is_a_suspended_system() {
     for page in [4096u64, 8192, 16384, 32768, 65536] {
         let image = Image::made_by(&format!("swap-{page}"), 4 * MIB, &format!("mkswap -p {page} -L swapped"));
         assert_eq!(image.agreed().kind, Kind::Swap, "{page}");
@@ -274,7 +274,7 @@ fn swap_of_every_page_size_is_recognised_and_so_is_a_suspended_system() {
 }
 
 #[test]
-fn luks_containers_are_recognised() {
+fn luks_containers_are_detected() {
     let luks = |version: u16| {
         let image = Image::new(&format!("luks-{version}"), 32 * MIB);
         let label = if version == 2 { "--label sealed --pbkdf pbkdf2" } else { "" };
@@ -289,7 +289,7 @@ fn luks_containers_are_recognised() {
 }
 
 #[test]
-fn fat_of_every_width_is_recognised() {
+fn fat_of_every_width_is_detected() {
     for (width, size) in [(12, 4), (16, 32), (32, 64)] {
         let named = Image::made_by("fat", size * MIB, &format!("mkfs.vfat -F {width} -n EFI-SYS")).agreed();
         assert_eq!((named.kind, named.label.as_deref()), (Kind::Vfat, Some("EFI-SYS")));
@@ -298,18 +298,18 @@ fn fat_of_every_width_is_recognised() {
 }
 
 #[test]
-fn udf_is_recognised_alone_and_beside_iso_9660() {
+fn udf_is_detected_alone_and_beside_iso_9660() {
     for block in [512, 1024, 2048, 4096] {
         for revision in ["0x0102", "0x0201"] {
             let image = Image::made_by("udf", 8 * MIB, &format!("mkudffs -b {block} -r {revision}"));
-            assert_eq!(image.recognise().kind, Kind::Udf, "{block} {revision}");
+            assert_eq!(image.detect().kind, Kind::Udf, "{block} {revision}");
             assert_eq!(image.blkid()["TYPE"], "udf");
         }
     }
     for (options, kind) in [("-udf -r -J", Kind::Udf), ("-udf", Kind::Udf), ("-r -J", Kind::Iso9660)] {
         let image = Image::new("bridge", 0);
         run(&format!("genisoimage -quiet {options} -V cidata -o {} src/error.rs", image.text()), b"");
-        assert_eq!(image.recognise().kind, kind);
+        assert_eq!(image.detect().kind, kind);
         assert_eq!(image.blkid()["TYPE"], kind.name());
         if kind == Kind::Iso9660 {
             image.agreed();
@@ -318,7 +318,7 @@ fn udf_is_recognised_alone_and_beside_iso_9660() {
 }
 
 #[test]
-fn an_lvm_physical_volume_is_recognised() {
+fn an_lvm_physical_volume_is_detected() {
     for sector in 0..4u64 {
         let image = Image::new(&format!("lvm-{sector}"), 16 * MIB);
         let mut label = [0; 512];
@@ -369,7 +369,7 @@ fn a_raid_member_is_not_the_filesystem_on_it() {
 }
 
 #[test]
-fn a_raid_member_with_old_metadata_is_recognised() {
+fn a_raid_member_with_old_metadata_is_detected() {
     let image = Image::made_by("md-0.90", 64 * MIB, "mkfs.ext4 -q");
     let mut metadata = [0; 4096];
     metadata[..4].copy_from_slice(&0xa92b_4efc_u32.to_le_bytes());
@@ -409,7 +409,7 @@ fn write_zfs_labels(image: &Image, labels: &[u64]) {
 }
 
 #[test]
-fn a_zfs_member_is_recognised_by_either_end() {
+fn a_zfs_member_is_detected_by_either_end() {
     let size = 96 * MIB;
     for labels in [&[0, 256 << 10][..], &[size - (512 << 10), size - (256 << 10)]] {
         let image = Image::new(&format!("zfs-{}", labels[0]), size);
@@ -423,7 +423,7 @@ fn stale_zfs_labels_leave_an_ext4_an_ext4() {
     let size = 96 * MIB;
     let image = Image::made_by("zfs-stale", size, "mkfs.ext4 -q -b 4096");
     write_zfs_labels(&image, &[size - (512 << 10), size - (256 << 10)]);
-    assert_eq!(image.recognise().kind, Kind::Ext4);
+    assert_eq!(image.detect().kind, Kind::Ext4);
     assert_eq!(image.blkid().get("TYPE"), None, "blkid is in doubt where wisp follows the kernel");
 }
 
@@ -467,12 +467,12 @@ impl ReadAt for Head {
 fn survive_flips(image: &Image, start: usize) {
     let size = ByteCount(image.size());
     let mut head = Head::of(image);
-    let sound = recognise(&head, size).unwrap().unwrap();
+    let sound = detect(&head, size).unwrap().unwrap();
     let mut unharmed = 0;
     for bit in start * 8..(start + 4096) * 8 {
         head.bytes[bit / 8] ^= 1 << (bit % 8);
         head.reads.set(0);
-        match recognise(&head, size) {
+        match detect(&head, size) {
             Ok(Some(found)) => {
                 unharmed += usize::from(found == sound);
                 let Some(Extent { block_size, granule, .. }) = found.extent else { continue };
@@ -506,7 +506,7 @@ fn real_images_survive_every_truncation() {
         image.read_at(ByteCount(0), &mut bytes).unwrap();
         // What matters of btrfs starts at 64 KiB.
         for length in (0..last).filter(|length| *length <= 8192 || *length > 65000) {
-            match recognise(&&bytes[..length], ByteCount(length as u64)) {
+            match detect(&&bytes[..length], ByteCount(length as u64)) {
                 Ok(_) => {}
                 Err(error) => assert_eq!(error.kind, wisp::error::Kind::Corrupt, "{name} cut to {length}: {error}"),
             }
@@ -527,10 +527,10 @@ fn features_of_ext4_name_modules() {
     ] {
         let name = format!("requests-{}", features.replace(',', "-"));
         let image = Image::made_by(&name, 32 * MIB, &format!("mkfs.ext4 -q -O {features}"));
-        assert_eq!(requests(&image.recognise(), ""), modules, "{features}");
+        assert_eq!(requests(&image.detect(), ""), modules, "{features}");
     }
     let image = Image::made_by("requests-btrfs", 256 * MIB, "mkfs.btrfs -q --csum blake2");
-    assert!(requests(&image.recognise(), "").iter().any(|module| module == "blake2b-256"));
+    assert!(requests(&image.detect(), "").iter().any(|module| module == "blake2b-256"));
 }
 
 /// The superblock says where an external journal is; mke2fs makes one on block devices alone, so debugfs writes it.
@@ -538,9 +538,9 @@ fn features_of_ext4_name_modules() {
 fn an_external_journal_is_known_by_its_uuid() {
     const UUID: &str = "0b1c2d3e-4f50-4162-8394-a5b6c7d8e9f0";
     let journal = Image::made_by("journal", 16 * MIB, &format!("mke2fs -q -O journal_dev -U {UUID}"));
-    assert_eq!(journal.recognise().kind, Kind::ExtJournal);
+    assert_eq!(journal.detect().kind, Kind::ExtJournal);
     let image = Image::made_by("journalled", 32 * MIB, "mkfs.ext4 -q -O ^has_journal,^metadata_csum");
-    let external = |image: &Image| match image.recognise().details {
+    let external = |image: &Image| match image.detect().details {
         Details::Ext(ext) => ext.mount.journal,
         other => panic!("{other:?}"),
     };
@@ -549,7 +549,7 @@ fn an_external_journal_is_known_by_its_uuid() {
         assert!(output("debugfs", &["-w", "-R", request, image.text()], b"").0, "{request}");
     }
     let found = external(&image).expect("an external journal");
-    assert_eq!((found.name(), found.number), (journal.recognise().uuid, 0xfe10));
+    assert_eq!((found.name(), found.number), (journal.detect().uuid, 0xfe10));
 }
 
 /// The metadata of each RAID that firmware makes, where `blkid` looks for it: sectors before the end, bytes.
@@ -639,19 +639,19 @@ fn an_ext4_below_drbd_belongs_to_drbd() {
         let image = Image::made_by(&format!("drbd-{magic:x}-{extra}"), 64 * MIB, "mkfs.ext4 -q -b 4096");
         image.file.set_len(64 * MIB + extra).unwrap();
         image.write(image.size() - 4096, &drbd(magic));
-        let owner = recognise_owner(&image, ByteCount(image.size())).unwrap().unwrap();
+        let owner = detect_owner(&image, ByteCount(image.size())).unwrap().unwrap();
         assert_eq!((owner.kind, owner.uuid), (Kind::Drbd, None));
-        assert_eq!(image.recognise().kind, Kind::Ext4, "its names stay what the kernel would mount");
+        assert_eq!(image.detect().kind, Kind::Ext4, "its names stay what the kernel would mount");
         assert_eq!(image.blkid().get("TYPE").map(String::as_str), Some("drbd"));
     }
 }
 
 #[test]
-fn nilfs2_is_recognised_by_either_superblock() {
+fn nilfs2_is_detected_by_either_superblock() {
     let image = Image::made_by("nilfs2", 200 * MIB, "mkfs.nilfs2 -q -L little");
     assert_eq!(image.agreed().kind, Kind::Nilfs2);
     image.write(1024, &[0; 1024]);
-    assert_eq!(image.recognise().kind, Kind::Nilfs2);
+    assert_eq!(image.detect().kind, Kind::Nilfs2);
     let at = find_signatures(&image, ByteCount(image.size())).unwrap();
     assert_eq!(at.iter().map(|it| (it.kind, it.at.0)).collect::<Vec<_>>(), [(Kind::Nilfs2, 200 * MIB - 4096)]);
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use wisp::bytes::ReadAt;
 use wisp::container::cpio::Archive;
-use wisp::error::{Error, Result};
+use wisp::error::Result;
 use wisp::image::Cloud;
 use wisp::image::lint::{self, Finding, Severity};
 use wisp::units::ByteCount;
@@ -536,7 +536,7 @@ struct Cut<'a>(&'a [u8], usize);
 impl ReadAt for Cut<'_> {
     fn read_at(&self, offset: ByteCount, buffer: &mut [u8]) -> Result<()> {
         if offset.0 as usize + buffer.len() > self.1 {
-            return Err(Error::os(5, "read"));
+            return Err(wisp::error::Error::os(5, "read"));
         }
         self.0.read_at(offset, buffer)
     }

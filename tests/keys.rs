@@ -15,7 +15,7 @@ use wisp::account;
 use wisp::account::key::Key;
 use wisp::error::{Kind, Result};
 use wisp::provider::{CLOUDS, Identity, Reader, Source};
-use wisp::sys::folder::Owner;
+use wisp::sys::dir::Owner;
 
 const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nmallory:x:1000:1000::/home/mallory:/bin/sh\n\

@@ -5,7 +5,7 @@
 #![cfg(feature = "full")]
 
 #[expect(dead_code, reason = "the tests of `link` use all of it")]
-#[path = "link/network.rs"]
+#[path = "netif/network.rs"]
 mod network;
 #[path = "support/root.rs"]
 mod root;

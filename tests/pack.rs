@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
-use image::{Folder, MIB, bytes_at, patch};
+use image::{Dir, MIB, bytes_at, patch};
 
 const GIB: u64 = 1 << 30;
 
@@ -27,8 +27,8 @@ const WAYS: &[(&str, &str, &str)] = &[
 ];
 
 /// A folder with the disk of the other tests in `disk.raw`, under a GPT.
-fn folder(name: &str) -> Folder {
-    let (folder, _) = Folder::with_disk(&format!("pack-{name}"));
+fn folder(name: &str) -> Dir {
+    let (folder, _) = Dir::with_disk(&format!("pack-{name}"));
     // What looks like an MBR would be taken over.
     patch(&folder.path("disk.raw"), 510, &[0, 0]);
     folder.run("PATH=$PATH:/usr/sbin sgdisk -n 1:2048:+1M -t 1:ef02 -n 2:0:0 disk.raw");
@@ -40,7 +40,7 @@ fn program() -> String {
 }
 
 /// Runs `wisp image pack` in the folder; exit code, standard output, and what it complains about.
-fn wisp(folder: &Folder, line: &str) -> (i32, String, String) {
+fn wisp(folder: &Dir, line: &str) -> (i32, String, String) {
     let command = format!("exec {} image pack {line}", program());
     let mut shell = Command::new("sh");
     let output = shell.args(["-c", &command]).current_dir(folder.path("")).stdin(Stdio::null()).output().unwrap();
@@ -49,7 +49,7 @@ fn wisp(folder: &Folder, line: &str) -> (i32, String, String) {
 }
 
 #[track_caller]
-fn pack(folder: &Folder, line: &str) -> String {
+fn pack(folder: &Dir, line: &str) -> String {
     let (code, said, complaint) = wisp(folder, line);
     assert_eq!(code, 0, "{line}: {complaint}");
     said
@@ -57,7 +57,7 @@ fn pack(folder: &Folder, line: &str) -> String {
 
 /// The exit code and the complaint of what must fail; nothing is left of it.
 #[track_caller]
-fn refusal(folder: &Folder, line: &str) -> (i32, String) {
+fn refusal(folder: &Dir, line: &str) -> (i32, String) {
     let names = || folder.run("ls -A");
     let before = names();
     let (code, _, complaint) = wisp(folder, line);
@@ -68,7 +68,7 @@ fn refusal(folder: &Folder, line: &str) -> (i32, String) {
 
 /// What `sgdisk` makes of the disk when it has `size` bytes, in `reference`; the disk in an image may differ from that in
 /// one thing, the end of the protective partition in cylinders, which nothing reads.
-fn assert_holds(folder: &Folder, raw: &str, size: u64) {
+fn assert_holds(folder: &Dir, raw: &str, size: u64) {
     folder.run(&format!("cp --sparse=always disk.raw reference && truncate -s {size} reference"));
     folder.run("PATH=$PATH:/usr/sbin sgdisk --move-second-header reference");
     assert_eq!(fs::metadata(folder.path(raw)).unwrap().len(), size);
@@ -145,7 +145,7 @@ fn every_source_gives_the_same_bytes() {
 /// F.3/53: the rule; its footer is tested for all sizes where it is made.
 #[test]
 fn a_vhd_has_whole_mebibytes() {
-    let folder = Folder::new("pack-sizes");
+    let folder = Dir::new("pack-sizes");
     for (bytes, mebibytes) in
         [(512, 1), (MIB - 512, 1), (MIB, 1), (MIB + 512, 2), (129 * MIB - 512, 129), (2049 * MIB, 2049)]
     {
@@ -172,7 +172,7 @@ fn a_vhd_has_whole_mebibytes() {
 /// F.3/54: 9 GiB are no octal number. And no hole is read: that of the 1 TiB would take minutes.
 #[test]
 fn large_disks_are_packed_as_fast_as_their_data() {
-    let folder = Folder::new("pack-large");
+    let folder = Dir::new("pack-large");
     folder.run("truncate -s 8193M disk");
     patch(&folder.path("disk"), 8193 * MIB - 5, b"right");
     pack(&folder, "--for gcp --raw disk gcp.tar.gz");

@@ -13,7 +13,7 @@ use support::MemoryDisk;
 use wisp::bytes::ReadAt;
 use wisp::error::{Error, Kind as ErrorKind};
 use wisp::filesystem::{self, Btrfs, Details, Extent, Kind, Superblock, Xfs};
-use wisp::plan::grow::{Facts, Goal, Half, Plan, Slice, Step, plan, refit};
+use wisp::plan::grow::{Facts, Goal, Half, PartitionInfo, Plan, Step, plan, refit};
 use wisp::settings::Mode;
 use wisp::table;
 use wisp::units::{ByteCount, SectorSize};
@@ -101,7 +101,7 @@ impl Machine {
 
     fn facts(&self) -> Facts {
         let geometry = self.disk.geometry();
-        let slice = self.number.map(|number| Slice {
+        let slice = self.number.map(|number| PartitionInfo {
             disk: "/dev/vda".into(),
             number,
             start: ByteCount(self.start),
@@ -157,7 +157,7 @@ impl Machine {
     }
 }
 
-/// ext4 with this many blocks of 4 KiB, recognised from its superblock.
+/// ext4 with this many blocks of 4 KiB, detected from its superblock.
 fn ext4(blocks: u64) -> Superblock {
     ext4_in_state(blocks, 1)
 }
@@ -183,7 +183,7 @@ fn ext4_with(blocks: u64, state: u8, incompat: u32) -> Superblock {
     for (at, bytes) in fields {
         disk.patch(1024 + at, bytes);
     }
-    filesystem::recognise(&disk, ByteCount(DISK_MIB * MIB)).unwrap().expect("an ext superblock")
+    filesystem::detect(&disk, ByteCount(DISK_MIB * MIB)).unwrap().expect("an ext superblock")
 }
 
 /// A superblock of `kind` that says nothing of a size.
@@ -793,7 +793,7 @@ fn space_that_an_ext4_will_never_use_is_a_note() {
 /// F5 and the power: at every cut, also in the middle of the erasing, the partition as the kernel sees it then is the ext4
 /// that it was, and the next run ends where an undisturbed one does.
 #[test]
-fn a_power_cut_while_a_stale_signature_is_erased_leaves_the_root_recognised() {
+fn a_power_cut_while_a_stale_signature_is_erased_leaves_the_root_detected() {
     let end = START + LARGE;
     let labels = end - (LARGE % (256 << 10)) - (512 << 10);
     let mut machine = Machine::new();
@@ -823,7 +823,7 @@ fn a_power_cut_while_a_stale_signature_is_erased_leaves_the_root_recognised() {
         if !table.repair_needed() {
             let span = table.partition(2).unwrap().span().bytes(SectorSize::B512);
             let window = wisp::bytes::Window { whole: disk, start: START, size: span.0 };
-            assert_eq!(filesystem::recognise(&window, span).unwrap().unwrap().kind, Kind::Ext4);
+            assert_eq!(filesystem::detect(&window, span).unwrap().unwrap().kind, Kind::Ext4);
             assert!(span.0 == SMALL || filesystem::find_signatures(&window, span).unwrap().is_empty());
         }
         let mut next = Machine { disk: disk.clone(), ..Machine::new() };

@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use wisp::error::{Error, Kind};
-use wisp::probe::block::{Block, Slice, Sysfs};
+use wisp::probe::block::{Block, PartitionInfo, Sysfs};
 use wisp::units::ByteCount;
 
 /// A sysfs of its own, gone when the test is over.
@@ -116,7 +116,7 @@ impl Tree {
 /// `block` is partition `number` of `disk` and starts there.
 #[track_caller]
 fn is_slice(block: &Block, disk: &str, number: u32, start_sectors: u64) {
-    let wanted = Slice { disk: disk.into(), number, start: ByteCount(start_sectors * 512) };
+    let wanted = PartitionInfo { disk: disk.into(), number, start: ByteCount(start_sectors * 512) };
     assert_eq!(block.slice, Some(wanted));
 }
 

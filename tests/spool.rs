@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use image::{Folder, MIB, same};
+use image::{Dir, MIB, same};
 use store::{Store, Turn};
 
 /// How images are made of `disk.raw`, and what the command says of them.
@@ -78,7 +78,7 @@ fn program() -> OsString {
 }
 
 /// `wisp image ARGUMENTS` in the folder, the temporary files in its `spool`, and what goes through a pipe to it.
-fn command(folder: &Folder, line: &str, input: Stdio) -> Command {
+fn command(folder: &Dir, line: &str, input: Stdio) -> Command {
     fs::create_dir_all(folder.path("spool")).unwrap();
     let mut command = Command::new(program());
     command.arg("image").args(line.split(' ')).current_dir(folder.path("")).stdin(input);
@@ -87,7 +87,7 @@ fn command(folder: &Folder, line: &str, input: Stdio) -> Command {
 }
 
 /// Exit code, standard output, standard error.
-fn wisp(folder: &Folder, line: &str) -> (i32, String, String) {
+fn wisp(folder: &Dir, line: &str) -> (i32, String, String) {
     finish(command(folder, line, Stdio::null()).spawn().unwrap())
 }
 
@@ -97,7 +97,7 @@ fn finish(child: Child) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn through_a_pipe(folder: &Folder, name: &str, line: &str) -> (i32, String, String) {
+fn through_a_pipe(folder: &Dir, name: &str, line: &str) -> (i32, String, String) {
     let mut child = command(folder, line, Stdio::piped()).spawn().unwrap();
     // The command may end before all of it was taken.
     let _ = child.stdin.take().unwrap().write_all(&fs::read(folder.path(name)).unwrap());
@@ -105,28 +105,28 @@ fn through_a_pipe(folder: &Folder, name: &str, line: &str) -> (i32, String, Stri
 }
 
 /// The names in the directory of temporary files.
-fn left(folder: &Folder) -> usize {
+fn left(folder: &Dir) -> usize {
     fs::read_dir(folder.path("spool")).unwrap().count()
 }
 
-fn digest(folder: &Folder, name: &str) -> String {
+fn digest(folder: &Dir, name: &str) -> String {
     folder.run(&format!("sha256sum {name}"))[..64].into()
 }
 
 /// A disk of 32 MiB that is full of something else, behind a loop device.
-fn target(folder: &Folder) -> Option<Undo> {
+fn target(folder: &Dir) -> Option<Undo> {
     fs::write(folder.path("target"), vec![0xaa; 32 << 20]).unwrap();
     loop_device(&folder.path("target"))
 }
 
 #[track_caller]
-fn untouched(folder: &Folder) {
+fn untouched(folder: &Dir) {
     assert!(fs::read(folder.path("target")).unwrap().iter().all(|byte| *byte == 0xaa), "the target is as it was");
 }
 
 #[test]
 fn compressed_images_with_tables_are_written_from_a_file_and_a_pipe() {
-    let (folder, disk) = Folder::with_disk("spool-write");
+    let (folder, disk) = Dir::with_disk("spool-write");
     let Some(device) = target(&folder) else { return };
     for (name, make, words) in IMAGES {
         folder.run(&format!("({make}) > image.{name}"));
@@ -151,7 +151,7 @@ fn compressed_images_with_tables_are_written_from_a_file_and_a_pipe() {
 
 #[test]
 fn the_size_is_stated_where_the_source_knows_it() {
-    let (folder, _) = Folder::with_disk("spool-stated");
+    let (folder, _) = Dir::with_disk("spool-stated");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw a.qcow2");
     folder.run("xz -1k a.qcow2; zstd -q a.qcow2; gzip -1k a.qcow2; tar cf a.tar a.qcow2; zstd -q < a.qcow2 > b.zst");
     let size = fs::metadata(folder.path("a.qcow2")).unwrap().len();
@@ -175,7 +175,7 @@ fn the_size_is_stated_where_the_source_knows_it() {
 
 #[test]
 fn info_and_pack_see_the_image_itself() {
-    let (folder, _) = Folder::with_disk("spool-pack");
+    let (folder, _) = Dir::with_disk("spool-pack");
     folder.run("PATH=$PATH:/usr/sbin; truncate -s 64M part.raw; sgdisk -n 1:2048:0 part.raw");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 part.raw a.qcow2; xz -1k a.qcow2");
     let facts = |text: &str| {
@@ -208,7 +208,7 @@ fn info_and_pack_see_the_image_itself() {
 
 #[test]
 fn servers_send_it_compressed_or_without_ranges() {
-    let (folder, disk) = Folder::with_disk("spool-server");
+    let (folder, disk) = Dir::with_disk("spool-server");
     let Some(device) = target(&folder) else { return };
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw a.qcow2; xz -1k a.qcow2");
     let whole = |name: &str| Turn::whole(&Arc::new(fs::read(folder.path(name)).unwrap()));
@@ -232,7 +232,7 @@ fn servers_send_it_compressed_or_without_ranges() {
 
 #[test]
 fn what_is_not_the_image_leaves_the_target_as_it_was() {
-    let (folder, _) = Folder::with_disk("spool-digest");
+    let (folder, _) = Dir::with_disk("spool-digest");
     let Some(device) = target(&folder) else { return };
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw a.qcow2; xz -1k a.qcow2; gzip -1k a.qcow2");
     folder.run("head -c -100 a.qcow2.gz > cut.gz; head -c -9000 a.qcow2.xz > cut.xz; gzip -1kc a.qcow2.gz > two.gz");
@@ -266,7 +266,7 @@ fn what_is_not_the_image_leaves_the_target_as_it_was() {
 
 #[test]
 fn a_full_directory_is_one_clear_error() {
-    let (folder, _) = Folder::with_disk("spool-full");
+    let (folder, _) = Dir::with_disk("spool-full");
     let Some(device) = target(&folder) else { return };
     let Some(_mount) = mount(&["-t", "tmpfs", "-o", "size=1M", "none"], &folder.path("small")) else { return };
     folder.run("head -c 3M /dev/urandom | dd of=disk.raw conv=notrunc status=none");
@@ -292,7 +292,7 @@ fn a_full_directory_is_one_clear_error() {
 
 #[test]
 fn a_bomb_ends_before_it_fills_the_directory() {
-    let folder = Folder::new("spool-bomb");
+    let folder = Dir::new("spool-bomb");
     folder.run("qemu-img create -q -f qcow2 a.qcow2 1M; (cat a.qcow2; head -c 1200M /dev/zero) | zstd -q > bomb.zst");
     let (code, _, errors) = wisp(&folder, "info bomb.zst");
     assert!(code == 6 && errors.contains("too much for a disk of 1 MiB"), "{code}: {errors}");
@@ -303,8 +303,8 @@ fn a_bomb_ends_before_it_fills_the_directory() {
 }
 
 /// A folder with an image that goes to a temporary file.
-fn with_image(name: &str) -> Folder {
-    let (folder, _) = Folder::with_disk(name);
+fn with_image(name: &str) -> Dir {
+    let (folder, _) = Dir::with_disk(name);
     folder.run("head -c 3M /dev/urandom | dd of=disk.raw conv=notrunc status=none");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw a.qcow2");
     folder
@@ -315,7 +315,7 @@ fn a_program_that_is_killed_leaves_no_file() {
     leaves_no_file(&with_image("spool-killed"), "spool");
 }
 
-fn leaves_no_file(folder: &Folder, directory: &str) {
+fn leaves_no_file(folder: &Dir, directory: &str) {
     let bytes = fs::read(folder.path("a.qcow2")).unwrap();
     let mut child = command(folder, &format!("info --spool {directory} -"), Stdio::piped()).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
@@ -354,7 +354,7 @@ fn no_temporary_file_lies_on_a_target_with_btrfs() {
 }
 
 fn refuses_its_own_filesystem(kind: &str) {
-    let (folder, _) = Folder::with_disk(&format!("spool-target-{kind}"));
+    let (folder, _) = Dir::with_disk(&format!("spool-target-{kind}"));
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw a.qcow2; gzip -1k a.qcow2");
     File::create(folder.path("target")).unwrap().set_len(128 * MIB).unwrap();
     folder.run(&format!("PATH=$PATH:/usr/sbin:/sbin mkfs.{kind} -q target"));

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use wisp::settings::{Agent, Sources};
 use wisp::text::cmdline::Cmdline;
-use wisp::text::conf::Conf;
+use wisp::text::shell_assignments::Conf;
 use wisp::text::document::Document;
 use wisp::text::xml::Xml;
 use wisp::userdata::Config;

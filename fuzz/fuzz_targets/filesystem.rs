@@ -1,4 +1,4 @@
-//! Any bytes as a partition: recognised, refused or unknown, and what is known about it can be asked.
+//! Any bytes as a partition: detected, refused or unknown, and what is known about it can be asked.
 //!
 //! The first byte of the input says how much larger than the input the partition is; the rest is its start.
 #![no_main]
@@ -11,7 +11,7 @@ use wisp_fuzz::Disk;
 fuzz_target!(|input: &[u8]| {
     let Some((&flags, start)) = input.split_first() else { return };
     let disk = Disk::new(start, if flags & 1 == 0 { 0 } else { 1 << (flags >> 2) });
-    let Ok(Some(found)) = filesystem::recognise(&disk, ByteCount(disk.size)) else { return };
+    let Ok(Some(found)) = filesystem::detect(&disk, ByteCount(disk.size)) else { return };
     assert!(!found.kind.name().is_empty());
     let _ = (found.kind.policy(), found.kind.module(), found.obstacle());
     if let Some(extent) = found.extent {

@@ -6,7 +6,7 @@ use wisp::account::key::Key;
 use wisp::settings::Boot;
 use wisp::sys::uevent::Event;
 use wisp::text::cmdline::Cmdline;
-use wisp::text::device::Name;
+use wisp::text::device_spec::DeviceSpec;
 use wisp::text::mountinfo;
 use wisp::units::Guid;
 
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     for word in line.words() {
         assert!(line.has(&word.name), "every word is found by its name");
     }
-    let _ = Name::parse(&text);
+    let _ = DeviceSpec::parse(&text);
     let _ = mountinfo::find(&text, "/");
     let _ = mountinfo::find_device(&text, (8, 1));
     if let Some(guid) = Guid::parse(&text) {

@@ -9,8 +9,8 @@ use super::key::Key;
 use super::sshd::{Config, expand, names_account};
 use super::{Account, TABLE_LIMIT, read, table};
 use crate::error::{Error, Result};
-use crate::sys::folder::walk::{Step, Walk};
-use crate::sys::folder::{Facts, Folder, Owner};
+use crate::sys::dir::walk::{Step, Walk};
+use crate::sys::dir::{Dir, FileStatus, Owner};
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
@@ -196,7 +196,7 @@ impl Place {
         }
         let (mode, mask, owner) =
             if self.is_users { (0o600, ANYTHING, user) } else { (0o644, WRITABLE, Owner::ROOT.possible()) };
-        let mut made: Option<Folder> = None;
+        let mut made: Option<Dir> = None;
         for part in &rest {
             let Some(above) = made.as_ref().or(steps.last().map(|step| &step.folder)) else { break };
             let folder = above.make(part, if self.is_users { 0o700 } else { 0o755 }, owner)?;
@@ -212,25 +212,19 @@ impl Place {
 
 /// Whether the user may search a directory. Only the primary group is known, so any group but root's may be one of the
 /// user's.
-const fn may_enter(facts: Facts, user: Owner) -> bool {
+const fn may_enter(facts: FileStatus, user: Owner) -> bool {
     let is_of_group = facts.owner.gid != 0 || user.gid == 0;
     user.uid == 0 || facts.owner.uid == user.uid || facts.mode & 0o001 != 0 || is_of_group && facts.mode & 0o010 != 0
 }
 
 /// Whether something is not the user's and he may not read it. He can have moved it where his own should be, to be given
 /// it.
-const fn is_secret(facts: Facts, user: Owner, readable: u32) -> bool {
+const fn is_secret(facts: FileStatus, user: Owner, readable: u32) -> bool {
     facts.owner.uid != user.uid && facts.mode & readable != readable
 }
 
 /// Adds what is missing to the file `name` of a user, which shall have this mode, nothing of this mask, and this owner.
-fn merge(
-    folder: &Folder,
-    name: &str,
-    keys: &[Key],
-    user: Owner,
-    (mode, mask, owner): (u32, u32, Owner),
-) -> Result<usize> {
+fn merge(folder: &Dir, name: &str, keys: &[Key], user: Owner, (mode, mask, owner): (u32, u32, Owner)) -> Result<usize> {
     let found = folder.read(name, FILE_LIMIT)?;
     if found.as_ref().is_some_and(|(_, facts)| is_secret(*facts, user, 0o004)) {
         return Err(Error::refused("add keys to", "it is somebody else's").to(folder.path(name)));
@@ -297,7 +291,7 @@ mod tests {
         };
         let path = std::env::temp_dir().join(alloc::format!("wisp-keys-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
-        let folder = Folder::open("", path.to_str().unwrap()).unwrap().unwrap();
+        let folder = Dir::open("", path.to_str().unwrap()).unwrap().unwrap();
         let user = folder.facts().unwrap().owner;
         let merge = |keys: &[Key]| merge(&folder, "keys", keys, user, (0o600, ANYTHING, user));
         let many: Vec<Key> = (0..4096).map(|number| key(number, 0)).collect();
@@ -311,9 +305,9 @@ mod tests {
     #[test]
     fn what_the_user_may_not_read_is_secret() {
         let user = Owner { uid: 1000, gid: 1000 };
-        let facts = |uid, mode| Facts {
+        let facts = |uid, mode| FileStatus {
             number: 0,
-            thing: crate::sys::folder::Thing::File,
+            file_type: crate::sys::dir::FileType::File,
             mode,
             owner: Owner { uid, gid: 0 },
             changed: 0,

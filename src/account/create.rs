@@ -8,7 +8,7 @@ use super::table::{add_member, find, has_number, lines, number, put};
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock, parse, read};
 use crate::error::{Error, Result};
 use crate::sys::clock;
-use crate::sys::folder::{Facts, Folder, Owner, Thing};
+use crate::sys::dir::{Dir, FileStatus, FileType, Owner};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec;
@@ -52,7 +52,7 @@ const PASSWD: &str = "passwd";
 struct Table {
     name: &'static str,
     text: Vec<u8>,
-    facts: Facts,
+    facts: FileStatus,
     is_changed: bool,
 }
 
@@ -60,7 +60,7 @@ struct Table {
 struct Tables(Vec<Table>);
 
 impl Tables {
-    fn read(etc: &Folder) -> Result<Self> {
+    fn read(etc: &Dir) -> Result<Self> {
         let mut tables = Vec::new();
         for name in TABLES {
             if let Some((text, facts)) = etc.read(name, TABLE_LIMIT)? {
@@ -69,7 +69,8 @@ impl Tables {
         }
         if !tables.iter().any(|table| table.name == GROUP) {
             // Every account is in one: a root without that file gets it.
-            let facts = Facts { thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0, number: 0 };
+            let facts =
+                FileStatus { file_type: FileType::File, mode: 0o644, owner: Owner::ROOT, changed: 0, number: 0 };
             tables.insert(0, Table { name: GROUP, text: Vec::new(), facts, is_changed: false });
         }
         Ok(Self(tables))
@@ -98,7 +99,7 @@ impl Tables {
 pub fn create(root: &str, wanted: &Wanted<'_>) -> Result<Account> {
     check(wanted)?;
     let absent = || Error::absent(DOING, "there is no passwd").to(wanted.name);
-    let etc = Folder::open(root, "/etc")?.ok_or_else(absent)?;
+    let etc = Dir::open(root, "/etc")?.ok_or_else(absent)?;
     let _guard = lock::take(&etc)?;
     let mut tables = Tables::read(&etc)?;
     if let Some(account) = parse(tables.text(PASSWD), wanted.name)? {

@@ -2,7 +2,7 @@
 
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, read, table};
 use crate::error::Result;
-use crate::sys::folder::walk::Walk;
+use crate::sys::dir::walk::Walk;
 
 /// The first UID of users unless login.defs sets another (`UID_MIN`, login.defs(5)).
 const UID_MIN: u32 = 1000;
@@ -55,7 +55,7 @@ mod tests {
         for folder in ["etc", "bin", "home/core", "home/ann"] {
             std::fs::create_dir_all(root.join(folder)).unwrap();
         }
-        let own = crate::sys::folder::Owner { uid: 500, gid: 500 }.possible();
+        let own = crate::sys::dir::Owner { uid: 500, gid: 500 }.possible();
         std::os::unix::fs::chown(root.join("home/core"), Some(own.uid), Some(own.gid)).unwrap();
         let path = root.to_str().unwrap();
         for (line, may_log_in) in [

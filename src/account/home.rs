@@ -6,8 +6,8 @@
 use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};
 use crate::error::{Error, Result};
-use crate::sys::folder::walk::Walk;
-use crate::sys::folder::{Folder, Owner, Thing, UNFINISHED};
+use crate::sys::dir::walk::Walk;
+use crate::sys::dir::{Dir, FileType, Owner, UNFINISHED};
 
 /// How deep a skeleton is; Debian's has one level, desktops have four.
 const DEPTH_LIMIT: usize = 16;
@@ -35,7 +35,7 @@ pub(super) fn make(root: &str, account: &Account, mode: u32) -> Result<()> {
         }
         Some(_) => return Ok(()),
     };
-    if let Some(skeleton) = Folder::open(root, "/etc/skel")? {
+    if let Some(skeleton) = Dir::open(root, "/etc/skel")? {
         copy(&skeleton, &home, account.owner, DEPTH_LIMIT)?;
     }
     home.flush()?;
@@ -45,7 +45,7 @@ pub(super) fn make(root: &str, account: &Account, mode: u32) -> Result<()> {
 
 /// The directory at `path` below `root`, created with those above it where missing. Links are followed only in directories
 /// that root alone can change ([`Walk`]).
-pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
+pub(super) fn folder(root: &str, path: &str) -> Result<Dir> {
     let mut walk = Walk::to_folder(root, path)?;
     if walk.rest.iter().any(|name| name == "..") {
         return Err(Error::refused("make the folder", "\"..\" below a directory that does not exist").to(path));
@@ -56,23 +56,23 @@ pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
 }
 
 /// Copies what `to` has not yet, for `owner`; links as links.
-fn copy(from: &Folder, to: &Folder, owner: Owner, depth: usize) -> Result<()> {
+fn copy(from: &Dir, to: &Dir, owner: Owner, depth: usize) -> Result<()> {
     const DOING: &str = "copy";
     let depth = depth.checked_sub(1).ok_or_else(|| Error::refused(DOING, "it is too deep").to(from.path("")))?;
     for name in from.list()? {
         let Some(facts) = from.look(&name)? else { continue };
         let is_there = to.look(&name)?.is_some();
-        match facts.thing {
-            Thing::Folder => {
+        match facts.file_type {
+            FileType::Dir => {
                 let Some(inner) = from.enter(&name)? else { continue };
                 let copied = to.make(&name, facts.mode, owner)?;
                 copy(&inner, &copied, owner, depth)?;
             }
-            Thing::File if !is_there => {
+            FileType::File if !is_there => {
                 let Some((content, _)) = from.read(&name, FILE_LIMIT)? else { continue };
                 to.write(&name, &content, facts.mode & 0o777, owner)?;
             }
-            Thing::Link if !is_there => to.make_link(&name, &from.link_target(&name)?, owner)?,
+            FileType::Link if !is_there => to.make_link(&name, &from.link_target(&name)?, owner)?,
             _ => {}
         }
     }

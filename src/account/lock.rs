@@ -5,8 +5,8 @@
 //! the guard is dropped. busybox heeds neither.
 
 use crate::error::{Error, Kind, Result};
-use crate::sys::folder::{Folder, Lock};
-use crate::sys::{clock, neighbour};
+use crate::sys::dir::{Dir, Lock};
+use crate::sys::{clock, pid};
 use crate::units::Deadline;
 use alloc::format;
 use core::time::Duration;
@@ -35,7 +35,7 @@ const OWN: &str = ".pwd.wisp";
 
 /// While it lives, nobody else changes accounts.
 pub(super) struct Guard<'a> {
-    etc: &'a Folder,
+    etc: &'a Dir,
     record: Option<Lock>,
     taken: usize,
 }
@@ -54,18 +54,18 @@ impl Drop for Guard<'_> {
 ///
 /// # Errors
 /// `Os`; `TimedOut` when somebody holds one for 15 seconds.
-pub(super) fn take(etc: &Folder) -> Result<Guard<'_>> {
+pub(super) fn take(etc: &Dir) -> Result<Guard<'_>> {
     take_until(etc, Deadline::after(clock::now(), PATIENCE))
 }
 
-fn take_until(etc: &Folder, deadline: Deadline) -> Result<Guard<'_>> {
+fn take_until(etc: &Dir, deadline: Deadline) -> Result<Guard<'_>> {
     let mut guard = Guard { etc, record: None, taken: 0 };
     loop {
         if guard.record.is_none() {
             guard.record = etc.lock(RECORD)?;
             if guard.record.is_some() {
                 sweep_own(etc)?;
-                etc.create(OWN, format!("{}\0", neighbour::own_number()).as_bytes())?;
+                etc.create(OWN, format!("{}\0", pid::own_number()).as_bytes())?;
             }
         }
         if guard.record.is_some() && guard.take_more()? {
@@ -81,7 +81,7 @@ fn take_until(etc: &Folder, deadline: Deadline) -> Result<Guard<'_>> {
 }
 
 /// Lets go of what one of us kept locked who was cut off, if anybody was: shadow heeds a lock without a number for ever.
-pub(super) fn release(etc: &Folder) -> Result<()> {
+pub(super) fn release(etc: &Dir) -> Result<()> {
     if etc.look(OWN)?.is_some() { take(etc).map(drop) } else { Ok(()) }
 }
 
@@ -100,7 +100,7 @@ impl Guard<'_> {
 }
 
 /// Removes the locks of one of us that was cut off. Who has the record lock is the only one of us.
-fn sweep_own(etc: &Folder) -> Result<()> {
+fn sweep_own(etc: &Dir) -> Result<()> {
     let Some(own) = etc.look(OWN)? else { return Ok(()) };
     for name in NAMES {
         if etc.look(name)?.is_some_and(|lock| lock.number == own.number) {
@@ -111,13 +111,13 @@ fn sweep_own(etc: &Folder) -> Result<()> {
 }
 
 /// Removes the lock `name` if whoever took it is gone; whether it is.
-fn sweep(etc: &Folder, name: &str) -> Result<bool> {
+fn sweep(etc: &Dir, name: &str) -> Result<bool> {
     let Some((content, facts)) = etc.read(name, LOCK_LIMIT)? else { return Ok(true) };
     if is_of_this_boot(facts.changed) {
         let text = core::str::from_utf8(&content).unwrap_or_default();
         // shadow, too, lets a lock without a number be.
         let Ok(holder) = text.trim_end_matches('\0').parse() else { return Ok(false) };
-        if holder != neighbour::own_number() && neighbour::is_running(holder) {
+        if holder != pid::own_number() && pid::is_running(holder) {
             return Ok(false);
         }
     }
@@ -135,15 +135,15 @@ fn is_of_this_boot(made: i64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::process;
+    use crate::sys::fork;
     use alloc::string::String;
 
-    fn etc(name: &str) -> (String, Folder) {
+    fn etc(name: &str) -> (String, Dir) {
         let path = std::env::temp_dir().join(format!("wisp-lock-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         let path = String::from(path.to_str().unwrap());
-        let folder = Folder::open("", &path).unwrap().unwrap();
+        let folder = Dir::open("", &path).unwrap().unwrap();
         (path, folder)
     }
 
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn what_another_process_holds_is_waited_for() {
         let (path, etc) = etc("record");
-        let mut child = process::spawn(|teller| {
+        let mut child = fork::spawn(|teller| {
             let lock = etc.lock(".pwd.lock");
             teller.tell(if matches!(lock, Ok(Some(_))) { "taken" } else { "failed" });
             clock::pause(Duration::from_secs(3600));
@@ -224,7 +224,7 @@ mod tests {
         })
         .unwrap();
         let soon = Deadline::after(clock::now(), Duration::from_secs(20));
-        assert_eq!(child.listen(soon), process::News::Line("taken".into()));
+        assert_eq!(child.listen(soon), fork::ChildEvent::Line("taken".into()));
         let once = Deadline::after(clock::now(), Duration::ZERO);
         let error = take_until(&etc, once).err().unwrap();
         assert_eq!((error.kind, &*error.to), (Kind::TimedOut, &*format!("{path}/.pwd.lock")));

@@ -11,7 +11,7 @@ use super::table::{self, field, lines};
 use super::{Account, TABLE_LIMIT, lock, read};
 use crate::error::Result;
 use crate::sys::clock;
-use crate::sys::folder::{Folder, Thing};
+use crate::sys::dir::{Dir, FileType};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -78,7 +78,7 @@ fn set_field(
     if !is_so(&read(root, name, TABLE_LIMIT)?) {
         return Ok(false);
     }
-    let Some(etc) = Folder::open(root, "/etc")? else { return Ok(false) };
+    let Some(etc) = Dir::open(root, "/etc")? else { return Ok(false) };
     let _guard = lock::take(&etc)?;
     let Some((mut text, facts)) = etc.read(name, TABLE_LIMIT)?.filter(|(text, _)| is_so(text)) else {
         return Ok(false);
@@ -90,7 +90,7 @@ fn set_field(
 
 /// Whether sshd takes what is at `path` for a shell.
 fn is_program(root: &str, path: &str) -> Result<bool> {
-    Ok(Folder::find(root, path)?.is_some_and(|found| found.thing == Thing::File && found.mode & 0o111 != 0))
+    Ok(Dir::find(root, path)?.is_some_and(|found| found.file_type == FileType::File && found.mode & 0o111 != 0))
 }
 
 /// Why sshd will not let `account` in although it has keys, each reason as what is said behind its name; none if it will, as
@@ -119,7 +119,7 @@ pub fn obstacles(root: &str, account: &Account, now: Duration) -> Result<Vec<Str
         reasons.push(format!("has the shell {shell}, which ends each session at once"));
     }
     let is_root = account.owner.uid == 0;
-    if !is_root && Folder::find(root, "/etc/nologin")?.is_some() {
+    if !is_root && Dir::find(root, "/etc/nologin")?.is_some() {
         reasons.push("is kept out by /etc/nologin, as all users but root are".into());
     }
     if is_root && matches!(config.first("PermitRootLogin"), Some("no" | "forced-commands-only")) {

@@ -12,12 +12,12 @@ mod eligible;
 mod glob;
 mod home;
 #[cfg(feature = "full")]
-pub mod host;
+pub mod host_keys;
 pub mod key;
 mod lock;
 mod login;
-mod rules;
 mod sshd;
+mod sudo;
 mod table;
 
 pub use authorized::{install_keys, keys_warning};
@@ -25,11 +25,11 @@ pub use create::{Wanted, create};
 pub use eligible::no_login_reason;
 pub use home::make_home;
 pub use login::{obstacles, replace_missing_shell, unlock};
-pub use rules::{admin_group, permit};
+pub use sudo::{admin_group, permit};
 
 use crate::error::{Error, Result};
 use crate::settings::is_user_name;
-use crate::sys::folder::{Folder, Owner};
+use crate::sys::dir::{Dir, Owner};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -74,7 +74,7 @@ pub fn find(root: &str, name: &str) -> Result<Option<Account>> {
 /// # Errors
 /// As [`find`]; `TimedOut` when another program keeps the files locked.
 pub fn adopt(root: &str, name: &str) -> Result<Option<Account>> {
-    if let Some(etc) = Folder::open(root, "/etc")? {
+    if let Some(etc) = Dir::open(root, "/etc")? {
         lock::release(&etc)?;
     }
     find(root, name)
@@ -89,7 +89,7 @@ fn parse(passwd: &[u8], name: &str) -> Result<Option<Account>> {
 
 /// What `ROOT/etc/NAME` holds; nothing if it is not there.
 fn read(root: &str, name: &str, limit: usize) -> Result<Vec<u8>> {
-    let content = match Folder::open(root, "/etc")? {
+    let content = match Dir::open(root, "/etc")? {
         Some(etc) => etc.read(name, limit)?,
         None => None,
     };

@@ -6,8 +6,8 @@
 use super::glob::is_match;
 use super::table::{field, lines, number};
 use super::{Account, DEFAULTS_LIMIT};
+use crate::sys::dir::walk::Walk;
 use crate::sys::file;
-use crate::sys::folder::walk::Walk;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -3,8 +3,8 @@
 use super::context::Context;
 use super::names;
 use crate::settings::Phase;
+use crate::sys::dir::{Dir, FileType};
 use crate::sys::file;
-use crate::sys::folder::{Folder, Thing};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -77,9 +77,9 @@ fn has_keys(root: &str) -> bool {
 
 /// Whether a file below `home` has a line that is not blank and no comment. No symbolic link is followed.
 fn has_keys_below(root: &str, home: &str) -> Option<bool> {
-    let folder = Folder::open(root, home).ok()??.enter(".ssh").ok()??;
+    let folder = Dir::open(root, home).ok()??.enter(".ssh").ok()??;
     let has_key = |name: &&str| {
-        let is_file = folder.look(name).ok().flatten().is_some_and(|facts| facts.thing == Thing::File);
+        let is_file = folder.look(name).ok().flatten().is_some_and(|facts| facts.file_type == FileType::File);
         let text = if is_file { folder.read(name, KEYS_LIMIT).ok().flatten() } else { None };
         let is_key = |line: &[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii_start().starts_with(b"#");
         text.is_some_and(|(text, _)| text.split(|byte| *byte == b'\n').any(is_key))

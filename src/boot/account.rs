@@ -5,7 +5,7 @@ use super::context::Context;
 use super::instance;
 use super::login;
 #[cfg(feature = "full")]
-use crate::account::host::Identity;
+use crate::account::host_keys::Identity;
 use crate::account::key::Key;
 use crate::account::{self, Account, Wanted};
 use crate::error::{Error, Kind, Result};
@@ -116,7 +116,7 @@ pub(super) fn set_host_keys(context: &mut Context<'_>) -> Result<()> {
         instance: context.journal.instance.as_deref().filter(|instance| *instance != instance::NOBODY),
         is_recorded: context.journal.is_begun(),
     };
-    let Some(renewed) = account::host::renew(context.root(), &identity) else {
+    let Some(renewed) = account::host_keys::renew(context.root(), &identity) else {
         context.say("no SSH server is installed");
         return Ok(());
     };

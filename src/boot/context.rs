@@ -2,9 +2,9 @@
 
 use super::journal::Journal;
 use crate::error::{Error, Kind, Result};
-use crate::link::Held;
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
+use crate::netif::Connection;
 use crate::provider::{Reader, nocloud};
 use crate::settings::{Agent, DEFAULT_USER, Phase};
 use crate::userdata::Userdata;
@@ -37,7 +37,7 @@ pub struct Context<'a> {
     /// What the machine lacks although nothing failed that another boot would try again; each a sentence without secrets.
     pub degraded: Vec<String>,
     /// The network that was made for this phase alone.
-    pub held: Option<Held>,
+    pub held: Option<Connection>,
     opened: Option<Result<Reader<'a>>>,
     /// A service that did not answer is not waited for again by the next action.
     silent: Option<Error>,
@@ -176,7 +176,7 @@ impl<'a> Context<'a> {
     /// Undoes what was made for this phase alone, so that the system configures a network nobody has touched. What cannot
     /// be undone is told, and stops nothing.
     pub fn release(&mut self) {
-        if let Some(Err(error)) = self.held.take().map(Held::release) {
+        if let Some(Err(error)) = self.held.take().map(Connection::release) {
             self.warn(&format!("{error}"));
         }
     }

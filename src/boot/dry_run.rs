@@ -1,10 +1,10 @@
 //! What a phase would do, as text, with nothing changed: no file is written, no program is run, no packet is sent.
 
-use super::actions::{self, Action, Again};
+use super::actions::{self, Action, Frequency};
 use super::context::Context;
-use super::instance::{self, Standing};
+use super::instance::{self, InstanceMatch};
 use super::journal::{Journal, State};
-use super::{end, is_disabled, names, seed};
+use super::{completion, is_disabled, names, userdata_store};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
@@ -72,13 +72,13 @@ pub fn describe(phase: Phase, root: &str) -> Result<String> {
         context.hush(Error::refused("ask the cloud", "a dry run sends nothing"));
     }
     context.has_lost_seed();
-    let is_complete = end::is_complete(&machine.settings.var);
+    let is_complete = completion::is_complete(&machine.settings.var);
     let (standing, _) = instance::judge(&mut context, is_complete);
-    let is_new = matches!(standing, Standing::New(_));
+    let is_new = matches!(standing, InstanceMatch::New(_));
     let known = match &standing {
-        Standing::New(name) | Standing::Bound(name) => Some(name.clone()),
-        Standing::Same | Standing::Moved => context.journal.instance.clone(),
-        Standing::Pending => None,
+        InstanceMatch::New(name) | InstanceMatch::Bound(name) => Some(name.clone()),
+        InstanceMatch::Same | InstanceMatch::Moved => context.journal.instance.clone(),
+        InstanceMatch::Pending => None,
     };
     if is_complete && !is_new {
         let name = known.as_deref().unwrap_or("this instance");
@@ -95,7 +95,7 @@ pub fn describe(phase: Phase, root: &str) -> Result<String> {
     if is_silent && !is_saved(&context) {
         text.push_str("      the user-data is not saved yet, and a dry run asks no service: it may add actions\n");
     }
-    let first = if is_new { Phase::Boot } else { end::first_list(&context, phase) };
+    let first = if is_new { Phase::Boot } else { completion::first_list(&context, phase) };
     for each in Phase::ALL.into_iter().filter(|each| (first..=phase).contains(each)) {
         for name in names(each, &context) {
             text.push_str(&line(&context, &name));
@@ -110,7 +110,7 @@ fn is_saved(context: &Context<'_>) -> bool {
 
 /// The user-data by which the lists would be made: as saved, else as a seed on this machine has it.
 fn userdata_of(context: &mut Context<'_>, is_new: bool, is_silent: bool) -> Userdata {
-    let saved = seed::read(&context.settings().var).ok().filter(|_| !is_new && is_saved(context));
+    let saved = userdata_store::read(&context.settings().var).ok().filter(|_| !is_new && is_saved(context));
     let of_seed = |context: &mut Context<'_>| {
         let packed = context.ask(Reader::userdata).ok().flatten()?;
         userdata::decode(&packed).ok().map(|bytes| Userdata::parse(Some(bytes.into_owned())))
@@ -141,9 +141,9 @@ fn line(context: &Context<'_>, name: &str) -> String {
 /// What keeps an action from being run again.
 fn before(context: &Context<'_>, action: &Action) -> Option<&'static str> {
     match (context.journal.state(action.name), action.again) {
-        (Some(State::Done), Again::UntilDone | Again::Never) => Some("done before"),
-        (Some(State::Failed), Again::Never) => Some("failed before"),
-        (Some(State::Started), Again::Never) => Some("cut off in an earlier boot, and not run again"),
+        (Some(State::Done), Frequency::UntilDone | Frequency::Never) => Some("done before"),
+        (Some(State::Failed), Frequency::Never) => Some("failed before"),
+        (Some(State::Started), Frequency::Never) => Some("cut off in an earlier boot, and not run again"),
         _ => None,
     }
 }

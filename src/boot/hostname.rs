@@ -8,7 +8,7 @@ use crate::error::{Kind, Result};
 use crate::provider::Reader;
 use crate::service::Init;
 use crate::sys::amend::amend;
-use crate::sys::{kernel, tree};
+use crate::sys::{tree, uname};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -56,7 +56,7 @@ pub(super) fn set_hostname(context: &mut Context<'_>) -> Result<()> {
     }
     let host = name.split_once('.').map_or(&*name, |(host, _)| host);
     let before = names_before(context);
-    let named = if context.is_live() { kernel::set_host_name(host) } else { Ok(()) };
+    let named = if context.is_live() { uname::set_host_name(host) } else { Ok(()) };
     let made = tree::make_directories(&format!("{root}/etc"), 0o755);
     let listed = amend(root, HOSTS, HOSTS_LIMIT, 0o644, &mut |old| hosts(old, &name, host, &before));
     let written = amend(root, HOSTNAME, HOSTS_LIMIT, 0o644, &mut |_| format!("{host}\n").into_bytes());
@@ -94,7 +94,7 @@ fn names_before(context: &Context<'_>) -> Vec<String> {
         old.into()
     });
     if context.is_live() {
-        names.push(kernel::host_name());
+        names.push(uname::host_name());
     }
     names.retain(|name| is_name(name) && !name.eq_ignore_ascii_case("localhost"));
     names

@@ -5,7 +5,7 @@
 //! that begins to spell its UUID in the other byte order, as it does when a virtual machine is made newer.
 
 use super::context::Context;
-use super::facts;
+use super::phase_report;
 use crate::error::{Error, Kind, Result};
 use crate::provider::{Field, Reader, nocloud, same_uuid};
 use crate::settings::Phase;
@@ -32,7 +32,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a disk is to this boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum InstanceMatch {
     /// It was in this instance before, or cannot be shown to have been in another.
     Same,
     /// It is in the instance that it was in, says who names it, and in another machine, says the firmware.
@@ -47,38 +47,38 @@ pub enum Standing {
 
 /// What the disk is to this boot, as far as it can be known in this phase. The error says what kept the instance from
 /// being known; it is for the operator and stops nothing.
-pub fn judge(context: &mut Context<'_>, is_complete: bool) -> (Standing, Option<Error>) {
+pub fn judge(context: &mut Context<'_>, is_complete: bool) -> (InstanceMatch, Option<Error>) {
     let is_begun = context.journal.is_begun();
     let bound = context.journal.instance.clone();
     let has_moved = is_begun && has_moved(&context.journal.machine, &machine(context));
     // Nothing is left to be done, and the firmware knows no other machine: an outage need not keep the boot.
     let is_settled = is_complete && is_begun && !has_moved && !machine(context).is_empty();
     if let Some(access) = context.access.filter(|_| is_settled) {
-        let is_unanswered = context.phase > Phase::Early && facts::is_unanswered(context.root());
+        let is_unanswered = context.phase > Phase::Early && phase_report::is_unanswered(context.root());
         access.limit(if is_unanswered { AGAIN } else { DOUBT });
     }
     let told = match name(context) {
         Ok(told) => told,
-        Err(error) if is_begun || is_complete => return (Standing::Same, Some(error)),
-        Err(error) => return (Standing::Pending, Some(error)),
+        Err(error) if is_begun || is_complete => return (InstanceMatch::Same, Some(error)),
+        Err(error) => return (InstanceMatch::Pending, Some(error)),
     };
     let standing = match told {
         // Nobody tells it, or what told it is gone, a seed on a disc for one; and the machine is still the same one.
-        None if bound.is_some() && !has_moved => Standing::Same,
+        None if bound.is_some() && !has_moved => InstanceMatch::Same,
         Some(told) if bound.as_deref().is_some_and(|bound| is_same(bound, &told)) => {
             if has_moved {
-                Standing::Moved
+                InstanceMatch::Moved
             } else {
-                Standing::Same
+                InstanceMatch::Same
             }
         }
         told => {
             let name = told.unwrap_or_else(|| format!("{NOBODY}{}", machine(context)));
             match bound {
-                None if is_begun && !has_moved => Standing::Bound(name),
+                None if is_begun && !has_moved => InstanceMatch::Bound(name),
                 // Tiny Cloud, or the owner by hand, has completed it, and nothing says for which instance.
-                None if is_complete && !is_begun => Standing::Bound(name),
-                _ => Standing::New(name),
+                None if is_complete && !is_begun => InstanceMatch::Bound(name),
+                _ => InstanceMatch::New(name),
             }
         }
     };
@@ -136,7 +136,7 @@ fn name(context: &mut Context<'_>) -> Result<Option<String>> {
 
 /// What was learned in this boot, if it is of the same cloud: a seed may have appeared since.
 fn fact(context: &Context<'_>, cloud: &str) -> Option<String> {
-    let fact = file::read(&format!("{}{}/{FACT}", context.root(), facts::FOLDER), FACT_LIMIT).ok()?;
+    let fact = file::read(&format!("{}{}/{FACT}", context.root(), phase_report::FOLDER), FACT_LIMIT).ok()?;
     let fact = String::from_utf8(fact).ok()?;
     fact.strip_prefix(cloud)?.starts_with('/').then_some(fact)
 }

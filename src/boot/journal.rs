@@ -17,7 +17,7 @@
 //! Another instance begins another file, which takes the place of this one at once.
 
 use crate::error::{Error, Kind, Result};
-use crate::sys::record::Record;
+use crate::sys::append_log::AppendLog;
 use crate::sys::{file, tree};
 use alloc::format;
 use alloc::string::String;
@@ -66,7 +66,7 @@ pub struct Journal {
     /// Whether there is a file.
     is_begun: bool,
     /// That file, once something was added: of a bootstrap that is complete it may be on a medium that is read-only.
-    file: Option<Record>,
+    file: Option<AppendLog>,
     /// What the firmware said when it was begun, or since.
     pub machine: String,
     /// `CLOUD/ID`.
@@ -230,7 +230,7 @@ impl Journal {
         }
         let file = match self.file.take() {
             Some(file) => file,
-            None => Record::open(&self.path)?,
+            None => AppendLog::open(&self.path)?,
         };
         let added = file.append(format!("{name} {word}\n").as_bytes());
         // Of a line that did not fit there may be a part.

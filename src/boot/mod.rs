@@ -1,6 +1,6 @@
 //! First boot: four phases, one table of actions, and a record of what was done for this instance.
 //!
-//! A phase is a list of names ([`crate::plan::phases`]); what each does stands in one table ([`actions::ACTIONS`]). An
+//! A phase is a list of names ([`crate::plan::first_boot`]); what each does stands in one table ([`actions::ACTIONS`]). An
 //! action that fails is told and keeps no other from running; the phase fails at its end. What was done for this
 //! instance is not done again, neither by another run nor after a power cut ([`journal`]). When everything was done the
 //! phases have nothing to do until the disk wakes up in another instance ([`instance`]).
@@ -11,49 +11,49 @@
 //! | `journal` | what was done for this instance |
 //! | `user-data` | what the user sent, unpacked; for root only |
 //!
-//! `/run/wisp` has the facts of this boot ([`facts`]).
+//! `/run/wisp` has the facts of this boot ([`phase_report`]).
 #![forbid(unsafe_code)]
 
 mod access;
 mod account;
 pub mod actions;
+mod cloud_ready;
+mod completion;
 mod config;
 pub mod context;
 pub mod dry_run;
-mod end;
-mod expand;
-pub mod facts;
+mod grow_root;
 mod hostname;
-mod hotplugs;
+mod hotplug_rules;
 pub mod instance;
 pub mod journal;
 mod login;
 mod network;
-mod program;
-mod report;
-mod script;
-pub mod seed;
+pub mod phase_report;
 mod sshd;
 pub mod status;
+mod user_command;
+mod user_script;
+pub mod userdata_store;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::{Level, Log};
 use crate::metadata::{Access, Machine};
-use crate::plan::phases;
+use crate::plan::first_boot;
 use crate::settings::Phase;
-use crate::sys::record::Lock;
+use crate::sys::append_log::Lock;
 use crate::sys::{clock, tree};
 use crate::units::Deadline;
 use crate::userdata::Userdata;
-use actions::{Action, Again};
+use actions::{Action, Frequency};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use context::Context;
 use core::time::Duration;
-use facts::{Facts, Outcome};
-use instance::Standing;
+use instance::InstanceMatch;
 use journal::{Journal, State};
+use phase_report::{Facts, Outcome};
 
 /// Files by which the owner of a machine switches everything off; the second is Tiny Cloud's.
 pub const SWITCHES: [&str; 2] = ["/etc/wisp.disabled", "/etc/tiny-cloud.disabled"];
@@ -79,7 +79,7 @@ pub fn is_disabled(root: &str) -> bool {
 /// Whether the bootstrap was completed, for whichever instance, where `folder` has the agent's state.
 #[must_use]
 pub fn is_complete(folder: &str) -> bool {
-    end::is_complete(folder)
+    completion::is_complete(folder)
 }
 
 /// The owner's word: nothing is to be done any more for this instance.
@@ -88,7 +88,7 @@ pub fn is_complete(folder: &str) -> bool {
 /// `Os`.
 pub fn complete(folder: &str) -> Result<()> {
     tree::make_directories(folder, 0o755)?;
-    end::complete(folder, readable(folder)?.instance.as_deref())
+    completion::complete(folder, readable(folder)?.instance.as_deref())
 }
 
 /// The journal in `folder`; one that is none is as good as none.
@@ -112,9 +112,9 @@ pub fn incomplete(root: &str, folder: &str) -> Result<()> {
         Some(instance) => journal.begin(&journal.machine.clone(), Some(&instance), &[account::HOST_KEYS])?,
         None => journal.end()?,
     }
-    end::forget(folder)?;
+    completion::forget(folder)?;
     // What this boot has done is no longer how far the bootstrap is.
-    facts::forget(root)
+    phase_report::forget(root)
 }
 
 /// Runs `phase` on the machine below `root`, and returns whether all of it worked.
@@ -130,7 +130,7 @@ pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let mut machine = Machine::look(root);
     let complaints = &machine.settings.complaints;
     complaints.iter().for_each(|complaint| log.warning(complaint));
-    for folder in [&machine.settings.var, &machine.settings.logs, &format!("{root}{}", facts::FOLDER)] {
+    for folder in [&machine.settings.var, &machine.settings.logs, &format!("{root}{}", phase_report::FOLDER)] {
         // What is written there says better why it cannot be.
         let _ = tree::make_directories(folder, 0o755);
     }
@@ -138,8 +138,8 @@ pub fn run(phase: Phase, root: &str) -> Result<bool> {
     let is_hasty = match phase {
         Phase::Boot => machine.access().is_ok_and(|access| !access.is_remote()),
         Phase::Early => false,
-        Phase::Main => facts::is_unanswered(root),
-        Phase::Final => facts::is_unanswered(root) && end::is_complete(&machine.settings.var),
+        Phase::Main => phase_report::is_unanswered(root),
+        Phase::Final => phase_report::is_unanswered(root) && completion::is_complete(&machine.settings.var),
     };
     if is_hasty {
         let own = machine.settings.deadline.unwrap_or(SHORT_WAIT);
@@ -147,7 +147,7 @@ pub fn run(phase: Phase, root: &str) -> Result<bool> {
     }
     let outcome = bootstrap(phase, &machine, &log);
     if let Err(error) = &outcome {
-        facts::write_failure(root, phase, error, &log);
+        phase_report::write_failure(root, phase, error, &log);
     }
     outcome
 }
@@ -155,7 +155,7 @@ pub fn run(phase: Phase, root: &str) -> Result<bool> {
 /// Waits until no other phase runs. Where no lock can be made it goes without: that the phases come one after the other is
 /// the init system's business first.
 fn lock(root: &str, log: &Log) -> Result<Option<Lock>> {
-    let path = format!("{root}{}/lock", facts::FOLDER);
+    let path = format!("{root}{}/lock", phase_report::FOLDER);
     let lock = match Lock::take(&path) {
         Ok(None) => {
             log.line(Level::Notice, "another phase still runs: waiting for its end");
@@ -189,17 +189,17 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         context.missing = Some(format!("no cloud was found: {}", machine.unknown().why));
     }
     let has_lost_seed = context.has_lost_seed();
-    let is_complete = end::is_complete(&machine.settings.var);
+    let is_complete = completion::is_complete(&machine.settings.var);
     let (standing, doubt) = instance::judge(&mut context, is_complete);
     context.debug();
-    let is_new = matches!(standing, Standing::New(_));
+    let is_new = matches!(standing, InstanceMatch::New(_));
     let is_over = is_complete && !is_new;
-    if let (Standing::New(name), Some(before)) = (&standing, &context.journal.instance) {
+    if let (InstanceMatch::New(name), Some(before)) = (&standing, &context.journal.instance) {
         log.line(Level::Notice, &format!("this disk was in {before} and is now in {name}: a first boot"));
     }
     // None of these keeps the rest from being done: what can be done twice is worth more than its record.
-    let forgotten = if is_new { end::forget(&machine.settings.var) } else { Ok(()) };
-    let unread = match forgotten.and_then(|()| seed::read(&machine.settings.var)) {
+    let forgotten = if is_new { completion::forget(&machine.settings.var) } else { Ok(()) };
+    let unread = match forgotten.and_then(|()| userdata_store::read(&machine.settings.var)) {
         Ok(userdata) => {
             context.userdata = userdata;
             None
@@ -208,7 +208,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     };
     let unrecorded = adopt(&mut context, &standing).err();
     if doubt.is_none() {
-        facts::write_instance(&context);
+        phase_report::write_instance(&context);
     }
     if is_over {
         if let Some(error) = doubt.filter(|_| phase > Phase::Boot) {
@@ -216,7 +216,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         }
         unread.iter().chain(&unrecorded).for_each(|error| log.warning(&format!("{error}")));
         log.info(&format!("{}: the bootstrap is complete", phase.name()));
-        facts::write_complete(&context);
+        phase_report::write_complete(&context);
         return Ok(true);
     }
     // As Tiny Cloud does, so that the lines of a phase stand apart on a console.
@@ -231,7 +231,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         run.context.degrade(&reason);
     }
     // What the phases in front of this one did, they did for another instance.
-    let first = if is_new { Phase::Boot } else { end::first_list(&run.context, phase) };
+    let first = if is_new { Phase::Boot } else { completion::first_list(&run.context, phase) };
     for phase in Phase::ALL.into_iter().filter(|each| (first..=phase).contains(each)) {
         run.list(phase);
         if phase == Phase::Final {
@@ -242,20 +242,20 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
 }
 
 /// Brings the record in line with what the disk is to this boot.
-fn adopt(context: &mut Context<'_>, standing: &Standing) -> Result<()> {
+fn adopt(context: &mut Context<'_>, standing: &InstanceMatch) -> Result<()> {
     let machine = instance::machine(context);
     match standing {
-        Standing::Same => Ok(()),
-        Standing::Moved => {
+        InstanceMatch::Same => Ok(()),
+        InstanceMatch::Moved => {
             let name = context.journal.instance.as_deref().unwrap_or_default();
             context.log.warning(&format!("{name} as before, and the firmware is another one's: taken for the same"));
             context.journal.set_machine(&machine)
         }
-        Standing::Pending => context.journal.begin(&machine, None, &[]),
-        Standing::Bound(name) if context.journal.is_begun() => context.journal.bind(name),
+        InstanceMatch::Pending => context.journal.begin(&machine, None, &[]),
+        InstanceMatch::Bound(name) if context.journal.is_begun() => context.journal.bind(name),
         // It was completed without a record: then nothing of it is to be done again.
-        Standing::Bound(name) => context.journal.begin(&machine, Some(name), &[account::HOST_KEYS]),
-        Standing::New(name) => context.journal.begin(&machine, Some(name), &[]),
+        InstanceMatch::Bound(name) => context.journal.begin(&machine, Some(name), &[account::HOST_KEYS]),
+        InstanceMatch::New(name) => context.journal.begin(&machine, Some(name), &[]),
     }
 }
 
@@ -281,7 +281,7 @@ impl Run<'_> {
     }
 
     fn action(&mut self, name: &str) {
-        let skips = name != phases::COMPLETE && self.context.settings().skip.iter().any(|skipped| skipped == name);
+        let skips = name != first_boot::COMPLETE && self.context.settings().skip.iter().any(|skipped| skipped == name);
         let Some(action) = actions::find(name) else {
             self.mark(Level::Error, "++", name, "unknown");
             self.facts.add(name, "unknown", Duration::ZERO, None);
@@ -296,9 +296,11 @@ impl Run<'_> {
             return;
         }
         match (self.context.journal.state(name), action.again) {
-            (Some(State::Done), Again::UntilDone | Again::Never) => self.mark(Level::Info, "--", name, "done before"),
-            (Some(State::Failed), Again::Never) => self.mark(Level::Notice, "--", name, "failed before"),
-            (Some(State::Started), Again::Never) => self.cut_off(action),
+            (Some(State::Done), Frequency::UntilDone | Frequency::Never) => {
+                self.mark(Level::Info, "--", name, "done before")
+            }
+            (Some(State::Failed), Frequency::Never) => self.mark(Level::Notice, "--", name, "failed before"),
+            (Some(State::Started), Frequency::Never) => self.cut_off(action),
             _ => self.perform(action),
         }
     }
@@ -307,7 +309,7 @@ impl Run<'_> {
         self.mark(Level::Info, "++", action.name, "starting");
         let begin = clock::now();
         match self.note(action, State::Started) {
-            Err(error) if action.again == Again::Never => {
+            Err(error) if action.again == Frequency::Never => {
                 return self.conclude(action.name, Some(error), Duration::ZERO);
             }
             // What can be done twice is worth more than its record: somebody may log in then, or a full disk grow.
@@ -352,12 +354,12 @@ impl Run<'_> {
 
     fn note(&mut self, action: &Action, state: State) -> Result<()> {
         let was_done = self.context.journal.state(action.name) == Some(State::Done);
-        if action.again == Again::EachBoot || action.again == Again::UntilComplete && was_done {
+        if action.again == Frequency::EachBoot || action.again == Frequency::UntilComplete && was_done {
             return Ok(());
         }
         self.context.journal.note(action.name, state)?;
         // How it ended is what keeps the user's own work from being taken for cut off.
-        if action.again == Again::Never { self.context.journal.flush() } else { Ok(()) }
+        if action.again == Frequency::Never { self.context.journal.flush() } else { Ok(()) }
     }
 
     /// The lines of Tiny Cloud.
@@ -378,5 +380,5 @@ impl Run<'_> {
 /// The actions of `phase` as things are.
 fn names(phase: Phase, context: &Context<'_>) -> Vec<String> {
     let cloud = context.access.map_or("", |access| access.verdict.cloud.name);
-    phases::actions(phase, context.settings(), cloud, context.userdata.form)
+    first_boot::actions(phase, context.settings(), cloud, context.userdata.kind)
 }

@@ -7,11 +7,11 @@ use super::context::Context;
 use super::journal::State;
 use crate::error::{Error, Result};
 use crate::hotplug::{INTERFACES, TEXT_LIMIT, find_ifup};
-use crate::link::{self, Interface};
 use crate::metadata::Access;
+use crate::netif::{self, Interface};
 use crate::provider::nocloud;
 use crate::sys::amend::amend;
-use crate::sys::{file, node, tree};
+use crate::sys::{device_node, file, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -54,7 +54,7 @@ pub(super) fn set_ephemeral_network(context: &mut Context<'_>) -> Result<()> {
     let Some(access) = context.access.filter(is_meant).filter(|_| context.is_live()) else { return Ok(()) };
     let is_asked_for = reads_interfaces("") && context.journal.state(INTERFACES_ACTION) != Some(State::Done);
     let is_all_there_is = !reads_interfaces("") && !OTHERS.iter().any(|path| file::exists(path));
-    if !is_asked_for && !is_all_there_is || link::interfaces()?.iter().any(has_address) {
+    if !is_asked_for && !is_all_there_is || netif::interfaces()?.iter().any(has_address) {
         return Ok(());
     }
     let Some(held) = access.reach(context.log)? else { return Ok(()) };
@@ -124,7 +124,7 @@ fn set_resolvers(context: &mut Context<'_>) -> Result<()> {
     if servers.is_empty() {
         return Ok(());
     }
-    if node::link_target(&path).is_ok() {
+    if device_node::link_target(&path).is_ok() {
         context.warn(&format!("{RESOLVERS} is a link, which its owner sees to: no nameserver is added"));
         return Ok(());
     }
@@ -175,9 +175,9 @@ fn first_interface(context: &Context<'_>) -> Result<Option<String>> {
     }
     if context.is_live() {
         // Of a container they are there from its beginning.
-        return link::find_connected(context.settings().link_wait, !context.machine.evidence.container);
+        return netif::find_connected(context.settings().link_wait, !context.machine.evidence.container);
     }
-    Ok(link::connected(&link::shown(context.root())).map(|it| it.name.clone()))
+    Ok(netif::connected(&netif::from_sysfs(context.root())).map(|it| it.name.clone()))
 }
 
 fn write(context: &Context<'_>, text: &str) -> Result<()> {

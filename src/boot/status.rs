@@ -1,8 +1,8 @@
 //! How far the first boot is, from the facts of this boot and the record of the instance. Never stuck at `running`: a
 //! phase whose process is gone has ended, whatever its file says.
 
-use super::end;
-use super::facts::FOLDER;
+use super::completion;
+use super::phase_report::FOLDER;
 use crate::error::{Kind, Result};
 use crate::metadata::Machine;
 use crate::service;
@@ -102,7 +102,7 @@ impl Status {
             Some("running") if text("pid").is_none_or(|pid| !is_alive(root, pid)) => State::Error,
             Some("running") => State::Running,
             _ if text("phase") != Some(Phase::Final.name()) => State::Running,
-            _ if end::is_complete(&Machine::look(root).settings.var) => State::Done,
+            _ if completion::is_complete(&Machine::look(root).settings.var) => State::Done,
             _ => State::Error,
         }
     }

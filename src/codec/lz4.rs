@@ -199,7 +199,7 @@ impl Frame {
         let length = 2_usize.saturating_add(if has(3) { 8 } else { 0 }).saturating_add(if has(0) { 4 } else { 0 });
         let descriptor = input.peek(LENGTH_LIMIT)?.get(..length).ok_or_else(|| too_early(DOING))?;
         let checksum = (XxHash32::oneshot(0, descriptor) >> 8) as u8;
-        let fields = crate::bytes::Fields::new(descriptor, DOING);
+        let fields = crate::bytes::ByteReader::new(descriptor, DOING);
         let content_size = if has(3) { Some(fields.u64_le(2)?) } else { None };
         let dictionary = if has(0) { Some(fields.u32_le(length.saturating_sub(4))?) } else { None };
         input.take(length);

@@ -1,4 +1,4 @@
-//! Compression formats, recognised by their magic bytes. Pure.
+//! Compression formats, detected by their magic bytes. Pure.
 //!
 //! A decoder pulls packed bytes from a [`Source`] and is one itself, so layers nest and nothing is held whole. Every
 //! decoder verifies the checksums its format carries, takes all members, streams or frames that follow each other, and
@@ -70,7 +70,7 @@ type Open = for<'a> fn(Input<'a>) -> Box<dyn Source + 'a>;
 /// Name, how to tell whether a file begins like this, decoder.
 type Row = (Format, &'static str, fn(&[u8]) -> bool, Open);
 
-/// Every format. Lzma is last, because it is recognised by what its header may say and not by a magic number.
+/// Every format. Lzma is last, because it is detected by what its header may say and not by a magic number.
 const FORMATS: &[Row] = &[
     (Format::Gzip, "gzip", |start| start.starts_with(&gzip::MAGIC), |input| Box::new(gzip::Decoder::new(input))),
     (Format::Xz, "xz", |start| start.starts_with(&xz::MAGIC), |input| Box::new(xz::Decoder::new(input))),

@@ -11,7 +11,7 @@ use super::{Command, Options, Piece, print, unexpected, unknown};
 use crate::error::Result;
 use crate::log::Log;
 use crate::metadata::Machine;
-use crate::provider::{Sign, Verdict};
+use crate::provider::{Detection, Sign};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -62,7 +62,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 }
 
 /// Why it is this cloud, for people.
-fn lines(verdict: &Verdict) -> Vec<String> {
+fn lines(verdict: &Detection) -> Vec<String> {
     let title = verdict.cloud.title;
     let forced = verdict.forced.iter().map(|said| format!("{title}, forced by {said}"));
     let mut lines: Vec<String> = forced.chain(verdict.signs.iter().map(|sign| format!("{title}, by {sign}"))).collect();
@@ -93,7 +93,7 @@ impl<'a> SignJson<'a> {
     }
 }
 
-fn json(verdict: Option<&Verdict>) -> String {
+fn json(verdict: Option<&Detection>) -> String {
     let signs = verdict.map_or(&[][..], |verdict| &verdict.signs);
     let others = verdict.map_or(&[][..], |verdict| &verdict.others);
     let said = verdict.and_then(|verdict| verdict.forced.as_deref());

@@ -8,9 +8,9 @@ use crate::grow::report::{Report, State};
 use crate::grow::{self, Private, PrivatePoint, Request};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
-use crate::probe::growth::Subject;
+use crate::probe::grow_facts::Subject;
 use crate::settings::Mode;
-use crate::sys::{file, node};
+use crate::sys::{device_node, file};
 use alloc::format;
 
 pub(super) const COMMAND: Command = Command {
@@ -74,7 +74,7 @@ fn subject(target: &str) -> Result<Subject> {
     }
     Subject::of_node(
         SYSFS,
-        node::block_number(target).map_err(|error| match error.kind {
+        device_node::block_number(target).map_err(|error| match error.kind {
             Kind::Os(ENOENT) => Error::absent("grow", "there is nothing of that name").to(target),
             _ => error,
         })?,

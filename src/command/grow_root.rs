@@ -4,7 +4,7 @@
 
 use super::{Command, DOING, Options, Piece, unknown};
 use crate::error::{Error, Result};
-use crate::initramfs::guest;
+use crate::initramfs::hooks;
 
 pub(super) const COMMAND: Command = Command {
     name: "grow-root",
@@ -33,6 +33,6 @@ fn run(arguments: &[&str]) -> Result<u8> {
     }
     let point = point.ok_or_else(|| Error::usage(DOING, "DIR is missing: where the root is, or will be, mounted"))?;
     // mountinfo has no slash at the end of a path.
-    guest::run(Some(point.trim_end_matches('/')).filter(|point| !point.is_empty()).unwrap_or("/"));
+    hooks::run(Some(point.trim_end_matches('/')).filter(|point| !point.is_empty()).unwrap_or("/"));
     Ok(0)
 }

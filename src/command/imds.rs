@@ -14,11 +14,11 @@
 use super::root::enter;
 use super::suggest::nearest;
 use super::{Command, DOING, DOING_OPTION, print};
-use crate::boot::seed;
+use crate::boot::userdata_store;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::metadata::{Access, Machine};
-use crate::provider::{Reader, Silent};
+use crate::provider::{OnNoAnswer, Reader};
 use crate::sys::{confine, environment, stdio};
 
 use alloc::format;
@@ -210,7 +210,7 @@ fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: 
         // Confined last: certificates (SSL_CERT_FILE) and sockets of the running system are used up to here.
         let folder = access.folder();
         let below = folder.strip_prefix(access.root()).unwrap_or(folder);
-        seed::save(userdata.unwrap_or_default(), &[enter(access.root())?, below].concat())?;
+        userdata_store::save(userdata.unwrap_or_default(), &[enter(access.root())?, below].concat())?;
     }
     Ok(code)
 }
@@ -264,13 +264,13 @@ impl State<'_> {
 fn lookup(reader: &mut Reader<'_>, word: &str) -> Result<Vec<u8>> {
     let cloud = reader.cloud();
     let (value, may_be_absent) = match word {
-        "@hostname" => (reader.hostname()?, cloud.silent == Silent::Everything),
-        "@local-hostname" => (reader.bytes(&cloud.local_hostname)?, cloud.silent == Silent::Everything),
-        "@userdata" => (reader.userdata()?, cloud.silent != Silent::Nothing),
+        "@hostname" => (reader.hostname()?, cloud.silent == OnNoAnswer::Everything),
+        "@local-hostname" => (reader.bytes(&cloud.local_hostname)?, cloud.silent == OnNoAnswer::Everything),
+        "@userdata" => (reader.userdata()?, cloud.silent != OnNoAnswer::Nothing),
         // No keys are an answer too.
         "@ssh-keys" => (Some(reader.keys_text()?), true),
         "@nics" => (nics(reader)?, false),
-        key => (reader.raw(key)?, cloud.silent == Silent::Everything),
+        key => (reader.raw(key)?, cloud.silent == OnNoAnswer::Everything),
     };
     match value {
         None if may_be_absent => Ok(Vec::new()),

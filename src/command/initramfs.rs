@@ -11,7 +11,7 @@ use crate::initramfs::build::drivers::{FILESYSTEMS, MACHINES, NETWORKS};
 use crate::initramfs::build::running::root_modules;
 use crate::initramfs::build::{Addition, Initramfs, Recipe, build};
 use crate::log::Log;
-use crate::sys::{file, kernel, node, stdio};
+use crate::sys::{device_node, file, stdio, uname};
 use crate::units::ByteCount;
 
 /// Where the program that fits an initramfs best may lie, from the directory of the running one: beside it as `make`
@@ -74,7 +74,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let kernel = match (arguments.kernel, &modules_dir) {
         (Some(kernel), _) => kernel.into(),
         (None, Some(directory)) => version_of(directory)?.into(),
-        (None, None) => kernel::release(),
+        (None, None) => uname::release(),
     };
     let modules_dir = modules_dir.unwrap_or_else(|| format!("/lib/modules/{kernel}"));
     let networks = arguments.networks.unwrap_or(NO_NETWORK);
@@ -83,7 +83,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let modules = arguments.modules.into_iter().map(String::from).collect();
     let files = arguments.files.into_iter().map(Addition::parse).collect::<Result<_>>()?;
     // What this machine needs is known of its own kernel alone.
-    let is_own = arguments.modules_dir.is_none() && kernel == kernel::release();
+    let is_own = arguments.modules_dir.is_none() && kernel == uname::release();
     let expected = if is_own { root_modules() } else { Vec::new() };
     let drivers = Vec::new();
     let mut recipe = Recipe { kernel, modules_dir, drivers, modules, compression, program, files, expected };
@@ -170,7 +170,7 @@ fn compression(name: &str) -> Result<Option<Format>> {
 
 /// The small program where it is there and enough: it writes no images, and nothing else needs a server.
 fn default_program(writes_images: bool) -> Result<String> {
-    let running = node::link_target("/proc/self/exe")?;
+    let running = device_node::link_target("/proc/self/exe")?;
     let small = if writes_images { None } else { small_program(&running) };
     Ok(small.unwrap_or(running))
 }

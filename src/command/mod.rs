@@ -40,7 +40,7 @@ mod write_root;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
-use crate::sys::{process, stdio, tree};
+use crate::sys::{fork, stdio, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -161,7 +161,7 @@ fn is_init_of_initramfs(arguments: &[Vec<u8>]) -> bool {
         matches!(*word, b"--help" | b"--version") || COMMANDS.iter().any(known)
     };
     let asks_for_command = arguments.get(1).map(Vec::as_slice).filter(is_command).is_some();
-    process::is_first() && tree::root_is_in_memory() && (named_init || !asks_for_command)
+    fork::is_first() && tree::root_is_in_memory() && (named_init || !asks_for_command)
 }
 
 fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {

@@ -6,7 +6,7 @@ use super::{Command, print, root::root};
 use crate::boot;
 use crate::error::{Error, Result};
 use crate::settings::Phase;
-use crate::sys::process;
+use crate::sys::fork;
 use alloc::vec::Vec;
 
 const USAGE: &str = "[--dry-run] [--root DIR]";
@@ -62,7 +62,7 @@ fn run(phase: Phase, arguments: &[&str]) -> Result<u8> {
 
 /// Runs a phase, and returns the exit code.
 pub(super) fn start(phase: Phase, root: &str) -> Result<u8> {
-    if root.is_empty() && !process::is_root() {
+    if root.is_empty() && !fork::is_root() {
         return Err(Error::refused("run the phase", "only root can do that").to(phase.name()));
     }
     Ok(if boot::run(phase, root)? { 0 } else { FAILED })

@@ -3,7 +3,7 @@
 //! JSON, a stable format: `status`, one of `disabled`, `not started`, `running`, `done`, `error`; `degraded`, whether
 //! something failed that nothing will try again, or the machine lacks something; `instance` and `cloud` (text or null);
 //! `errors`, each `ACTION: WHY`; `warnings`, what the machine lacks; `enabled`, whether the init system starts the phases
-//! (or null). What each action did stands in the files of `/run/wisp` (`crate::boot::facts`).
+//! (or null). What each action did stands in the files of `/run/wisp` (`crate::boot::phase_report`).
 
 #![forbid(unsafe_code)]
 

@@ -4,7 +4,7 @@
 
 use super::{Command, DOING, Options, Piece, unknown};
 use crate::error::{Error, Result};
-use crate::initramfs::guest;
+use crate::initramfs::hooks;
 
 pub(super) const COMMAND: Command = Command {
     name: "write-root",
@@ -24,7 +24,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         Some(Piece::Option(name, _)) => Err(unknown(name)),
         Some(Piece::Operand(operand)) => Err(Error::usage(DOING, "nothing may follow").to(operand)),
         None => {
-            guest::write_root();
+            hooks::write_root();
             Ok(0)
         }
     }

@@ -1,7 +1,7 @@
 //! What a file is, by its first bytes, and which formats are refused by name.
 
 #[cfg(feature = "full")]
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 #[cfg(feature = "full")]
 use crate::units::ByteCount;
@@ -100,7 +100,7 @@ impl Format {
     ///
     /// # Errors
     /// `Unsupported` when it is a known one that wisp does not read.
-    pub fn recognise(start: &[u8]) -> Result<Self> {
+    pub fn detect(start: &[u8]) -> Result<Self> {
         let is_there = |row: &&Row| start.get(row.0..).is_some_and(|rest| rest.starts_with(row.1));
         match ROWS.iter().find(is_there) {
             Some((_, _, Ok(format))) => Ok(*format),
@@ -126,7 +126,7 @@ impl Format {
     #[cfg(feature = "full")]
     #[must_use]
     pub fn stated_size(self, start: &[u8]) -> Option<ByteCount> {
-        let fields = Fields::new(start, DOING);
+        let fields = ByteReader::new(start, DOING);
         match self {
             Self::Qcow2 => fields.u64_be(24).ok().map(ByteCount),
             Self::Vhd => fields.u64_be(48).ok().map(ByteCount),
@@ -194,7 +194,7 @@ mod tests {
             (b"QFI", Format::Raw),
             (&[0; START], Format::Raw),
         ] {
-            assert_eq!(Format::recognise(start), Ok(format), "{start:?}");
+            assert_eq!(Format::detect(start), Ok(format), "{start:?}");
         }
     }
 
@@ -203,7 +203,7 @@ mod tests {
         let mut vdi = [0; 512];
         vdi[64..68].copy_from_slice(b"\x7f\x10\xda\xbe");
         for (start, name) in [(vdi.as_slice(), "VDI"), (b"vhdxfile", "VHDX"), (b"QFI\xfb\0\0\0\x01", "qcow")] {
-            let error = Format::recognise(start).unwrap_err();
+            let error = Format::detect(start).unwrap_err();
             assert_eq!(error.kind, Kind::Unsupported);
             assert!(error.why.contains(&alloc::format!("its format, {name}, ")), "{error}");
         }
@@ -226,12 +226,12 @@ mod tests {
             (b"<!DOCTYPE html>", "HTML page"),
             (b"version https://git-lfs.github.com/spec/v1", "Git LFS pointer"),
         ] {
-            let error = Format::recognise(start).unwrap_err();
+            let error = Format::detect(start).unwrap_err();
             assert_eq!(error.kind, Kind::Unsupported);
             assert!(error.why.contains(&alloc::format!("its format, {name}, ")), "{error}");
         }
         for start in [b"\x1f\x9d\xff".as_slice(), b"\x1f\x9d", b"LZIP", b"#!/bin/sh\n"] {
-            assert_eq!(Format::recognise(start), Ok(Format::Raw), "{start:?}");
+            assert_eq!(Format::detect(start), Ok(Format::Raw), "{start:?}");
         }
     }
 

@@ -86,7 +86,7 @@ impl<'a> Map<'a> {
     pub fn open(source: &'a dyn ReadAt, size: ByteCount) -> Result<Self> {
         let mut start = vec![0; usize::try_from(size.0).map_or(START, |size| size.min(START))];
         source.read_at(ByteCount(0), &mut start)?;
-        let format = Format::recognise(&start)?;
+        let format = Format::detect(&start)?;
         let (format, opened) = match format {
             Format::Qcow2 => (format, qcow2::open(source, size.0)?),
             Format::Vhd => (format, vhd::open_dynamic(source, size.0)?),

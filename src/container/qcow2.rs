@@ -10,7 +10,7 @@ use alloc::string::String;
 use super::corrupt;
 use super::map::{LARGEST_UNIT, Opened, Packed, Pieces, Place, Run};
 use super::table::{Table, Window};
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::codec::Packing;
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
@@ -67,7 +67,7 @@ pub(super) fn open(source: &dyn ReadAt, size: u64) -> Result<Opened> {
     let mut header = [0; HEADER];
     let there = size.min(HEADER as u64) as usize;
     source.read_at(ByteCount(0), header.get_mut(..there).unwrap_or_default())?;
-    let fields = Fields::new(header.get(..there).unwrap_or_default(), DOING);
+    let fields = ByteReader::new(header.get(..there).unwrap_or_default(), DOING);
     let version = fields.u32_be(4)?;
     let (features, header_length) = match version {
         2 => (0, 0),
@@ -133,7 +133,7 @@ fn judge(features: u64) -> Result<()> {
 }
 
 /// Another file is never opened: not on the word of an image.
-fn refuse_backing(source: &dyn ReadAt, fields: Fields<'_>, size: u64) -> Result<()> {
+fn refuse_backing(source: &dyn ReadAt, fields: ByteReader<'_>, size: u64) -> Result<()> {
     let at = fields.u64_be(8)?;
     if at == 0 {
         return Ok(());

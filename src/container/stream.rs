@@ -41,7 +41,7 @@ pub fn open(input: Input<'_>) -> Result<Stream<'_>> {
     let mut layers = Vec::new();
     let mut length = None;
     let mut input = unpacked(input, &mut layers, &mut length)?;
-    let format = Format::recognise(input.peek(START)?)?;
+    let format = Format::detect(input.peek(START)?)?;
     if format == Format::Tar {
         return open_member(tar::open(input)?, layers);
     }
@@ -54,7 +54,7 @@ fn open_member(member: tar::Member<'_>, mut layers: Vec<codec::Format>) -> Resul
     let before = layers.len();
     let mut length = Some(ByteCount(stored));
     let mut input = unpacked(Input::new(member), &mut layers, &mut length)?;
-    match Format::recognise(input.peek(START)?)? {
+    match Format::detect(input.peek(START)?)? {
         Format::Tar => Err(Error::unsupported(DOING, "it is a tar in a tar")),
         Format::Raw => {
             // A fixed VHD is whole sectors and half a KiB of footer; only where neither that nor compression can

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::corrupt;
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::codec::{Input, Source};
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
@@ -335,7 +335,7 @@ pub(super) fn checksum(header: &[u8; BLOCK]) -> u32 {
 
 /// The number of twelve bytes at `at`: octal digits, or, with the highest bit set, the number itself.
 fn number(block: &[u8; BLOCK], at: usize) -> Result<u64> {
-    let bytes: [u8; NUMBER] = Fields::new(block, DOING).array(at)?;
+    let bytes: [u8; NUMBER] = ByteReader::new(block, DOING).array(at)?;
     let number = match bytes {
         [0x80, 0, 0, 0, low @ ..] => Some(u64::from_be_bytes(low)),
         [first, ..] if first & 0x80 != 0 => None,

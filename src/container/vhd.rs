@@ -8,7 +8,7 @@ use super::corrupt;
 use super::format::Format;
 use super::map::{Opened, Pieces, Place, Run, stored};
 use super::table::{Table, Window};
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
 
@@ -61,7 +61,7 @@ pub(super) struct Footer {
 impl Footer {
     /// `None` when `bytes` are anything else.
     pub(super) fn parse(bytes: &[u8; FOOTER]) -> Result<Option<Self>> {
-        let fields = Fields::new(bytes, DOING);
+        let fields = ByteReader::new(bytes, DOING);
         if !bytes.starts_with(&COOKIE) || fields.u32_be(FOOTER_CHECKSUM)? != checksum(bytes, FOOTER_CHECKSUM) {
             return Ok(None);
         }
@@ -127,7 +127,7 @@ pub(super) fn open_dynamic(source: &dyn ReadAt, size: u64) -> Result<Opened> {
         return Err(corrupt(DOING, "its header lies behind the end of the file"));
     }
     source.read_at(ByteCount(footer.data_offset), &mut header)?;
-    let fields = Fields::new(&header, DOING);
+    let fields = ByteReader::new(&header, DOING);
     if !header.starts_with(&HEADER_COOKIE) || fields.u32_be(HEADER_CHECKSUM)? != checksum(&header, HEADER_CHECKSUM) {
         return Err(corrupt(DOING, "checksum of its header does not match"));
     }

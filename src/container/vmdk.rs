@@ -10,7 +10,7 @@ use alloc::vec;
 use super::corrupt;
 use super::map::{LARGEST_UNIT, Opened, Packed, Pieces, Place, Run};
 use super::table::{Table, Window};
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::codec::Packing;
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
@@ -75,11 +75,11 @@ struct Vmdk {
 /// Reads the header or the footer, and the descriptor.
 pub(super) fn open(source: &dyn ReadAt, size: u64) -> Result<Opened> {
     let mut header = read_header(source, 0, size)?;
-    let variant = kind(source, Fields::new(&header, DOING), size)?;
-    if Fields::new(&header, DOING).u64_le(56)? == AT_END {
+    let variant = kind(source, ByteReader::new(&header, DOING), size)?;
+    if ByteReader::new(&header, DOING).u64_le(56)? == AT_END {
         header = read_footer(source, size)?;
     }
-    let fields = Fields::new(&header, DOING);
+    let fields = ByteReader::new(&header, DOING);
     let (version, flags) = (fields.u32_le(4)?, fields.u32_le(8)?);
     let (capacity, grain) = (fields.u64_le(12)?, fields.u64_le(20)?);
     let entries = fields.u32_le(44)?;
@@ -125,13 +125,13 @@ fn read_footer(source: &dyn ReadAt, size: u64) -> Result<[u8; SECTOR as usize]> 
     let marker_at = size.checked_sub(FOOTER_MARKER_FROM_END).ok_or_else(cut_off)?;
     let marker = read_header(source, marker_at, size)?;
     let footer = read_header(source, size.saturating_sub(FOOTER_FROM_END), size)?;
-    let fields = Fields::new(&marker, DOING);
+    let fields = ByteReader::new(&marker, DOING);
     let is_marker = fields.u32_le(8)? == 0 && fields.u32_le(12)? == FOOTER_MARKER;
     if is_marker && footer.starts_with(&MAGIC) { Ok(footer) } else { Err(cut_off()) }
 }
 
 /// What the descriptor says this is. Without one it is a part of a disk: the others lie in other files.
-fn kind(source: &dyn ReadAt, header: Fields<'_>, size: u64) -> Result<&'static str> {
+fn kind(source: &dyn ReadAt, header: ByteReader<'_>, size: u64) -> Result<&'static str> {
     let at = header.u64_le(28)?.saturating_mul(SECTOR);
     let length = header.u64_le(36)?.saturating_mul(SECTOR).min(DESCRIPTOR);
     if at == 0 || length == 0 {
@@ -199,7 +199,7 @@ impl Vmdk {
         }
         let mut marker = [0; GRAIN_MARKER as usize];
         source.read_at(ByteCount(host), &mut marker)?;
-        let fields = Fields::new(&marker, DOING);
+        let fields = ByteReader::new(&marker, DOING);
         if fields.u64_le(0)? != grain_at >> SECTOR_BITS {
             return Err(corrupt(DOING, "the marker of a grain says that it is another one"));
         }

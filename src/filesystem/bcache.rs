@@ -3,9 +3,9 @@
 //! The two share the place and, in early bcachefs, the magic; they are told apart by where each says that it lies.
 //! Both clear the first 4 KiB of a device when they are made.
 
-use super::formats::Found;
-use super::{Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 const DOING: &str = "read the bcache superblock of";
@@ -21,16 +21,16 @@ const OWN_SECTOR: u64 = 8;
 
 /// Reads the superblock, from its first byte; `None` for a copy from another place.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     if found.magic == BCACHE_MAGIC && fields.u64_le(8)? == OWN_SECTOR {
-        return Ok(Some(Superblock { uuid: identity::uuid(fields.array(40)?), ..Superblock::bare(Kind::Bcache) }));
+        return Ok(Some(Superblock { uuid: uuid_label::uuid(fields.array(40)?), ..Superblock::bare(Kind::Bcache) }));
     }
     if fields.u64_le(104)? != OWN_SECTOR {
         return Ok(None);
     }
     Ok(Some(Superblock {
-        uuid: identity::uuid(fields.array(56)?),
-        label: identity::text(fields.slice(72, 32)?),
+        uuid: uuid_label::uuid(fields.array(56)?),
+        label: uuid_label::text(fields.slice(72, 32)?),
         ..Superblock::bare(Kind::Bcachefs)
     }))
 }

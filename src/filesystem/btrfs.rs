@@ -3,9 +3,9 @@
 //! Little-endian, 4096 bytes at 64 KiB. Each device carries the superblock of the whole with its own device item in
 //! it; growing is about that one device.
 
-use super::formats::Found;
-use super::{Details, Extent, Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Details, Extent, Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 const DOING: &str = "read the btrfs superblock of";
@@ -41,7 +41,7 @@ impl Btrfs {
 
 /// Reads the superblock, from its first byte.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let fsid: [u8; 16] = fields.array(0x20)?;
     let bytenr = fields.u64_le(0x30)?;
     let flags = fields.u64_le(0x38)?;
@@ -74,8 +74,8 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     };
     let details = Btrfs { devid, device_bytes: total_bytes, devices: num_devices, seed: flags & FLAG_SEEDING != 0 };
     Ok(Some(Superblock {
-        uuid: identity::uuid(fsid),
-        label: identity::text(fields.slice(0x12b, 256)?),
+        uuid: uuid_label::uuid(fsid),
+        label: uuid_label::text(fields.slice(0x12b, 256)?),
         extent: Some(extent),
         details: Details::Btrfs(details),
         ..Superblock::bare(Kind::Btrfs)

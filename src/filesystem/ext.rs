@@ -2,9 +2,9 @@
 //!
 //! Little-endian, 1024 bytes at offset 1024. The three differ only in features, and are told apart as `blkid` does.
 
-use super::formats::Found;
-use super::{Details, Extent, Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Details, Extent, Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 const DOING: &str = "read the ext superblock of";
@@ -59,7 +59,7 @@ impl Journal {
     /// The name under which the journal device is found.
     #[must_use]
     pub fn name(self) -> Option<alloc::string::String> {
-        identity::uuid(self.uuid)
+        uuid_label::uuid(self.uuid)
     }
 }
 
@@ -136,7 +136,7 @@ impl Ext {
 }
 
 impl LastGroup {
-    fn parse(fields: Fields<'_>, extent: Extent, features: (u32, u32)) -> Result<Self> {
+    fn parse(fields: ByteReader<'_>, extent: Extent, features: (u32, u32)) -> Result<Self> {
         let (incompat, ro_compat) = features;
         let s_log_block_size = fields.u32_le(0x18)?;
         let s_log_cluster_size = fields.u32_le(0x1c)?;
@@ -177,13 +177,13 @@ impl LastGroup {
 
 /// Reads the superblock, from its first byte.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let s_feature_compat = fields.u32_le(0x5c)?;
     let s_feature_incompat = fields.u32_le(0x60)?;
     let s_feature_ro_compat = fields.u32_le(0x64)?;
     let superblock = Superblock {
-        uuid: identity::uuid(fields.array(0x68)?),
-        label: identity::text(fields.slice(0x78, 16)?),
+        uuid: uuid_label::uuid(fields.array(0x68)?),
+        label: uuid_label::text(fields.slice(0x78, 16)?),
         ..Superblock::bare(kind(s_feature_compat, s_feature_incompat, s_feature_ro_compat))
     };
     if superblock.kind == Kind::ExtJournal {
@@ -211,7 +211,7 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
 }
 
 /// Where the journal is, unless it is an inode of this filesystem.
-fn external_journal(fields: Fields<'_>) -> Result<Option<Journal>> {
+fn external_journal(fields: ByteReader<'_>) -> Result<Option<Journal>> {
     let s_journal_uuid: [u8; 16] = fields.array(0xd0)?;
     let s_journal_inum = fields.u32_le(0xe0)?;
     let s_journal_dev = fields.u32_le(0xe4)?;
@@ -235,7 +235,7 @@ const fn kind(compat: u32, incompat: u32, ro_compat: u32) -> Kind {
 }
 
 /// Size and limits; everything here is divided by, multiplied with or handed to the kernel later.
-fn parse_extent(fields: Fields<'_>, wide: bool, bigalloc: bool) -> Result<Extent> {
+fn parse_extent(fields: ByteReader<'_>, wide: bool, bigalloc: bool) -> Result<Extent> {
     let s_log_block_size = fields.u32_le(0x18)?;
     let s_first_data_block = u64::from(fields.u32_le(0x14)?);
     let s_blocks_per_group = u64::from(fields.u32_le(0x20)?);

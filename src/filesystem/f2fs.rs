@@ -1,8 +1,8 @@
 //! f2fs (kernel header `include/linux/f2fs_fs.h`, `struct f2fs_super_block`). Little-endian, at offset 1024.
 
-use super::formats::Found;
-use super::{Extent, Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Extent, Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 const DOING: &str = "read the f2fs superblock of";
@@ -11,7 +11,7 @@ const BLOCK_LOGS: core::ops::RangeInclusive<u32> = 12..=16;
 
 /// Reads the superblock, from its first byte.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let log_blocksize = fields.u32_le(0x10)?;
     let block_count = fields.u64_le(0x24)?;
     if !BLOCK_LOGS.contains(&log_blocksize) {
@@ -24,8 +24,8 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
     // Grown only by its own tool, so the limits say: not at all.
     let extent = Extent { block_size, blocks: block_count, granule: 1, max_blocks: block_count };
     Ok(Some(Superblock {
-        uuid: identity::uuid(fields.array(0x6c)?),
-        label: identity::text_utf16(fields.slice(0x7c, 1024)?),
+        uuid: uuid_label::uuid(fields.array(0x6c)?),
+        label: uuid_label::text_utf16(fields.slice(0x7c, 1024)?),
         extent: Some(extent),
         ..Superblock::bare(Kind::F2fs)
     }))

@@ -3,9 +3,9 @@
 
 use alloc::string::String;
 
-use super::formats::Found;
+use super::registry::Found;
 use super::{Kind, Superblock};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 const DOING: &str = "read the LVM label of";
@@ -17,7 +17,7 @@ const DASHES_BEFORE: [usize; 6] = [6, 10, 14, 18, 22, 26];
 
 /// Reads the label, from the first byte of its sector.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let sector_xl = fields.u64_le(8)?;
     let crc_xl = fields.u32_le(16)?;
     let offset_xl = fields.u32_le(20)?;

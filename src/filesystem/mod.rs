@@ -1,6 +1,6 @@
-//! What a partition holds: superblocks recognised and read. Pure: no device, no clock.
+//! What a partition holds: superblocks detected and read. Pure: no device, no clock.
 //!
-//! [`recognise`] answers what lies on a device, under which names, and how far its filesystem reaches. It never
+//! [`detect`] answers what lies on a device, under which names, and how far its filesystem reaches. It never
 //! writes, never guesses beyond what the bytes say, and checks only what growing and naming depend on: checksums with
 //! CRC32C (ext4 `metadata_csum`, XFS version 5, btrfs) are left to the kernel, which verifies them when it mounts.
 //!
@@ -9,19 +9,19 @@
 #![forbid(unsafe_code)]
 
 mod bcache;
-mod boot_sector;
 mod btrfs;
+mod end_signatures;
 mod ext;
 mod f2fs;
-mod formats;
-mod identity;
+mod fat_exfat_ntfs;
 mod luks;
 mod lvm;
+mod module_requests;
 mod raid;
-mod read_only;
-mod requests;
+mod registry;
+mod squashfs_erofs_iso;
 mod swap;
-mod tail;
+mod uuid_label;
 mod whole_disk;
 mod xfs;
 mod zfs;
@@ -29,12 +29,12 @@ mod zfs;
 use alloc::string::String;
 
 pub use btrfs::Btrfs;
+pub use end_signatures::{Signature, detect_owner, find_signatures};
 pub use ext::{Ext, Journal, Needs};
-pub use formats::recognise;
-pub use identity::uuid as uuid_text;
+pub use module_requests::{requested_by, requests};
 pub use raid::Metadata;
-pub use requests::{requested_by, requests};
-pub use tail::{Signature, find_signatures, recognise_owner};
+pub use registry::detect;
+pub use uuid_label::uuid as uuid_text;
 pub use whole_disk::{find_content, find_firmware_raid};
 pub use xfs::Xfs;
 

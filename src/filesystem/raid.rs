@@ -5,9 +5,9 @@
 //! wisp runs on are little-endian). Metadata that names another place, or that the member has no room for, was left by
 //! something that is gone: not a member.
 
-use super::formats::Found;
-use super::{Details, Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Details, Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 const DOING: &str = "read the RAID metadata of";
@@ -44,7 +44,7 @@ pub(super) const fn offset_0_90(size: u64) -> Option<u64> {
 
 /// Reads metadata of version 1, from its first byte.
 pub(super) fn parse_1(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let major_version = fields.u32_le(4)?;
     let super_offset = fields.u64_le(144)?;
     if major_version != 1 || super_offset.checked_mul(512) != Some(found.offset) {
@@ -56,8 +56,8 @@ pub(super) fn parse_1(found: &Found<'_>) -> Result<Option<Superblock>> {
         _ => Metadata::V1_0,
     };
     Ok(Some(Superblock {
-        uuid: identity::uuid(fields.array(16)?),
-        label: identity::text(fields.slice(32, 32)?),
+        uuid: uuid_label::uuid(fields.array(16)?),
+        label: uuid_label::text(fields.slice(32, 32)?),
         details: Details::Raid(metadata),
         ..Superblock::bare(Kind::LinuxRaid)
     }))
@@ -65,7 +65,7 @@ pub(super) fn parse_1(found: &Found<'_>) -> Result<Option<Superblock>> {
 
 /// Reads metadata of version 0.90, from its first byte.
 pub(super) fn parse_0(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let major_version = fields.u32_le(4)?;
     let minor_version = fields.u32_le(8)?;
     let size_kib = u64::from(fields.u32_le(32)?);
@@ -78,7 +78,7 @@ pub(super) fn parse_0(found: &Found<'_>) -> Result<Option<Superblock>> {
         word.copy_from_slice(&fields.u32_le(at)?.to_be_bytes());
     }
     Ok(Some(Superblock {
-        uuid: identity::uuid(set_uuid),
+        uuid: uuid_label::uuid(set_uuid),
         details: Details::Raid(Metadata::V0_90),
         ..Superblock::bare(Kind::LinuxRaid)
     }))

@@ -3,9 +3,9 @@
 //! The magic is in the last ten bytes of the first page, so its place tells the page size of the machine that wrote
 //! it; the header is at 1024 everywhere. Hibernation overwrites the magic and keeps the header.
 
-use super::formats::Found;
-use super::{Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 const DOING: &str = "read the swap header of";
@@ -22,7 +22,7 @@ const PADDING: usize = 172;
 
 /// Reads the header, from offset 1024 of the device.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let kind = if matches!(found.magic, VERSION_0 | VERSION_1) { Kind::Swap } else { Kind::Hibernation };
     let mut superblock = Superblock::bare(kind);
     if found.magic == VERSION_1 {
@@ -36,8 +36,8 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
         }
     }
     if found.magic != VERSION_0 && fields.u64_le(PADDING)? == 0 {
-        superblock.uuid = identity::uuid(fields.array(12)?);
-        superblock.label = identity::text(fields.slice(28, 16)?);
+        superblock.uuid = uuid_label::uuid(fields.array(12)?);
+        superblock.label = uuid_label::text(fields.slice(28, 16)?);
     }
     Ok(Some(superblock))
 }

@@ -36,21 +36,21 @@ impl Device {
         self
     }
 
-    fn recognise(&self) -> Result<Option<Superblock>> {
+    fn detect(&self) -> Result<Option<Superblock>> {
         self.reads.set(0);
         self.bytes.set(0);
-        let result = recognise(self, ByteCount(self.size));
+        let result = detect(self, ByteCount(self.size));
         assert!(self.reads.get() <= MOST_READS, "{} reads", self.reads.get());
         assert!(self.bytes.get() <= MOST_BYTES, "{} bytes", self.bytes.get());
         result
     }
 
     fn kind(&self) -> Option<Kind> {
-        self.recognise().unwrap().map(|found| found.kind)
+        self.detect().unwrap().map(|found| found.kind)
     }
 
     fn why(&self) -> alloc::borrow::Cow<'static, str> {
-        self.recognise().unwrap_err().why.clone()
+        self.detect().unwrap_err().why.clone()
     }
 }
 
@@ -354,9 +354,9 @@ fn samples() -> Vec<Sample> {
 }
 
 #[test]
-fn each_format_is_recognised_with_its_names() {
+fn each_format_is_detected_with_its_names() {
     for Sample { at, device, kind, uuid, label } in samples() {
-        let found = device.recognise().unwrap().unwrap_or_else(|| panic!("{kind:?} at {at} is not recognised"));
+        let found = device.detect().unwrap().unwrap_or_else(|| panic!("{kind:?} at {at} is not detected"));
         assert_eq!((found.kind, found.uuid.as_deref(), found.label.as_deref()), (kind, uuid, label), "at {at}");
     }
 }
@@ -367,12 +367,12 @@ fn every_truncation_and_every_bit_flip_ends_in_a_value_or_an_error() {
         // The device ends inside of the superblock.
         let length = device.pieces[0].1.len() as u64;
         for size in (0..64).chain(at..at + length) {
-            let _ = Device { size, ..device.clone() }.recognise();
+            let _ = Device { size, ..device.clone() }.detect();
         }
         for bit in 0..device.pieces[0].1.len() * 8 {
             let mut flipped = device.clone();
             flipped.pieces[0].1[bit / 8] ^= 1 << (bit % 8);
-            if let Err(error) = flipped.recognise() {
+            if let Err(error) = flipped.detect() {
                 assert_eq!(error.kind, crate::error::Kind::Corrupt, "{kind:?}, bit {bit}");
                 assert!(!error.why.is_empty() && error.doing.starts_with("read the "));
             }
@@ -383,7 +383,7 @@ fn every_truncation_and_every_bit_flip_ends_in_a_value_or_an_error() {
 #[test]
 fn an_empty_device_holds_nothing() {
     for size in [0, 1, 511, 512, 4096, 8191, 8192, 65536, 131_072, SIZE] {
-        assert_eq!(Device::new(size).recognise(), Ok(None), "{size}");
+        assert_eq!(Device::new(size).detect(), Ok(None), "{size}");
     }
 }
 
@@ -391,7 +391,7 @@ fn an_empty_device_holds_nothing() {
 fn what_grows_costs_three_or_four_reads() {
     for (at, bytes, reads) in [(1024, ext4(), 3), (0, xfs(), 3), (65536, btrfs(), 4)] {
         let device = Device::new(SIZE).with(at, bytes);
-        assert!(device.recognise().is_ok());
+        assert!(device.detect().is_ok());
         assert_eq!(device.reads.get(), reads);
         assert!(device.bytes.get() <= if reads == 3 { 24 << 10 } else { 96 << 10 });
     }
@@ -460,7 +460,7 @@ fn a_device_that_cannot_be_read_is_an_error() {
             Err(Error::os(5, "read"))
         }
     }
-    assert_eq!(recognise(&Broken, ByteCount(SIZE)), Err(Error::os(5, "read")));
+    assert_eq!(detect(&Broken, ByteCount(SIZE)), Err(Error::os(5, "read")));
 }
 
 #[test]
@@ -471,10 +471,10 @@ fn an_end_that_cannot_be_read_does_not_hide_a_sound_start() {
             if offset.0 >= SIZE / 2 { Err(Error::os(5, "read")) } else { self.0.read_at(offset, buffer) }
         }
     }
-    let recognise = |device: Device| recognise(&BadEnd(device), ByteCount(SIZE)).map(|found| found.map(|it| it.kind));
-    assert_eq!(recognise(Device::new(SIZE).with(1024, ext4())), Ok(Some(Kind::Ext4)));
-    assert_eq!(recognise(Device::new(SIZE).with(65536, btrfs())), Ok(Some(Kind::Btrfs)));
-    assert_eq!(recognise(Device::new(SIZE)), Err(Error::os(5, "read")), "what may lie there is not known");
+    let detect = |device: Device| detect(&BadEnd(device), ByteCount(SIZE)).map(|found| found.map(|it| it.kind));
+    assert_eq!(detect(Device::new(SIZE).with(1024, ext4())), Ok(Some(Kind::Ext4)));
+    assert_eq!(detect(Device::new(SIZE).with(65536, btrfs())), Ok(Some(Kind::Btrfs)));
+    assert_eq!(detect(Device::new(SIZE)), Err(Error::os(5, "read")), "what may lie there is not known");
 }
 
 /// The ext superblock with one field changed.
@@ -516,12 +516,12 @@ fn ext_features_decide_the_name() {
     }
     // The journal's own superblock keeps no groups.
     let journal = ext_with(0x60, &8u32.to_le_bytes()).with(1024 + 0x20, [0; 4]);
-    assert_eq!(journal.recognise().unwrap().unwrap().extent, None);
+    assert_eq!(journal.detect().unwrap().unwrap().extent, None);
 }
 
 #[test]
 fn ext_extents_know_their_limits() {
-    let extent = |device: Device| device.recognise().unwrap().unwrap().extent.unwrap();
+    let extent = |device: Device| device.detect().unwrap().unwrap().extent.unwrap();
     // 64bit, and 8192 inodes in a group: 2^32 - 1 inodes are used up first.
     let groups = u64::from(u32::MAX) / 8192;
     let expected = Extent { block_size: 4096, blocks: 8192, granule: 32768, max_blocks: groups * 32768 };
@@ -539,7 +539,7 @@ fn ext_extents_know_their_limits() {
 
 #[test]
 fn ext_obstacles_are_named() {
-    let obstacle = |device: Device| device.recognise().unwrap().unwrap().obstacle();
+    let obstacle = |device: Device| device.detect().unwrap().unwrap().obstacle();
     assert_eq!(obstacle(ext_with(0x3a, &[1, 0])), None);
     assert_eq!(obstacle(ext_with(0x3a, &[3, 0])), Some("it has errors; run e2fsck -f"));
     assert!(obstacle(ext_with(0x5c, &0x204u32.to_le_bytes())).unwrap().contains("sparse_super2"));
@@ -548,7 +548,7 @@ fn ext_obstacles_are_named() {
     assert!(obstacle(both).unwrap().contains("meta_bg"));
     assert_eq!(obstacle(ext_with(0x64, &0x1000u32.to_le_bytes())), Some("it is marked read-only"));
     // A journal to be replayed is ordinary.
-    let dirty = ext_with(0x60, &0xc6u32.to_le_bytes()).recognise().unwrap().unwrap();
+    let dirty = ext_with(0x60, &0xc6u32.to_le_bytes()).detect().unwrap().unwrap();
     assert!(matches!(dirty.details, Details::Ext(Ext { needs_recovery: true, wide: true, .. })));
     assert_eq!(dirty.obstacle(), None);
 }
@@ -571,14 +571,14 @@ fn xfs_contradictions_are_named() {
     ] {
         assert_eq!(with(at, &value.to_be_bytes()).why(), why, "{at} = {value:#x}");
     }
-    let sound = with(12, &(3u32 * 4096 + 64).to_be_bytes()).recognise().unwrap().unwrap();
+    let sound = with(12, &(3u32 * 4096 + 64).to_be_bytes()).detect().unwrap().unwrap();
     let max_blocks = 4096 * u64::from(u32::MAX);
     assert_eq!(sound.extent, Some(Extent { block_size: 4096, blocks: 12352, granule: 64, max_blocks }));
     assert_eq!(sound.details, Details::Xfs(Xfs { group_blocks: 4096, groups: 4, needs_repair: false }));
     assert_eq!(sound.obstacle(), None);
     let broken = with(216, &0x10u32.to_be_bytes());
-    assert_eq!(broken.recognise().unwrap().unwrap().obstacle(), None, "version 4 has no such field");
-    let broken = broken.with(100, 0xb4a5u16.to_be_bytes()).recognise().unwrap().unwrap();
+    assert_eq!(broken.detect().unwrap().unwrap().obstacle(), None, "version 4 has no such field");
+    let broken = broken.with(100, 0xb4a5u16.to_be_bytes()).detect().unwrap().unwrap();
     assert_eq!(broken.obstacle(), Some("it is marked as needing xfs_repair"));
 }
 
@@ -596,16 +596,16 @@ fn btrfs_contradictions_are_named() {
     ] {
         assert_eq!(with(at, &value.to_le_bytes()).why(), why, "{at:#x} = {value:#x}");
     }
-    let sound = with(0, &[]).recognise().unwrap().unwrap();
+    let sound = with(0, &[]).detect().unwrap().unwrap();
     let extent = sound.extent.unwrap();
     assert_eq!((extent.block_size, extent.blocks, extent.granule), (4096, 15360, 1));
     let details = Btrfs { devid: 3, device_bytes: 60 << 20, devices: 2, seed: false };
     assert_eq!(sound.details, Details::Btrfs(details));
-    let seed = with(0x38, &(1u64 << 32).to_le_bytes()).recognise().unwrap().unwrap();
+    let seed = with(0x38, &(1u64 << 32).to_le_bytes()).detect().unwrap().unwrap();
     assert_eq!(seed.obstacle(), Some("it is a seed device, which never changes"));
     // After `btrfstune -m` the device items keep the first UUID.
     let renamed = with(0x20, &[7; 16]).with(65536 + 0xbc, (1u64 << 10).to_le_bytes()).with(65536 + 0x23b, UUID);
-    assert_eq!(renamed.recognise().unwrap().unwrap().uuid.unwrap(), "07070707-0707-0707-0707-070707070707");
+    assert_eq!(renamed.detect().unwrap().unwrap().uuid.unwrap(), "07070707-0707-0707-0707-070707070707");
 }
 
 #[test]
@@ -642,25 +642,25 @@ fn an_lvm_volume_header_outside_of_the_sector_is_refused() {
 #[test]
 fn bcache_is_told_from_early_bcachefs() {
     let bcache = fields(512, &[(8, &8u64.to_le_bytes()), (24, &bcache::BCACHE_MAGIC), (40, &UUID)]);
-    let found = Device::new(SIZE).with(4096, bcache.clone()).recognise().unwrap().unwrap();
+    let found = Device::new(SIZE).with(4096, bcache.clone()).detect().unwrap().unwrap();
     assert_eq!((found.kind, found.uuid.as_deref()), (Kind::Bcache, Some(UUID_TEXT)));
     assert_eq!(Device::new(SIZE).with(4096, bcache).with(4104, [9]).kind(), None, "a copy from another place");
 }
 
 #[test]
 fn names_that_are_not_set_are_none() {
-    let unnamed = ext_with(0x68, &[0; 16]).with(1024 + 0x78, [0; 16]).recognise().unwrap().unwrap();
+    let unnamed = ext_with(0x68, &[0; 16]).with(1024 + 0x78, [0; 16]).detect().unwrap().unwrap();
     assert_eq!((unnamed.uuid, unnamed.label), (None, None));
-    let blank = ext_with(0x78, b"  two words \t\n  ").recognise().unwrap().unwrap();
+    let blank = ext_with(0x78, b"  two words \t\n  ").detect().unwrap().unwrap();
     assert_eq!(blank.label.as_deref(), Some("  two words"));
-    let foreign = ext_with(0x78, b"caf\xe9\0").recognise().unwrap().unwrap();
+    let foreign = ext_with(0x78, b"caf\xe9\0").detect().unwrap().unwrap();
     assert_eq!(foreign.label.as_deref(), Some("caf\u{fffd}"));
     // An old mkswap left whatever lay there before.
     let old = Device::new(SIZE).with(1024, swap()).with(4086, b"SWAPSPACE2").with(1024 + 172, [1]);
-    assert_eq!(old.recognise().unwrap().unwrap().uuid, None);
+    assert_eq!(old.detect().unwrap().unwrap().uuid, None);
     let undated = Device::new(SIZE).with(32768, iso9660()).with(32768 + 830, b"0000000000000000");
-    assert_eq!(undated.clone().recognise().unwrap().unwrap().uuid.as_deref(), Some("2024-01-31-12-00-00-00"));
-    assert_eq!(undated.with(32768 + 813, [b' '; 16]).recognise().unwrap().unwrap().uuid, None);
+    assert_eq!(undated.clone().detect().unwrap().unwrap().uuid.as_deref(), Some("2024-01-31-12-00-00-00"));
+    assert_eq!(undated.with(32768 + 813, [b' '; 16]).detect().unwrap().unwrap().uuid, None);
 }
 
 #[test]
@@ -668,9 +668,9 @@ fn zfs_lists_cannot_lead_astray() {
     let at = 16 << 10;
     let with = |change: u64, value: &[u8]| Device::new(SIZE).with(at, zfs()).with(at + change, value);
     // A length of zero would never end, one of all ones would leave the buffer.
-    assert_eq!(with(12, &[0; 4]).recognise().unwrap().unwrap().label, None);
-    assert_eq!(with(12, &[0xff; 4]).recognise().unwrap_err().kind, crate::error::Kind::Corrupt);
-    assert_eq!(with(20, &[0xff; 4]).recognise().unwrap_err().kind, crate::error::Kind::Corrupt);
+    assert_eq!(with(12, &[0; 4]).detect().unwrap().unwrap().label, None);
+    assert_eq!(with(12, &[0xff; 4]).detect().unwrap_err().kind, crate::error::Kind::Corrupt);
+    assert_eq!(with(20, &[0xff; 4]).detect().unwrap_err().kind, crate::error::Kind::Corrupt);
     // Another list than a label's.
     assert_eq!(with(24, b"V").kind(), None);
 }
@@ -681,7 +681,7 @@ fn kinds_have_one_row_each() {
     assert_eq!((Kind::Luks.name(), Kind::Luks.policy()), ("crypto_LUKS", Policy::Layer));
     assert_eq!((Kind::LvmPhysicalVolume.name(), Kind::LvmPhysicalVolume.policy()), ("LVM2_member", Policy::Layer));
     for Sample { device, kind, .. } in samples() {
-        let found = device.recognise().unwrap().unwrap();
+        let found = device.detect().unwrap().unwrap();
         let grows = matches!(kind, Kind::Ext4 | Kind::Xfs | Kind::Btrfs);
         assert_eq!(kind.policy() == Policy::Grow, grows);
         assert_eq!(found.extent.is_some(), grows || kind == Kind::F2fs);

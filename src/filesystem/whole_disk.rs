@@ -8,9 +8,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::formats;
+use super::registry;
 use super::{Kind, Superblock};
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::error::Result;
 use crate::units::{ByteCount, SectorSize};
 
@@ -36,7 +36,7 @@ struct Format {
     at: usize,
     magics: &'static [&'static [u8]],
     /// Whether the rest agrees, for weak magics.
-    agrees: fn(Fields<'_>) -> Result<bool>,
+    agrees: fn(ByteReader<'_>) -> Result<bool>,
 }
 
 const FORMATS: &[Format] = &[
@@ -61,12 +61,12 @@ const fn strong(name: &'static str, sectors: &'static [u64], magics: &'static [&
 }
 
 /// The second magic.
-fn is_adaptec(fields: Fields<'_>) -> Result<bool> {
+fn is_adaptec(fields: ByteReader<'_>) -> Result<bool> {
     Ok(fields.u32_be(0)? == 0x37fc_4d1e)
 }
 
 /// The number of the disk, and the sum of all 16-bit words before the checksum with it.
-fn is_silicon(fields: Fields<'_>) -> Result<bool> {
+fn is_silicon(fields: ByteReader<'_>) -> Result<bool> {
     const CHECKSUM: usize = 0x13e;
     let mut sum = fields.u16_le(CHECKSUM)?;
     for at in (0..CHECKSUM).step_by(2) {
@@ -76,7 +76,7 @@ fn is_silicon(fields: Fields<'_>) -> Result<bool> {
 }
 
 /// The version, and the sum of the first 50 bytes.
-fn is_via(fields: Fields<'_>) -> Result<bool> {
+fn is_via(fields: ByteReader<'_>) -> Result<bool> {
     const CHECKSUM: usize = 50;
     let sum = fields.slice(0, CHECKSUM)?.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
     Ok(fields.u8(2)? <= 2 && fields.u8(CHECKSUM)? == sum)
@@ -128,7 +128,7 @@ fn matches(format: &Format, disk: &dyn ReadAt, at: u64, tail: (u64, &[u8])) -> R
         }
     };
     let found = bytes.get(format.at..).is_some_and(|bytes| format.magics.iter().any(|magic| bytes.starts_with(magic)));
-    Ok(found && (format.agrees)(Fields::new(bytes, DOING))?)
+    Ok(found && (format.agrees)(ByteReader::new(bytes, DOING))?)
 }
 
 fn read(disk: &dyn ReadAt, at: u64, length: u64) -> Result<Vec<u8>> {
@@ -141,10 +141,10 @@ fn read(disk: &dyn ReadAt, at: u64, length: u64) -> Result<Vec<u8>> {
 /// one of the `parts` (first byte, first byte behind), which are those of the partitions.
 ///
 /// # Errors
-/// As [`super::recognise`].
+/// As [`super::detect`].
 pub fn find_content(disk: &dyn ReadAt, size: ByteCount, parts: &[(u64, u64)]) -> Result<Option<Superblock>> {
     let free = |at: u64| !parts.iter().any(|(first, end)| (*first..*end).contains(&at));
-    formats::search(disk, size, &free).map(|found| found.map(|(superblock, _)| superblock))
+    registry::search(disk, size, &free).map(|found| found.map(|(superblock, _)| superblock))
 }
 
 impl Kind {

@@ -2,9 +2,9 @@
 //!
 //! Big-endian, in the first sector of the device; the copy of allocation group 0 is the one in force.
 
-use super::formats::Found;
-use super::{Details, Extent, Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Details, Extent, Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 const DOING: &str = "read the XFS superblock of";
@@ -44,7 +44,7 @@ impl Xfs {
 
 /// Reads the superblock, from its first byte.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let sb_blocksize = fields.u32_be(4)?;
     let sb_dblocks = fields.u64_be(8)?;
     let sb_agblocks = fields.u32_be(84)?;
@@ -78,8 +78,8 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
         needs_repair: sb_versionnum & 0xf == VERSION_5 && sb_features_incompat & INCOMPAT_NEEDSREPAIR != 0,
     };
     Ok(Some(Superblock {
-        uuid: identity::uuid(fields.array(32)?),
-        label: identity::text(fields.slice(108, 12)?),
+        uuid: uuid_label::uuid(fields.array(32)?),
+        label: uuid_label::text(fields.slice(108, 12)?),
         extent: Some(extent),
         details: Details::Xfs(details),
         ..Superblock::bare(Kind::Xfs)

@@ -5,9 +5,9 @@
 
 use alloc::string::ToString;
 
-use super::formats::Found;
-use super::{Kind, Superblock, identity};
-use crate::bytes::Fields;
+use super::registry::Found;
+use super::{Kind, Superblock, uuid_label};
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 const DOING: &str = "read the ZFS label of";
@@ -55,7 +55,7 @@ pub(super) fn is_label(labels: &[u8]) -> bool {
 
 /// Reads the description, from its first byte. Spares and log devices have no pool to name.
 pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
-    let fields = Fields::new(found.bytes, DOING);
+    let fields = ByteReader::new(found.bytes, DOING);
     let mut superblock = Superblock::bare(Kind::Zfs);
     let mut at = HEAD_LENGTH;
     for index in 0..MOST_PAIRS {
@@ -69,7 +69,7 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
         let kind_at = at.saturating_add(12).saturating_add(padded(name.len()));
         let value_at = kind_at.saturating_add(8);
         match (name, fields.u32_be(kind_at)?) {
-            (b"name", TYPE_STRING) => superblock.label = identity::text(string(fields, value_at)?),
+            (b"name", TYPE_STRING) => superblock.label = uuid_label::text(string(fields, value_at)?),
             (b"pool_guid", TYPE_UINT64) => superblock.uuid = Some(fields.u64_be(value_at)?.to_string()),
             _ => {}
         }
@@ -82,7 +82,7 @@ pub(super) fn parse(found: &Found<'_>) -> Result<Option<Superblock>> {
 }
 
 /// A length and that many bytes.
-fn string(fields: Fields<'_>, at: usize) -> Result<&[u8]> {
+fn string(fields: ByteReader<'_>, at: usize) -> Result<&[u8]> {
     let length = usize::try_from(fields.u32_be(at)?).unwrap_or(usize::MAX);
     fields.slice(at.saturating_add(4), length)
 }

@@ -10,19 +10,19 @@
 #![forbid(unsafe_code)]
 
 mod account;
+mod mount_point;
 pub mod online;
-mod place;
 pub mod report;
 
 use crate::disk::{self, WriteAt};
 use crate::error::{Error, Kind, Result};
 use crate::filesystem::{self, Policy, Superblock};
 use crate::plan::grow::{self as plan, Goal, Plan, Step};
-use crate::probe::block::{Block, Slice, Sysfs};
-use crate::probe::growth::{self, Subject};
+use crate::probe::block::{Block, PartitionInfo, Sysfs};
+use crate::probe::grow_facts::{self, Subject};
 use crate::settings::Mode;
 use crate::sys::block::{Access, Device};
-use crate::sys::{clock, node, tree};
+use crate::sys::{clock, device_node, tree};
 use crate::table::{self, Geometry, Rule, Write};
 use crate::units::{ByteCount, Deadline};
 use account::{account, stopped};
@@ -30,8 +30,8 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-use place::Place;
-pub use place::PrivatePoint;
+use mount_point::Place;
+pub use mount_point::PrivatePoint;
 use report::{Half, Report, State, Timed};
 
 /// Whoever else holds the lock (udev looking at the disk, systemd-repart) is done within moments.
@@ -135,7 +135,7 @@ struct Look {
 }
 
 fn look(request: &Request<'_>) -> Result<Look> {
-    let open = |slice: &Slice| request.sysfs.named(&slice.disk)?.open(Access::Read);
+    let open = |slice: &PartitionInfo| request.sysfs.named(&slice.disk)?.open(Access::Read);
     let disk = request.subject.block.slice.as_ref().map(open).transpose()?;
     if let (Some(disk), false) = (&disk, request.dry_run) {
         lock(disk, Deadline::after(clock::now(), LOCK_WAIT))?;
@@ -256,7 +256,7 @@ impl Deed<'_> {
         };
         if self.facts.content.as_ref().is_some_and(Superblock::needs_recovery) {
             self.mount_privately(kind, "mount it to replay its journal")?.leave()?;
-            self.facts.content = growth::superblock(&self.facts.device, self.facts.size)?;
+            self.facts.content = grow_facts::superblock(&self.facts.device, self.facts.size)?;
         }
         self.mount_privately(kind, "mount it privately")
     }
@@ -301,7 +301,7 @@ impl Deed<'_> {
             disk.resize_partition(number, start, length)
         })?;
         // BLKPG sends no event of its own; without udev nobody hears this one either.
-        let _ = node::set_attribute(&sysfs.path(name, "uevent"), "change");
+        let _ = device_node::set_attribute(&sysfs.path(name, "uevent"), "change");
         let seen = sysfs.size(name)?;
         if seen == length {
             return Ok(());
@@ -351,7 +351,7 @@ impl Deed<'_> {
     /// What the filesystem says of itself afterwards: the kernel may keep less than was asked for.
     fn size_now(&self, goal: &Goal, reached: u64) -> ByteCount {
         let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(u64::from(goal.block_size)));
-        let again = is_ext(goal).then(|| growth::superblock(&self.facts.device, self.facts.size).ok().flatten());
+        let again = is_ext(goal).then(|| grow_facts::superblock(&self.facts.device, self.facts.size).ok().flatten());
         let told = again.flatten().and_then(|found| found.extent).map(|extent| extent.blocks);
         bytes(told.unwrap_or(reached))
     }

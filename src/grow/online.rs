@@ -10,7 +10,7 @@ use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::Kind;
 use crate::plan::grow::Goal;
 use crate::sys::resize::Mounted;
-use crate::sys::{clock, node};
+use crate::sys::{clock, device_node};
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use core::time::Duration;
@@ -44,13 +44,13 @@ const BUSY: [ErrorKind; 2] = [ErrorKind::Os(16), ErrorKind::Os(11)];
 /// `Refused` when they differ.
 pub fn check_groups(sysfs: &str, name: &str, goal: &Goal) -> Result<()> {
     let switch = format!("{sysfs}/fs/ext4/{name}/mb_stats");
-    let before = node::attribute(&switch).unwrap_or_default();
-    if node::set_attribute(&switch, "1").is_err() {
+    let before = device_node::attribute(&switch).unwrap_or_default();
+    if device_node::set_attribute(&switch, "1").is_err() {
         return Ok(());
     }
-    let told = node::attribute(&format!("/proc/fs/ext4/{name}/mb_stats")).unwrap_or_default();
+    let told = device_node::attribute(&format!("/proc/fs/ext4/{name}/mb_stats")).unwrap_or_default();
     // It could be set a moment ago; statistics that stay on cost next to nothing.
-    let _ = node::set_attribute(&switch, &before);
+    let _ = device_node::set_attribute(&switch, &before);
     let counted = goal.from.saturating_sub(u64::from(goal.block_size == 1024)).div_ceil(goal.granule.max(1));
     match groups_in(&told) {
         Some(groups) if groups != counted => {

@@ -6,12 +6,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod card;
 mod interfaces;
+mod nic;
 mod rules;
 
-pub use card::changed;
 pub use interfaces::{FOLDER, assemble};
+pub use nic::changed;
 pub use rules::{LEFT_OUT, Module, RULES, find};
 
 use alloc::format;

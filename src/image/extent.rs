@@ -11,14 +11,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
-use crate::bytes::{Fields, ReadAt, Window};
+use crate::bytes::{ByteReader, ReadAt, Window};
 use crate::container::{START, sector_size};
 use crate::error::{Error, Kind, Result};
 use crate::filesystem::{self, Kind as Content, Superblock};
 use crate::table::{self, Geometry, Partition, Table};
 use crate::units::{ByteCount, SectorSize};
 
-/// The least that is kept at each place: the range in which [`filesystem::recognise`] looks at the start of a partition.
+/// The least that is kept at each place: the range in which [`filesystem::detect`] looks at the start of a partition.
 const KEPT: usize = 72 << 10;
 
 /// All that is kept: a hundred places. Images have up to 15 partitions, each looked at in up to four places.
@@ -56,7 +56,7 @@ fn is_disk(disk: &dyn ReadAt, size: Option<ByteCount>) -> Result<bool> {
     if start.get(510..512) == Some(&[0x55, 0xaa]) {
         return Ok(true);
     }
-    match filesystem::recognise(disk, end) {
+    match filesystem::detect(disk, end) {
         Ok(found) => Ok(found.is_some()),
         Err(error) if matches!(error.kind, Kind::Corrupt | Kind::Unsupported) => Ok(false),
         Err(error) => Err(error),
@@ -71,7 +71,7 @@ pub fn find_cut(disk: &dyn ReadAt, size: ByteCount) -> Option<String> {
     let read = |end| table::read(disk, Geometry { sector, sectors: sector.sectors_in(end) }).unwrap_or_default();
     let mut table = read(size);
     if table.is_none() {
-        if let Some(held) = filesystem::recognise(disk, size).ok().flatten() {
+        if let Some(held) = filesystem::detect(disk, size).ok().flatten() {
             let end = reach(disk, &held).filter(|end| *end > size)?;
             return Some(format!("its {} has {end}, and the image ends at {size}", held.kind.name()));
         }
@@ -95,7 +95,7 @@ fn find_cut_in(
         return Some(format!("partition {number} begins at {start}, and the image ends at {size}"));
     }
     let window = Window { whole: disk, start: start.0, size: length.0 };
-    let held = filesystem::recognise(&window, length).ok().flatten();
+    let held = filesystem::detect(&window, length).ok().flatten();
     let end = held.as_ref().and_then(|held| reach(&window, held));
     if let (Some(held), Some(end)) = (&held, end) {
         let end = ByteCount(start.0.saturating_add(end.0));
@@ -117,7 +117,7 @@ fn reach(device: &dyn ReadAt, held: &Superblock) -> Option<ByteCount> {
     }
     let mut sector = [0; 512];
     device.read_at(ByteCount(0), &mut sector).ok()?;
-    let fields = Fields::new(&sector, "read the size of");
+    let fields = ByteReader::new(&sector, "read the size of");
     match held.kind {
         // `bytes_used` (kernel header `squashfs_fs.h`).
         Content::Squashfs => fields.u64_le(40).ok().map(ByteCount),

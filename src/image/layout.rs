@@ -65,7 +65,7 @@ pub fn look(disk: &dyn ReadAt, size: Option<ByteCount>) -> Layout {
                 layout.notes.push(String::from("its primary GPT is damaged, and the backup is shown"));
             }
         }
-        Ok(None) => layout.holds = filesystem::recognise(disk, end).unwrap_or_default(),
+        Ok(None) => layout.holds = filesystem::detect(disk, end).unwrap_or_default(),
         Err(error) => layout.notes.push(format!("{}", error.to("the disk"))),
     }
     layout
@@ -82,7 +82,7 @@ fn parts(disk: &dyn ReadAt, table: &Table, sector: SectorSize) -> Vec<Part> {
         };
         let window = Window { whole: disk, start: start.0, size: size.0 };
         // What is damaged, or behind what could be read, is not known.
-        let holds = filesystem::recognise(&window, size).unwrap_or_default();
+        let holds = filesystem::detect(&window, size).unwrap_or_default();
         Part { number: partition.number, start, size, kind, title, name: partition.name.clone(), holds }
     };
     table.partitions().iter().map(part).collect()

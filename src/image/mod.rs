@@ -71,7 +71,7 @@ pub struct Expected {
 
 /// What a source may use beside the files of this machine.
 #[derive(Clone, Copy)]
-pub struct Means<'a> {
+pub struct Environment<'a> {
     /// Name servers to ask instead of those of `/etc/resolv.conf`; none: those.
     pub servers: &'a [IpAddr],
     /// Hears when a server has to be asked again, and when a download goes on after a break.
@@ -82,7 +82,7 @@ pub struct Means<'a> {
     pub spool: Option<Spool<'a>>,
 }
 
-impl<'a> Means<'a> {
+impl<'a> Environment<'a> {
     /// The same, for an image that goes to `node`, a disk of `size` bytes, or is compared with it.
     const fn for_target(mut self, node: &'a str, size: ByteCount) -> Self {
         if let Some(spool) = &mut self.spool {

@@ -7,9 +7,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::probe::block::{Block, Sysfs, node_of};
+use crate::sys::device_node;
 #[cfg(feature = "full")]
 use crate::sys::file;
-use crate::sys::node;
 #[cfg(feature = "full")]
 use crate::text::mountinfo;
 
@@ -48,7 +48,7 @@ pub(super) fn holds_directory(sysfs: Sysfs<'_>, disk: &str, directory: &str) -> 
 /// The block device with the filesystem that `directory` is in.
 #[cfg(feature = "full")]
 fn block_under(sysfs: Sysfs<'_>, directory: &str, mounts: &str) -> Option<Block> {
-    if let Ok(block) = node::holding_device(directory).and_then(|number| sysfs.block(number)) {
+    if let Ok(block) = device_node::holding_device(directory).and_then(|number| sysfs.block(number)) {
         return Some(block);
     }
     // A subvolume of btrfs has a number of its own, which is that of no device.
@@ -82,7 +82,7 @@ fn layers(sysfs: Sysfs<'_>, path: &str) -> Vec<String> {
 /// The file or device behind a loop device or its partition.
 fn backing(sysfs: Sysfs<'_>, block: &Block) -> Option<String> {
     let disk = block.slice.as_ref().map_or(&block.name, |slice| &slice.disk);
-    node::attribute(&sysfs.path(disk, "loop/backing_file")).ok()
+    device_node::attribute(&sysfs.path(disk, "loop/backing_file")).ok()
 }
 
 /// Whether both are the same, or one is a partition of the other.
@@ -92,11 +92,11 @@ fn is_one(sysfs: Sysfs<'_>, one: &str, other: &str) -> bool {
             let is_part = |part: &Block, disk: &Block| part.slice.as_ref().is_some_and(|slice| slice.disk == disk.name);
             one.number == other.number || is_part(&one, &other) || is_part(&other, &one)
         }
-        (None, None) => node::is_same_file(one, other),
+        (None, None) => device_node::is_same_file(one, other),
         _ => false,
     }
 }
 
 fn block(sysfs: Sysfs<'_>, path: &str) -> Option<Block> {
-    node::block_number(path).and_then(|number| sysfs.block(number)).ok()
+    device_node::block_number(path).and_then(|number| sysfs.block(number)).ok()
 }

@@ -20,10 +20,10 @@ use alloc::vec::Vec;
 use super::extent;
 use super::lint::{self, Finding};
 use super::zero_aware_hash::BLOCK;
-use super::{Cloud, Content as _, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
+use super::{Cloud, Content as _, Environment, Expected, Image, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::container::sector_size;
 use crate::error::{Error, Result};
-use crate::sys::replacement::{Replacement, is_same};
+use crate::sys::atomic_file::{AtomicFile, is_same};
 use crate::sys::stdio;
 use crate::table::{self, Geometry, Rule};
 use crate::text::checksum::Checksum;
@@ -93,7 +93,7 @@ impl Format {
 }
 
 /// What is to be packed, and how.
-pub struct Order<'a> {
+pub struct PackOptions<'a> {
     /// A path, `-` or a URL.
     pub source: &'a str,
     /// The digest of the source, where it is known.
@@ -129,7 +129,7 @@ pub struct Outcome {
 /// Those of [`Source`]; `Refused` when the file would be the source, when the disk would have to become smaller, when it
 /// must be larger and its partition table bears no change, and when a pipe does not tell how large its disk is; `Os`.
 /// Then there is no file, or the one that was there before.
-pub fn pack(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+pub fn pack(order: &PackOptions<'_>, means: Environment<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     if order.file == STANDARD && order.format != Format::TarGz {
         let why = format!("{} is not written from front to back, and needs a file", order.format.name());
         return Err(Error::usage(DOING, why));
@@ -160,7 +160,7 @@ pub fn pack(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progr
 ///
 /// # Errors
 /// Those of [`Source`]; `Refused` when the image cannot be read at any offset, or is needed again and comes only once.
-pub fn check(name: &str, means: Means<'_>, cloud: Cloud, again: bool) -> Result<Vec<Finding>> {
+pub fn check(name: &str, means: Environment<'_>, cloud: Cloud, again: bool) -> Result<Vec<Finding>> {
     const DOING: &str = "check the image";
     let mut source = Source::open(name, means)?;
     if again && source.comes_once() {
@@ -189,7 +189,7 @@ fn measure(mut image: Image<'_>) -> Result<ByteCount> {
     }
 }
 
-fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+fn pack_image(order: &PackOptions<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     let (has, of) = (image.size, image.total.map(|total| total.0));
     if let (Some(has), Some(wanted)) = (has, order.size)
         && has > wanted
@@ -233,7 +233,7 @@ fn pack_image(order: &Order<'_>, mut image: Image<'_>, progress: &mut dyn FnMut(
             false => Err(Error::refused(DOING, "nobody reads it any more").to("standard output")),
         })?;
     } else {
-        let file = Replacement::begin(order.file)?;
+        let file = AtomicFile::begin(order.file)?;
         let length = fill(&mut |at, bytes| file.write_at(at, bytes))?;
         file.finish(length)?;
     }

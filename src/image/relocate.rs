@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::grow::report::Report;
 use crate::grow::{self, Private, PrivatePoint, Request};
 use crate::probe::block::{Block, Sysfs};
-use crate::probe::growth::Subject;
+use crate::probe::grow_facts::Subject;
 use crate::settings::Mode;
 use crate::sys::block::Access;
 use crate::sys::clock;

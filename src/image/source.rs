@@ -20,7 +20,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::extent::Watch;
-use super::{Content, Expected, Means, Piece};
+use super::{Content, Environment, Expected, Piece};
 use crate::bytes::ReadAt;
 use crate::codec;
 use crate::container::{self, Map};
@@ -37,7 +37,7 @@ pub struct Source<'m> {
     /// What it is called where people read it: a URL has no query there.
     label: String,
     origin: Origin<'m>,
-    means: Means<'m>,
+    means: Environment<'m>,
 }
 
 /// The disk in a source.
@@ -100,7 +100,7 @@ impl<'m> Source<'m> {
     ///
     /// # Errors
     /// `Absent` when there is nothing of that name; those of the kernel and of the server.
-    pub fn open(name: &str, means: Means<'m>) -> Result<Self> {
+    pub fn open(name: &str, means: Environment<'m>) -> Result<Self> {
         let (label, origin) = locator::open(name, means)?;
         Ok(Self { label, origin, means })
     }
@@ -129,7 +129,12 @@ impl<'m> Source<'m> {
     }
 }
 
-fn image<'a>(origin: &'a mut Origin<'_>, means: Means<'_>, label: &'a str, expected: &Expected) -> Result<Image<'a>> {
+fn image<'a>(
+    origin: &'a mut Origin<'_>,
+    means: Environment<'_>,
+    label: &'a str,
+    expected: &Expected,
+) -> Result<Image<'a>> {
     let stored = origin.size().map(ByteCount);
     if stored == Some(ByteCount(0)) {
         return Err(empty());
@@ -186,7 +191,7 @@ fn store(
     layers: &[codec::Format],
     stored: Option<ByteCount>,
     wanted: Option<ByteCount>,
-    means: Means<'_>,
+    means: Environment<'_>,
 ) -> Result<Option<ByteCount>> {
     let stated = match layers {
         // A tar states the size of its member itself.
@@ -207,7 +212,7 @@ fn store(
     _: &[codec::Format],
     _: Option<ByteCount>,
     _: Option<ByteCount>,
-    _: Means<'_>,
+    _: Environment<'_>,
 ) -> Result<Option<ByteCount>> {
     Err(not_seekable(streamed.format))
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::filesystem::Superblock;
 use crate::probe::block::{Block, Sysfs};
 use crate::sys::block::{Access, Device};
-use crate::sys::{file, node};
+use crate::sys::{device_node, file};
 use crate::table::Geometry;
 use crate::text::mountinfo;
 use crate::units::{ByteCount, SectorSize};
@@ -84,7 +84,7 @@ impl Target {
     /// `Refused` when it is not a block device, or empty; `Absent`; `Os`.
     pub fn look(sysfs: Sysfs<'_>, path: &str) -> Result<Self> {
         // Opening a pipe would wait for its other end.
-        node::block_number(path).map_err(|error| match error.kind {
+        device_node::block_number(path).map_err(|error| match error.kind {
             Kind::Os(ENOENT) => Error::absent(DOING, "there is nothing of that name").to(path),
             _ => error,
         })?;
@@ -215,7 +215,7 @@ pub(crate) mod tests {
                 let _ = std::fs::remove_file(&link);
                 std::os::unix::fs::symlink(&it.0, &link).unwrap();
             };
-            let number = |it: &Loop| node::block_number(&it.0).unwrap();
+            let number = |it: &Loop| device_node::block_number(&it.0).unwrap();
             point_to(&right);
             let found = Target::look(SYSFS, link.to_str().unwrap()).unwrap();
             point_to(&wrong);

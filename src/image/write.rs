@@ -14,7 +14,7 @@ use super::protocol::{Command, Failure, Operation};
 use super::relocate;
 use super::target::Target;
 use super::writer_process::WriterProcess;
-use super::{Content, Expected, Image, Means, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
+use super::{Content, Environment, Expected, Image, Phase, Piece, Progress, Source, UNKNOWN_LENGTH};
 use crate::bytes::ReadAt;
 use crate::container;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ pub type Confirm<'a> = dyn Fn(&Block) -> Result<()> + 'a;
 
 /// What is to be written where.
 #[derive(Clone, Copy, Default)]
-pub struct Order<'a> {
+pub struct WriteOptions<'a> {
     /// A path, `-` or a URL.
     pub source: &'a str,
     /// What the user knows of it.
@@ -70,7 +70,7 @@ pub struct Outcome {
 ///
 /// # Errors
 /// As [`write()`], as far as they are known before the first byte is written.
-pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
+pub fn look(order: &WriteOptions<'_>, means: Environment<'_>) -> Result<Vec<String>> {
     let target = open_target(order)?;
     let mut source = Source::open(order.source, means.for_target(&target.node, target.size))?;
     // What stands behind the `?` of a URL is for nobody.
@@ -90,7 +90,7 @@ pub fn look(order: &Order<'_>, means: Means<'_>) -> Result<Vec<String>> {
 /// Those of [`super::Source`] and [`super::target::Target`]; `Refused` when the target is too small, holds the source, or
 /// has other sectors than the image was made for; `Corrupt` when it answers with other bytes than were written. Then the
 /// target does not look like a disk that boots.
-pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+pub fn write(order: &WriteOptions<'_>, means: Environment<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     let target = open_target(order)?;
     let deed = Deed::Write { verify: order.verify };
     let mut outcome = carry(order, means, &target, deed, progress).map_err(|error| error.to(order.target))?;
@@ -108,15 +108,19 @@ pub fn write(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Prog
 ///
 /// # Errors
 /// As [`write()`]; `Corrupt` with the first offset at which they differ.
-pub fn verify(order: &Order<'_>, means: Means<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
+pub fn verify(
+    order: &WriteOptions<'_>,
+    means: Environment<'_>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Outcome> {
     let target = Target::look(SYSFS, order.target)?;
     carry(order, means, &target, Deed::Compare, progress).map_err(|error| error.to(order.target))
 }
 
 /// All of the image goes to the target, or is compared with it.
 fn carry(
-    order: &Order<'_>,
-    means: Means<'_>,
+    order: &WriteOptions<'_>,
+    means: Environment<'_>,
     target: &Target,
     deed: Deed,
     progress: &mut dyn FnMut(&Progress),
@@ -171,7 +175,7 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(order: &Order<'_>, image: &Image<'a>, deed: Deed) -> Result<Self> {
+    fn new(order: &WriteOptions<'_>, image: &Image<'a>, deed: Deed) -> Result<Self> {
         let is_strict = !order.raw && deed != Deed::Compare;
         let disk = if is_strict { image.disk()? } else { None };
         Ok(Self { is_strict, size: image.size, disk })
@@ -285,7 +289,7 @@ fn overwritten(target: &Target) -> String {
     format!("{} ({}) holds {}, which is overwritten", target.node, target.size, target.holds)
 }
 
-fn open_target(order: &Order<'_>) -> Result<Target> {
+fn open_target(order: &WriteOptions<'_>) -> Result<Target> {
     let target = Target::open(SYSFS, order.target)?;
     target.refuse_source(SYSFS, order.source)?;
     order.confirm.map_or(Ok(()), |confirm| confirm(&target.block))?;

@@ -12,7 +12,7 @@ pub mod running;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::codec::Format;
 use crate::container::cpio::Archive;
 use crate::error::{Error, Result};
@@ -115,7 +115,7 @@ fn check_program(program: &[u8]) -> Result<()> {
     const ELFCLASS64: u8 = 2;
     const ELFDATA2LSB: u8 = 1;
     const PT_INTERP: u32 = 3;
-    let elf = Fields::new(program, DOING);
+    let elf = ByteReader::new(program, DOING);
     if elf.array(0).ok() != Some([0x7f, b'E', b'L', b'F', ELFCLASS64, ELFDATA2LSB]) {
         return Err(Error::refused(DOING, "it is no program for a 64-bit Linux"));
     }

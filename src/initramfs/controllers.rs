@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sys::{file, node, tree};
+use crate::sys::{device_node, file, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ pub fn without_driver(sysfs: &str) -> Vec<String> {
 }
 
 fn sentence(devices: &str, name: &str) -> Option<String> {
-    let attribute = |what: &str| node::attribute(&format!("{devices}/{name}/{what}")).ok();
+    let attribute = |what: &str| device_node::attribute(&format!("{devices}/{name}/{what}")).ok();
     let class = attribute("class")?;
     if !CLASSES.iter().any(|start| class.starts_with(start)) || tree::is_there(&format!("{devices}/{name}/driver")) {
         return None;

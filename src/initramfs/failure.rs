@@ -5,8 +5,8 @@
 use crate::error::Error;
 use crate::log::Log;
 use crate::settings::{Boot, OnFail};
+use crate::sys::fork::{self, ChildEvent};
 use crate::sys::power::{self, End};
-use crate::sys::process::{self, News};
 use crate::sys::{clock, tree};
 use crate::units::Deadline;
 use alloc::format;
@@ -64,13 +64,13 @@ pub const fn end_of(policy: OnFail) -> End {
 
 /// Runs a shell on the console until it ends.
 fn shell(log: &Log) {
-    let child = process::spawn(|_| {
-        let error = process::become_program(SHELL, [SHELL.as_bytes()]);
+    let child = fork::spawn(|_| {
+        let error = fork::become_program(SHELL, [SHELL.as_bytes()]);
         log.error(&format!("{error}"));
         error.kind.exit_code()
     });
     match child {
-        Ok(mut child) => while matches!(child.listen(Deadline::NEVER), News::Line(_)) {},
+        Ok(mut child) => while matches!(child.listen(Deadline::NEVER), ChildEvent::Line(_)) {},
         Err(error) => log.error(&format!("{error}")),
     }
 }

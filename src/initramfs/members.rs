@@ -3,8 +3,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::prepare::{SYSFS, Task};
-use super::watch::{LOOK_AGAIN, Watch};
+use super::device_wait::{LOOK_AGAIN, Watch};
+use super::find_root::{SYSFS, Task};
 use crate::filesystem::{Btrfs, Details, Ext, Journal, Kind, Superblock};
 use crate::log::Log;
 use crate::probe::block::Block;
@@ -12,7 +12,7 @@ use crate::probe::search;
 use crate::settings::{ROOT_WAIT, Resume};
 use crate::sys::mount::Flags;
 use crate::sys::{clock, mount, resize};
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
@@ -27,11 +27,11 @@ const NUMBER: &str = "journal_dev";
 
 /// The devices that the mount `options` name.
 #[must_use]
-pub fn in_options(options: &str) -> Vec<Name> {
+pub fn in_options(options: &str) -> Vec<DeviceSpec> {
     let named = |option: &str| {
         let (key, value) = option.split_once('=')?;
         if PATHS.contains(&key) {
-            return Name::parse(value).ok().filter(|_| value.starts_with("/dev/"));
+            return DeviceSpec::parse(value).ok().filter(|_| value.starts_with("/dev/"));
         }
         (key == NUMBER).then(|| packed(value)).flatten()
     };
@@ -39,12 +39,12 @@ pub fn in_options(options: &str) -> Vec<Name> {
 }
 
 /// The device number in the text of a mount option, decimal or hexadecimal.
-fn packed(text: &str) -> Option<Name> {
+fn packed(text: &str) -> Option<DeviceSpec> {
     let number = match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok()?,
         None => text.parse().ok()?,
     };
-    Name::parse(&format!("{number:x}")).ok()
+    DeviceSpec::parse(&format!("{number:x}")).ok()
 }
 
 /// A device number as the ext4 superblock holds it (`include/linux/kdev_t.h`, `new_encode_dev`).
@@ -81,7 +81,7 @@ impl Watch<'_> {
     /// holds, which is all that the kernel goes by.
     fn find_journal(&mut self, journal: Journal, log: &Log) -> String {
         let Some(uuid) = journal.name() else { return String::new() };
-        let name = Name::Uuid(uuid);
+        let name = DeviceSpec::Uuid(uuid);
         let mut found = None;
         self.wait_until(&mut || {
             found = search::find(SYSFS, &name);
@@ -176,15 +176,15 @@ mod tests {
 
     #[test]
     fn options_name_devices() {
-        let path = |path: &str| Name::Path(path.into());
+        let path = |path: &str| DeviceSpec::Path(path.into());
         for (options, names) in [
             ("", alloc::vec![]),
             ("noatime,subvol=@,logbufs=8", alloc::vec![]),
             ("logdev=/dev/sda,rtdev=/dev/sdb1", alloc::vec![path("/dev/sda"), path("/dev/sdb1")]),
             ("device=/dev/vda,device=/dev/vdb", alloc::vec![path("/dev/vda"), path("/dev/vdb")]),
-            ("journal_path=/dev/disk/by-label/j", alloc::vec![Name::Label("j".into())]),
-            ("journal_dev=0xfe10,device=x", alloc::vec![Name::Number(254, 16)]),
-            ("journal_dev=2049", alloc::vec![Name::Number(8, 1)]),
+            ("journal_path=/dev/disk/by-label/j", alloc::vec![DeviceSpec::Label("j".into())]),
+            ("journal_dev=0xfe10,device=x", alloc::vec![DeviceSpec::Number(254, 16)]),
+            ("journal_dev=2049", alloc::vec![DeviceSpec::Number(8, 1)]),
             ("journal_dev=x,logdev=", alloc::vec![]),
         ] {
             assert_eq!(in_options(options), names, "{options}");
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn numbers_are_packed_as_the_kernel_does() {
         for number in [(8, 1), (254, 16), (259, 300)] {
-            assert_eq!(packed(&format!("{}", pack(number))), Some(Name::Number(number.0, number.1)));
+            assert_eq!(packed(&format!("{}", pack(number))), Some(DeviceSpec::Number(number.0, number.1)));
         }
     }
 }

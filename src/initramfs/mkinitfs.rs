@@ -8,10 +8,10 @@ mod conf;
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::amend::amend;
+use crate::sys::exec::{Program, Transcript};
 use crate::sys::file;
-use crate::sys::program::{Program, Transcript};
 use crate::sys::tree;
-use crate::text::conf::{Conf, LENGTH_LIMIT};
+use crate::text::shell_assignments::{Conf, LENGTH_LIMIT};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;

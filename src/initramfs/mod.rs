@@ -8,39 +8,39 @@
 //!
 //! Two ways: wisp mounts the root and switches to it, or (`wisp.init=PATH`, or a distribution's own init beside wisp)
 //! it grows and then becomes that init, with everything as the kernel left it. A third: another initramfs mounts the
-//! root and calls wisp by a hook ([`guest`]).
+//! root and calls wisp by a hook ([`hooks`]).
 
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "full")]
 pub mod build;
 mod controllers;
+mod device_wait;
 mod failure;
-pub mod guest;
-mod handover;
+mod find_root;
+pub mod hooks;
 mod image;
 mod members;
 #[cfg(feature = "full")]
 pub mod mkinitfs;
 mod modules;
 mod mounts;
-mod prepare;
 mod resume;
-mod watch;
+mod switch_root;
 
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
 use crate::settings::{Boot, Wait};
-use crate::sys::process::{self, Child, News};
-use crate::sys::{clock, console, file, kernel, kmsg, mount, node, power, tree};
+use crate::sys::fork::{self, Child, ChildEvent};
+use crate::sys::{clock, console, device_node, file, kmsg, mount, power, tree, uname};
 use crate::text::cmdline::{self, Cmdline};
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
+use find_root::{Deed, Task};
 use mount::Flags;
-use prepare::{Deed, Task};
 
 /// Where the root is mounted before it becomes the root; dracut's name, which programs know.
 const NEW_ROOT: &str = "/sysroot";
@@ -77,7 +77,7 @@ const MOUNTS: [(&str, &str, Flags, &str); 4] = [
 /// The root, as the child found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Root {
-    /// What it holds, as `mount` takes it; empty when nothing was recognised.
+    /// What it holds, as `mount` takes it; empty when nothing was detected.
     kind: String,
     /// Its node.
     node: String,
@@ -112,8 +112,8 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
             }
             limit.restore();
             unmount_all();
-            log.info(&handover::farewell(&stock));
-            let error = process::become_program(&stock, handover::with_name(&stock, arguments));
+            log.info(&switch_root::farewell(&stock));
+            let error = fork::become_program(&stock, switch_root::with_name(&stock, arguments));
             tell(mount_all(), &log);
             limit = kmsg::Limit::lift();
             log.error(&format!("{error}, continuing without it"));
@@ -127,7 +127,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
                 if settings.alpine.single {
                     failure::shell_on_request(&log);
                 }
-                handover::switch(&settings, NEW_ROOT, arguments, &log, &limit)
+                switch_root::switch(&settings, NEW_ROOT, arguments, &log, &limit)
             }
             Err(error) => error,
         };
@@ -158,7 +158,7 @@ fn tell_settings(settings: &Boot, log: &Log) {
         ));
     }
     if settings.alpine.debug
-        && let Err(error) = node::set_attribute(CONSOLE_LEVEL, "7\n")
+        && let Err(error) = device_node::set_attribute(CONSOLE_LEVEL, "7\n")
     {
         log.warning(&format!("{error}, continuing without it"));
     }
@@ -169,7 +169,7 @@ fn mount_usr(line: &Cmdline, settings: &Boot, log: &Log) {
     let Some(usr) = mounts::usr(settings, NEW_ROOT, log) else { return };
     let mounted = find_by_child(line, &usr, Wait::AtMost(USR_WAIT), false, &[Deed::Nothing], log)
         .map_err(|error| error.to("/usr"))
-        .and_then(|found| handover::mount_root(&usr, &found, &format!("{NEW_ROOT}/usr"), log));
+        .and_then(|found| switch_root::mount_root(&usr, &found, &format!("{NEW_ROOT}/usr"), log));
     if let Err(error) = mounted {
         log.error(&format!("{error}; the boot goes on without /usr"));
     }
@@ -206,11 +206,11 @@ fn prepare_root(line: &Cmdline, settings: &Boot, stock: bool, log: &Log) -> Resu
 /// Has a child find the device that `settings` name as the root, and do the first of `deeds`; if it dies too early,
 /// another one the next.
 fn find_by_child(line: &Cmdline, settings: &Boot, wait: Wait, stock: bool, deeds: &[Deed], log: &Log) -> Result<Root> {
-    let kernel = kernel::release();
+    let kernel = uname::release();
     let mut error = Error::absent("find", "its child process told nothing").to("the root");
     for (tries, deed) in deeds.iter().enumerate() {
         let task = Task { line, settings, kernel: &kernel, point: NEW_ROOT, wait, stock, deed: *deed };
-        let mut child = process::spawn(|teller| prepare::run(&task, log, teller))?;
+        let mut child = fork::spawn(|teller| find_root::run(&task, log, teller))?;
         match attend(&mut child, wait, settings.budget, log) {
             Outcome::Found(root) => return Ok(root),
             Outcome::Failed(failure) => return Err(failure),
@@ -247,12 +247,12 @@ fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome
     };
     let ending = loop {
         match child.listen(deadline) {
-            News::Line(line) => {
+            ChildEvent::Line(line) => {
                 root = Root::parse(&line).or(root);
                 deadline = Deadline::after(clock::now(), budget.saturating_add(GROW_SLACK));
             }
-            News::Ended(Ok(0)) => break None,
-            News::Ended(Ok(_)) if root.is_none() => {
+            ChildEvent::Ended(Ok(0)) => break None,
+            ChildEvent::Ended(Ok(_)) if root.is_none() => {
                 return Outcome::Failed(Error::absent("find", "see the line above").to("the root"));
             }
             news => break Some(bad_end(child, &news, "prepare")),
@@ -272,11 +272,11 @@ fn attend(child: &mut Child, wait: Wait, budget: Duration, log: &Log) -> Outcome
 
 /// Why a child that was `doing` something did not end as it should have, of which `news` is the last; ends it if it still
 /// runs.
-fn bad_end(child: &mut Child, news: &News, doing: &'static str) -> Error {
+fn bad_end(child: &mut Child, news: &ChildEvent, doing: &'static str) -> Error {
     match news {
-        News::Ended(Ok(code)) => Error::new(Kind::Ended, doing, format!("it ended with exit code {code}")),
-        News::Ended(Err(signal)) => Error::new(Kind::Ended, doing, format!("signal {signal} ended it")),
-        News::Line(_) | News::Silence => {
+        ChildEvent::Ended(Ok(code)) => Error::new(Kind::Ended, doing, format!("it ended with exit code {code}")),
+        ChildEvent::Ended(Err(signal)) => Error::new(Kind::Ended, doing, format!("signal {signal} ended it")),
+        ChildEvent::Line(_) | ChildEvent::Silence => {
             child.kill();
             Error::new(Kind::TimedOut, doing, "its time is up")
         }
@@ -284,7 +284,7 @@ fn bad_end(child: &mut Child, news: &News, doing: &'static str) -> Error {
 }
 
 impl Root {
-    /// What the child tells about the root: `root NODE TYPE OPTIONS`, the type empty when nothing was recognised.
+    /// What the child tells about the root: `root NODE TYPE OPTIONS`, the type empty when nothing was detected.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("root ")?.splitn(3, ' ').map(String::from);
         Some(Self { node: words.next()?, kind: words.next()?, options: words.next()? })

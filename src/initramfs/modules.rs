@@ -7,7 +7,7 @@
 
 use crate::codec::Format;
 use crate::error::{Error, Kind, Result};
-use crate::sys::{file, module, node};
+use crate::sys::{device_node, file, module};
 use crate::text::cmdline::Cmdline;
 use crate::text::modules::{FILE_LIMIT, Index, Load, Name};
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -197,7 +197,7 @@ fn collect_aliases(sysfs: &str) -> Vec<String> {
         let devices = format!("{sysfs}/bus/{bus}/devices");
         for device in file::list(&devices).unwrap_or_default() {
             // Devices without one are built into the kernel, or need no driver.
-            aliases.extend(node::attribute(&format!("{devices}/{device}/modalias")));
+            aliases.extend(device_node::attribute(&format!("{devices}/{device}/modalias")));
         }
     }
     aliases

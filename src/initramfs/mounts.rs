@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Root, handover};
+use super::{Root, switch_root};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::Boot;
 use crate::sys::{file, mount, tree};
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use crate::text::fstab;
 use alloc::format;
 use alloc::string::String;
@@ -24,16 +24,16 @@ const FSTAB_LIMIT: usize = 64 << 10;
 /// Mounts `root` at `point` as the settings say, below a tmpfs if they want it to stay as it is.
 ///
 /// # Errors
-/// As [`handover::mount_root`]; `Os` where the kernel has no overlayfs.
+/// As [`switch_root::mount_root`]; `Os` where the kernel has no overlayfs.
 pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Result<()> {
     let Some(options) = &settings.alpine.overlay else {
-        return handover::mount_root(settings, root, point, log);
+        return switch_root::mount_root(settings, root, point, log);
     };
     let below = Boot { read_only: true, ..settings.clone() };
     for folder in [LOWER, UPPER] {
         tree::make_directories(folder, 0o755)?;
     }
-    handover::mount_root(&below, root, LOWER, log)?;
+    switch_root::mount_root(&below, root, LOWER, log)?;
     let (flags, options) = mount::flags_of(options);
     mount::mount("root-tmpfs", UPPER, "tmpfs", flags.difference(Flags::RDONLY), &options)?;
     let [upper, work] = ["root", "work"].map(|folder| format!("{UPPER}/{folder}"));
@@ -71,7 +71,7 @@ pub fn usr(settings: &Boot, point: &str, log: &Log) -> Option<Boot> {
 /// says what is mounted at all; but read-only, as the init that comes checks it before it makes it writable.
 fn usr_of(settings: &Boot, line: &fstab::Line<'_>, wish: &str) -> Result<Boot> {
     let usr = Boot {
-        root: Some(Name::parse(line.device)?),
+        root: Some(DeviceSpec::parse(line.device)?),
         filesystems: line.kind.split(',').filter(|kind| *kind != "auto").map(String::from).collect::<Vec<_>>(),
         read_only: !wish.split(',').any(|option| option == "rw"),
         mount_options: String::from(if wish.is_empty() { line.options } else { wish }),
@@ -97,7 +97,10 @@ mod tests {
             [("", "rw,subvol=@usr", true), ("noatime", "noatime", true), ("rw,noatime", "rw,noatime", false)]
         {
             let usr = usr_of(&settings, &line, wish).unwrap();
-            assert_eq!((usr.root, usr.filesystems), (Some(Name::Label("usr".into())), alloc::vec!["btrfs".into()]));
+            assert_eq!(
+                (usr.root, usr.filesystems),
+                (Some(DeviceSpec::Label("usr".into())), alloc::vec!["btrfs".into()])
+            );
             assert_eq!((usr.mount_options.as_str(), usr.read_only), (options, read_only), "{wish}");
         }
         for text in ["server:/usr /usr nfs ro", "/dev/vg0/usr /usr ext4", "/dev/mapper/usr /usr ext4"] {

@@ -5,15 +5,15 @@
 
 #![forbid(unsafe_code)]
 
-use super::prepare::SYSFS;
+use super::find_root::SYSFS;
 use crate::error::Result;
 use crate::filesystem::Kind;
 use crate::log::Log;
 use crate::probe::block::Block;
-use crate::probe::growth;
+use crate::probe::grow_facts;
 use crate::probe::search::{self, Found};
 use crate::settings::Resume;
-use crate::sys::node;
+use crate::sys::device_node;
 use alloc::format;
 use alloc::string::String;
 
@@ -35,7 +35,7 @@ pub fn suspended(resume: &Resume) -> Option<String> {
     let Some(Found { block, twins }) = search::find(SYSFS, name) else {
         return Some(format!("a suspended system may lie in resume={name}, which is not there"));
     };
-    match growth::superblock(&block.node(), block.size) {
+    match grow_facts::superblock(&block.node(), block.size) {
         Ok(Some(content)) if content.kind == Kind::Hibernation => {
             Some(format!("a suspended system lies in {}", block.node()))
         }
@@ -74,19 +74,19 @@ pub fn wake(resume: &Resume, log: &Log) -> bool {
 fn ask_kernel(block: &Block, offset: u64) -> Result<()> {
     let (major, minor) = block.number;
     if offset > 0 {
-        node::set_attribute(OFFSET, &format!("{offset}\n"))?;
+        device_node::set_attribute(OFFSET, &format!("{offset}\n"))?;
     }
-    node::set_attribute(RESUME, &format!("{major}:{minor}\n"))
+    device_node::set_attribute(RESUME, &format!("{major}:{minor}\n"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::device::Name;
+    use crate::text::device_spec::DeviceSpec;
 
     #[test]
     fn a_suspended_system_that_is_not_there_keeps_the_root_from_growing_and_not_from_being_found() {
-        let name = Name::Path("/dev/nowhere".into());
+        let name = DeviceSpec::Path("/dev/nowhere".into());
         for resume in [Resume::Device(name.clone()), Resume::File(name, 8), Resume::Unclear("it is strange")] {
             assert!(suspended(&resume).is_some() && !comes_first(&resume), "{resume:?}");
         }

@@ -1,25 +1,25 @@
 //! The metadata of this machine: the source that its cloud has, opened and asked.
 //!
 //! ```text
-//! probe::machine ─► provider::recognise ─► which cloud ─► a service, a volume, a seed ─► provider::Reader ─► values
+//! probe::machine ─► provider::detect ─► which cloud ─► a service, a volume, a seed ─► provider::Reader ─► values
 //! ```
 //!
 //! Nothing here sends a packet before the cloud is known, by what the machine shows or by the user's word; and to a
 //! service nothing is sent before the first value is asked for.
 #![forbid(unsafe_code)]
 
+pub mod nocloud_seed;
 pub mod ready;
-pub mod seed;
 pub mod service;
 mod volume;
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Policy;
-use crate::link::{self, Held, Interface, Want};
 use crate::log::Log;
+use crate::netif::{self, Connection, Interface, Target};
 use crate::probe::block::Sysfs;
 use crate::probe::{machine, media};
-use crate::provider::{self, CLOUDS, Cloud, Evidence, Field, Identity, Mark, Reader, Verdict, azure, nocloud};
+use crate::provider::{self, CLOUDS, Cloud, Detection, Evidence, Field, Fingerprint, Identity, Reader, azure, nocloud};
 use crate::settings::Agent;
 use crate::sys::clock;
 use crate::units::Deadline;
@@ -52,7 +52,7 @@ pub struct Machine {
 /// Which cloud this is, and the ways to what it says.
 pub struct Access<'a> {
     /// The cloud, and why it is this one.
-    pub verdict: Verdict,
+    pub verdict: Detection,
     machine: &'a Machine,
     network: RefCell<Network>,
     /// However long the user would have the service waited for, no longer than this.
@@ -86,8 +86,8 @@ impl Machine {
     ///
     /// # Errors
     /// `Usage` when the user names a cloud that is none.
-    pub fn verdict(&self) -> Result<Option<Verdict>> {
-        provider::recognise(&self.settings.cloud, &self.evidence, &mut |label| self.labelled(label))
+    pub fn verdict(&self) -> Result<Option<Detection>> {
+        provider::detect(&self.settings.cloud, &self.evidence, &mut |label| self.labelled(label))
     }
 
     /// Why there is no verdict.
@@ -109,7 +109,7 @@ impl Machine {
             return Vec::new();
         }
         let marks = CLOUDS.iter().flat_map(|cloud| cloud.marks);
-        let labels = || marks.filter_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None });
+        let labels = || marks.filter_map(|mark| if let Fingerprint::Label(label) = mark { Some(*label) } else { None });
         let all = self.labelled.get_or_init(|| media::labelled(SYSFS, "", &labels().collect::<Vec<_>>()));
         all.iter().filter(|(_, own)| *own == label).map(|(path, _)| path.clone()).collect()
     }
@@ -129,31 +129,37 @@ impl<'a> Access<'a> {
     /// What was changed for it is undone, or kept, by the caller.
     ///
     /// # Errors
-    /// As [`link::reach`].
-    pub fn reach(&self, log: &Log) -> Result<Option<Held>> {
+    /// As [`netif::connect`].
+    pub fn reach(&self, log: &Log) -> Result<Option<Connection>> {
         let Some(want) = self.want()? else { return Ok(None) };
         let total = self.patience();
-        let held = link::reach(&want, Deadline::after(clock::now(), total), log)?;
+        let held = netif::connect(&want, Deadline::after(clock::now(), total), log)?;
         let servers = held.lease.iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server)).collect();
         let through = Some(held.interface.clone()).filter(|_| !held.is_untouched());
         let wire_server = held.lease.as_ref().and_then(|lease| lease.wire_server);
-        let interfaces = OnceCell::from(link::interfaces().unwrap_or_default());
+        let interfaces = OnceCell::from(netif::interfaces().unwrap_or_default());
         self.network.replace(Network { interfaces, servers, through, wire_server });
         Ok(Some(held))
     }
 
     /// What must be reached.
-    fn want(&self) -> Result<Option<Want<'static>>> {
+    fn want(&self) -> Result<Option<Target<'static>>> {
         if self.verdict.cloud.name == nocloud::NAME {
-            let server = seed::server(self.machine)?;
-            return Ok(server.map(|server| Want { server, other: None, dhcp: true, link_local: false, prefer: None }));
+            let server = nocloud_seed::server(self.machine)?;
+            return Ok(server.map(|server| Target {
+                server,
+                other: None,
+                dhcp: true,
+                link_local: false,
+                prefer: None,
+            }));
         }
         let Some(service) = &self.verdict.cloud.service else { return Ok(None) };
         let mut addresses = service.addresses.iter().filter_map(|text| text.parse::<IpAddr>().ok());
         let Some(server) = addresses.next() else { return Ok(None) };
         let link_local = service.link_local;
         let other = addresses.next();
-        Ok(Some(Want { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
+        Ok(Some(Target { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
     }
 
     /// Whoever has to be reached from now on is waited for no longer than this.
@@ -220,12 +226,12 @@ impl<'a> Access<'a> {
 
     fn seed(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let servers = self.network.borrow().servers.clone();
-        seed::open(cloud, seed::Place { machine: self.machine, servers, tell }, self.identity())
+        nocloud_seed::open(cloud, nocloud_seed::Place { machine: self.machine, servers, tell }, self.identity())
     }
 
     fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let service = cloud.service.as_ref().ok_or_else(|| Error::absent("find the service of", cloud.title))?;
-        let scopes: Vec<u32> = link::candidates(self.interfaces(&self.network.borrow()), service.interface)
+        let scopes: Vec<u32> = netif::candidates(self.interfaces(&self.network.borrow()), service.interface)
             .iter()
             .map(|interface| interface.index)
             .collect();
@@ -265,8 +271,10 @@ impl<'a> Access<'a> {
 
     /// The device of the volume by whose label the cloud was told.
     fn sign_of_label(&self, cloud: &Cloud) -> Option<String> {
-        let label =
-            cloud.marks.iter().find_map(|mark| if let Mark::Label(label) = mark { Some(*label) } else { None })?;
+        let label = cloud
+            .marks
+            .iter()
+            .find_map(|mark| if let Fingerprint::Label(label) = mark { Some(*label) } else { None })?;
         self.machine.labelled(label).into_iter().next()
     }
 
@@ -284,7 +292,7 @@ impl<'a> Access<'a> {
 
     fn identity(&self) -> Identity {
         let name_and_mac =
-            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, link::mac_text));
+            |interface: &Interface| (interface.name.clone(), interface.mac.map_or_else(String::new, netif::mac_text));
         let interfaces = self.interfaces(&self.network.borrow()).iter().map(name_and_mac).collect();
         Identity { interfaces, ..self.stated() }
     }
@@ -303,7 +311,7 @@ impl<'a> Access<'a> {
 
     /// Without netlink there are no names of interfaces to give, and no link-local service to ask.
     fn interfaces<'b>(&self, network: &'b Network) -> &'b [Interface] {
-        let list = || if self.machine.root.is_empty() { link::interfaces().unwrap_or_default() } else { Vec::new() };
+        let list = || if self.machine.root.is_empty() { netif::interfaces().unwrap_or_default() } else { Vec::new() };
         network.interfaces.get_or_init(list)
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A lease is believed only as far as it makes sense; what the client does not need is not kept.
 
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -62,7 +62,7 @@ const WANTED: [u8; 8] = [
 /// What every message of one attempt to get a lease says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// The number by which answers are recognised.
+    /// The number by which answers are detected.
     pub transaction: u32,
     /// The Ethernet address of the interface.
     pub mac: [u8; 6],
@@ -72,7 +72,7 @@ pub struct Client {
 
 /// What a client says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Request {
     /// Is there a server?
     Discover,
     /// This address, of this server, please.
@@ -141,11 +141,11 @@ pub struct Route {
 impl Client {
     /// The message that says `said`, `seconds` after the first.
     #[must_use]
-    pub fn emit(&self, said: Said, seconds: u16) -> Vec<u8> {
+    pub fn emit(&self, said: Request, seconds: u16) -> Vec<u8> {
         let (kind, holds) = match said {
-            Said::Discover => (1, None),
-            Said::Request { .. } => (3, None),
-            Said::Release { address, .. } => (7, Some(address)),
+            Request::Discover => (1, None),
+            Request::Request { .. } => (3, None),
+            Request::Release { address, .. } => (7, Some(address)),
         };
         let mut out = Vec::with_capacity(SHORTEST);
         let flags: u16 = if self.wants_broadcast { 0x8000 } else { 0 };
@@ -162,13 +162,13 @@ impl Client {
         out.extend_from_slice(&MAGIC_COOKIE);
         out.extend_from_slice(&[option::TYPE, 1, kind, option::CLIENT, 7, htype]);
         out.extend_from_slice(&self.mac);
-        if let Said::Request { address, .. } = said {
+        if let Request::Request { address, .. } = said {
             put_option(&mut out, option::REQUESTED, &address.octets());
         }
-        if let Said::Request { server, .. } | Said::Release { server, .. } = said {
+        if let Request::Request { server, .. } | Request::Release { server, .. } = said {
             put_option(&mut out, option::SERVER, &server.octets());
         }
-        if !matches!(said, Said::Release { .. }) {
+        if !matches!(said, Request::Release { .. }) {
             put_option(&mut out, option::SIZE, &(MESSAGE_LIMIT as u16).to_be_bytes());
             put_option(&mut out, option::PARAMETERS, &WANTED);
         }
@@ -183,7 +183,7 @@ impl Client {
     /// `Corrupt`: it is for this client, and contradicts its specification.
     pub fn find_answer(&self, message: &[u8]) -> Result<Option<Answer>> {
         const DOING: &str = "parse a DHCP answer";
-        let fields = Fields::new(message, DOING);
+        let fields = ByteReader::new(message, DOING);
         let is_ours = fields.u8(0) == Ok(BOOT_REPLY)
             && fields.array(1) == Ok(HARDWARE)
             && fields.u32_be(4) == Ok(self.transaction)

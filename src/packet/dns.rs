@@ -3,7 +3,7 @@
 //! An answer counts only when it repeats number and question; of its records only those that belong to the name, by way
 //! of aliases, are read.
 
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -51,7 +51,7 @@ pub enum Family {
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The number by which its answer is recognised.
+    /// The number by which its answer is detected.
     pub id: u16,
     /// The name.
     pub name: Name,
@@ -99,7 +99,7 @@ impl Name {
 
     /// The name at `at` in `message`, and where the next field begins.
     fn read(message: &[u8], at: usize) -> Result<(Self, usize)> {
-        let fields = Fields::new(message, DOING);
+        let fields = ByteReader::new(message, DOING);
         let mut bytes = Vec::new();
         // A pointer must lead to before everything that was read of this name, so the walk has an end.
         let (mut at, mut begin, mut next) = (at, at, None);
@@ -170,7 +170,7 @@ impl Query {
     /// # Errors
     /// `Corrupt`: it is the answer, and contradicts its specification.
     pub fn find_answer(&self, message: &[u8]) -> Result<Option<Answer>> {
-        let fields = Fields::new(message, DOING);
+        let fields = ByteReader::new(message, DOING);
         let (Ok(id), Ok(flags), Ok(qdcount)) = (fields.u16_be(0), fields.u16_be(2), fields.u16_be(4)) else {
             return Ok(None);
         };
@@ -219,7 +219,7 @@ impl Query {
     /// The addresses and aliases of the answer section; each takes at least 11 bytes of the message, so there are not
     /// too many.
     fn records<'a>(&self, message: &'a [u8], mut at: usize) -> Result<Vec<Record<'a>>> {
-        let fields = Fields::new(message, DOING);
+        let fields = ByteReader::new(message, DOING);
         let mut records = Vec::new();
         for _ in 0..fields.u16_be(6)? {
             let (owner, fixed) = Name::read(message, at)?;

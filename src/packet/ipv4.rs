@@ -2,9 +2,9 @@
 //! RFC 768).
 //!
 //! Received checksums are not looked at: between guests of one host they are often left to hardware that nothing passes
-//! through, and what is inside is recognised by its transaction number.
+//! through, and what is inside is detected by its transaction number.
 
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
@@ -54,7 +54,7 @@ impl<'a> Datagram<'a> {
     /// The UDP message in an IPv4 packet; `None` when it holds something else, or only a fragment.
     #[must_use]
     pub fn find(packet: &'a [u8]) -> Option<Self> {
-        let fields = Fields::new(packet, "parse an IPv4 packet");
+        let fields = ByteReader::new(packet, "parse an IPv4 packet");
         let version_ihl = fields.u8(0).ok()?;
         let header = usize::from(version_ihl & 0xf).checked_mul(4)?;
         let total_length = usize::from(fields.u16_be(2).ok()?);
@@ -63,7 +63,7 @@ impl<'a> Datagram<'a> {
         if version_ihl >> 4 != 4 || header < IP_HEADER || fragment & 0x3fff != 0 || fields.u8(9).ok()? != UDP {
             return None;
         }
-        let udp = Fields::new(packet.get(header..total_length)?, "parse a UDP message");
+        let udp = ByteReader::new(packet.get(header..total_length)?, "parse a UDP message");
         let length = usize::from(udp.u16_be(4).ok()?).checked_sub(UDP_HEADER)?;
         let address = |at| fields.array::<4>(at).ok();
         Some(Self {

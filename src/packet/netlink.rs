@@ -3,7 +3,7 @@
 //!
 //! Numbers are in the byte order of the machine, as the kernel of the same machine writes them.
 
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 use alloc::vec::Vec;
 use linux_raw_sys::netlink as raw;
@@ -123,7 +123,7 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 fn parse_message(bytes: &[u8]) -> Result<(Message<'_>, usize)> {
-    let fields = Fields::new(bytes, DOING);
+    let fields = ByteReader::new(bytes, DOING);
     let nlmsg_len = usize::try_from(u32_at(bytes, 0)?).unwrap_or(usize::MAX);
     let Some(length) = nlmsg_len.checked_sub(HEADER) else {
         return Err(Error::corrupt(DOING, "it is shorter than its header"));
@@ -233,12 +233,12 @@ fn aligned(length: usize) -> usize {
 
 /// The 16-bit number at `at`.
 fn u16_at(bytes: &[u8], at: usize) -> Result<u16> {
-    Fields::new(bytes, DOING).array(at).map(u16::from_ne_bytes)
+    ByteReader::new(bytes, DOING).array(at).map(u16::from_ne_bytes)
 }
 
 /// The 32-bit number at `at`.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Result<u32> {
-    Fields::new(bytes, DOING).array(at).map(u32::from_ne_bytes)
+    ByteReader::new(bytes, DOING).array(at).map(u32::from_ne_bytes)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! Only what it takes to make one address reachable; families, tables and attributes that nobody asks for are left out.
 
 use super::netlink::{ACKNOWLEDGED, Attributes, CREATE, DUMP, Request, u32_at};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::Result;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -93,7 +93,7 @@ pub struct Route {
 
 /// How the kernel would send a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct RouteLookup {
     /// The number of the interface.
     pub index: u32,
     /// The address it would send from.
@@ -115,7 +115,7 @@ pub fn list_addresses() -> Request {
 
 /// Asks how a packet to `destination` that carries `mark` (0: none) would leave.
 #[must_use]
-pub fn find_way(destination: IpAddr, mark: u32) -> Request {
+pub fn get_route(destination: IpAddr, mark: u32) -> Request {
     let (family, bytes) = octets(destination);
     let rtm_dst_len = if family == INET { 32 } else { 128 };
     let rtmsg = route_header(family, rtm_dst_len, [0; 4], 0);
@@ -174,7 +174,7 @@ pub fn remove_route(route: &Route) -> Request {
 /// # Errors
 /// `Corrupt`: it is shorter than its fixed part.
 pub fn parse_link(body: &[u8]) -> Result<Link> {
-    let fields = Fields::new(body, "parse the kernel's word on an interface");
+    let fields = ByteReader::new(body, "parse the kernel's word on an interface");
     let ifi_type = u16::from_ne_bytes(fields.array(2)?);
     let (ifi_index, ifi_flags) = (u32_at(body, 4)?, u32_at(body, 8)?);
     let attributes = Attributes::after(body, LINK_HEADER);
@@ -198,7 +198,7 @@ pub fn parse_link(body: &[u8]) -> Result<Link> {
 /// # Errors
 /// `Corrupt`: it is shorter than its fixed part.
 pub fn parse_address(body: &[u8]) -> Result<Option<Address>> {
-    let fields = Fields::new(body, "parse the kernel's word on an address");
+    let fields = ByteReader::new(body, "parse the kernel's word on an address");
     let (ifa_family, ifa_prefixlen, ifa_flags) = (fields.u8(0)?, fields.u8(1)?, fields.u8(2)?);
     let ifa_index = u32_at(body, 4)?;
     let attributes = Attributes::after(body, ADDRESS_HEADER);
@@ -214,13 +214,13 @@ pub fn parse_address(body: &[u8]) -> Result<Option<Address>> {
     }))
 }
 
-/// How a packet leaves, from the answer to [`find_way`]; `None` when it cannot: it is prohibited, its link has no
+/// How a packet leaves, from the answer to [`get_route`]; `None` when it cannot: it is prohibited, its link has no
 /// carrier, or there is no address to send from.
 ///
 /// # Errors
 /// `Corrupt`: it is shorter than its fixed part.
-pub fn parse_way(body: &[u8]) -> Result<Option<Way>> {
-    let fields = Fields::new(body, "parse the kernel's word on a route");
+pub fn parse_route_lookup(body: &[u8]) -> Result<Option<RouteLookup>> {
+    let fields = ByteReader::new(body, "parse the kernel's word on a route");
     let (rtm_family, rtm_type) = (fields.u8(0)?, fields.u8(7)?);
     let rtm_flags = u32_at(body, 8)?;
     let attributes = Attributes::after(body, ROUTE_HEADER);
@@ -230,7 +230,7 @@ pub fn parse_way(body: &[u8]) -> Result<Option<Way>> {
     }
     let source = attributes.value(SOURCE).and_then(|bytes| parse_ip(rtm_family, bytes));
     let usable = source.filter(|address| !address.is_unspecified());
-    Ok(attributes.number(OUT_INTERFACE).zip(usable).map(|(index, source)| Way { index, source }))
+    Ok(attributes.number(OUT_INTERFACE).zip(usable).map(|(index, source)| RouteLookup { index, source }))
 }
 
 const UNICAST: u32 = raw::RTN_UNICAST as u32;

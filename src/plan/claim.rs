@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::grow::Slice;
+use super::grow::PartitionInfo;
 use crate::bytes::{ReadAt, Window};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::{self, Kind};
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 
 /// Refuses a disk that belongs to something as a whole, whose metadata the table's end or the grown partition would
 /// overwrite. Metadata inside of a partition are that partition's.
-pub(super) fn refuse_claimed_disk(slice: &Slice, table: &Table, disk: &dyn ReadAt) -> Result<()> {
+pub(super) fn refuse_claimed_disk(slice: &PartitionInfo, table: &Table, disk: &dyn ReadAt) -> Result<()> {
     const DOING: &str = "change the partition table of";
     /// The byte of an MBR partition that is one of Windows' dynamic disks.
     const DYNAMIC: PartitionType = PartitionType::Mbr(0x42);
@@ -63,7 +63,7 @@ pub fn claim_of_disk(disk: &dyn ReadAt, geometry: Geometry, table: &Table) -> Re
 /// something else: what an earlier use of the disk left at its new end.
 pub(super) fn stale_signatures(
     before: ByteCount,
-    slice: &Slice,
+    slice: &PartitionInfo,
     disk: &dyn ReadAt,
     after: ByteCount,
 ) -> Result<Vec<(Kind, Write)>> {

@@ -28,7 +28,7 @@ pub struct Facts {
     /// Its size as the kernel sees it now.
     pub size: ByteCount,
     /// Where it lies, if it is a partition.
-    pub slice: Option<Slice>,
+    pub slice: Option<PartitionInfo>,
     /// Layers between this node and the mounted filesystem, lowest first, in words: "LVM physical volume".
     pub layers: Vec<String>,
     /// What the node holds.
@@ -48,7 +48,7 @@ pub struct Facts {
 
 /// A partition as the kernel sees it, and the table it stands in.
 #[derive(Debug)]
-pub struct Slice {
+pub struct PartitionInfo {
     /// The node of the disk.
     pub disk: String,
     /// The partition's number.
@@ -301,7 +301,7 @@ fn layer_name(facts: &Facts) -> String {
 
 fn partition_half(
     facts: &Facts,
-    slice: &Slice,
+    slice: &PartitionInfo,
     disk: &dyn ReadAt,
     rule: Rule,
     notes: &mut Vec<String>,
@@ -352,7 +352,7 @@ fn partition_half(
 }
 
 /// The bytes of `span` on the disk of `slice`.
-fn length_of(slice: &Slice, span: Span) -> ByteCount {
+fn length_of(slice: &PartitionInfo, span: Span) -> ByteCount {
     span.bytes(slice.geometry.sector)
 }
 

@@ -4,5 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod claim;
+pub mod first_boot;
 pub mod grow;
-pub mod phases;

@@ -7,8 +7,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::block::{Access, Device};
+use crate::sys::device_node::{self, Number};
 use crate::sys::file;
-use crate::sys::node::{self, Number};
 use crate::units::ByteCount;
 use alloc::format;
 use alloc::string::String;
@@ -37,12 +37,12 @@ pub struct Block {
     /// How large the kernel thinks it is.
     pub size: ByteCount,
     /// Where it lies, if it is a partition.
-    pub slice: Option<Slice>,
+    pub slice: Option<PartitionInfo>,
 }
 
 /// Where a partition lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slice {
+pub struct PartitionInfo {
     /// The kernel's name of its disk.
     pub disk: String,
     /// The partition's number.
@@ -96,7 +96,7 @@ impl Sysfs<'_> {
     /// `Absent` when there is none.
     pub fn block(&self, (major, minor): Number) -> Result<Block> {
         let link = format!("{}/dev/block/{major}:{minor}", self.root);
-        let target = node::link_target(&link).map_err(|_| {
+        let target = device_node::link_target(&link).map_err(|_| {
             Error::absent("find the block device", "the kernel has none of that number").to(format!("{major}:{minor}"))
         })?;
         self.named(last_part(&target))
@@ -108,7 +108,7 @@ impl Sysfs<'_> {
     /// `Os`; `Corrupt` when sysfs is not what its documentation says.
     pub fn named(&self, name: &str) -> Result<Block> {
         let slice = match self.attribute(name, "partition") {
-            Ok(number) => Some(Slice {
+            Ok(number) => Some(PartitionInfo {
                 disk: self.parent(name)?,
                 number: parse(&number, name)?,
                 start: ByteCount::from_sysfs_sectors(parse(&self.attribute(name, "start")?, name)?),
@@ -194,13 +194,13 @@ impl Sysfs<'_> {
     }
 
     fn attribute(&self, name: &str, what: &str) -> Result<String> {
-        node::attribute(&self.path(name, what))
+        device_node::attribute(&self.path(name, what))
     }
 
     /// The disk of a partition: the folder above it in the device tree.
     fn parent(&self, name: &str) -> Result<String> {
         let path = format!("{}/class/block/{name}", self.root);
-        let target = node::link_target(&path)?;
+        let target = device_node::link_target(&path)?;
         let above = target.rsplit_once('/').map(|(above, _)| last_part(above)).unwrap_or_default();
         if above.is_empty() {
             return Err(Error::corrupt("find the disk of", "sysfs names none").to(name));

@@ -6,11 +6,11 @@
 #![forbid(unsafe_code)]
 
 use crate::error::Kind;
-use crate::provider::{self, CLOUDS, Evidence, Field, Mark};
+use crate::provider::{self, CLOUDS, Evidence, Field, Fingerprint};
 use crate::settings::{self, Agent, SOURCE_WORDS, Sources};
 use crate::sys::{environment, file};
 use crate::text::cmdline::{self, Cmdline};
-use crate::text::conf;
+use crate::text::shell_assignments;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -68,7 +68,7 @@ pub fn settings(root: &str, cmdline: &Cmdline) -> Agent {
     let mut text = None;
     for name in CONFIGURATIONS {
         let path = format!("{root}{name}");
-        match file::read(&path, conf::LENGTH_LIMIT) {
+        match file::read(&path, shell_assignments::LENGTH_LIMIT) {
             Ok(bytes) => text = Some((path, String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if matches!(error.kind, Kind::Os(2 | 20)) => continue,
             Err(error) => complaints.push(format!("{error}, continuing without it")),
@@ -120,8 +120,8 @@ fn variable(environment: &[u8], name: &str) -> Option<String> {
 }
 
 fn paths(root: &str) -> Vec<&'static str> {
-    let path = |mark: &Mark| match mark {
-        Mark::Path(path) | Mark::Trace(path) => Some(*path),
+    let path = |mark: &Fingerprint| match mark {
+        Fingerprint::Path(path) | Fingerprint::Trace(path) => Some(*path),
         _ => None,
     };
     let all = CLOUDS.iter().flat_map(|cloud| cloud.marks).filter_map(path);

@@ -9,7 +9,7 @@ use super::block::{Block, Sysfs, node_of};
 use crate::error::{Kind, Result};
 use crate::filesystem;
 use crate::sys::block::{Access, Device};
-use crate::sys::node;
+use crate::sys::device_node;
 use crate::volume::Volume;
 #[cfg(not(feature = "full"))]
 use crate::volume::open;
@@ -48,7 +48,7 @@ pub fn labelled<'a>(sysfs: Sysfs<'_>, root: &str, labels: &[&'a str]) -> Vec<(St
 /// The drives for discs, those whose medium the platform puts in.
 #[must_use]
 pub fn discs(sysfs: Sysfs<'_>, root: &str) -> Vec<String> {
-    let kind = |block: &Block| node::attribute(&sysfs.path(&block.name, "device/type"));
+    let kind = |block: &Block| device_node::attribute(&sysfs.path(&block.name, "device/type"));
     let is_drive = |block: &&Block| block.slice.is_none() && kind(block).is_ok_and(|kind| kind == TYPE_ROM);
     sysfs.all().iter().filter(is_drive).map(|block| format!("{root}{}", block.node())).collect()
 }

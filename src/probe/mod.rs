@@ -4,8 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod block;
-pub mod growth;
+pub mod disk_serial;
+pub mod grow_facts;
 pub mod machine;
 pub mod media;
 pub mod search;
-pub mod serial;

@@ -1,4 +1,4 @@
-//! Finds the block device that a [`Name`] means, without udev and its links.
+//! Finds the block device that a [`DeviceSpec`] means, without udev and its links.
 //!
 //! Everything is looked at afresh each time, in the kernel's order of names. Where two devices answer to one name,
 //! the first is taken, as findfs and the distributions' scripts do, and the answer says that it is ambiguous: booting
@@ -7,16 +7,16 @@
 #![forbid(unsafe_code)]
 
 use super::block::{Block, Sysfs};
-use super::growth;
-use super::serial;
+use super::disk_serial;
+use super::grow_facts;
 use crate::bytes::{ReadAt, Window};
 use crate::error::Result;
 use crate::filesystem::{self, Kind, Superblock};
 use crate::plan::claim::claim_of_disk;
 use crate::sys::block::{Access, Device};
-use crate::sys::node;
+use crate::sys::device_node;
 use crate::table::{self, Geometry, Named, Names, Partition, Table};
-use crate::text::device::{self, Name};
+use crate::text::device_spec::{self, DeviceSpec};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,14 +32,14 @@ pub struct Found {
 
 /// The device called `name`, if it is there by now.
 #[must_use]
-pub fn find(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
+pub fn find(sysfs: Sysfs<'_>, name: &DeviceSpec) -> Option<Found> {
     first(candidates(sysfs, name))
 }
 
 /// The filesystem called `name`: as [`find`], but what cannot be mounted (swap with the label of the root) counts only
 /// where nothing else has the name.
 #[must_use]
-pub fn find_filesystem(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
+pub fn find_filesystem(sysfs: Sysfs<'_>, name: &DeviceSpec) -> Option<Found> {
     let mut found = candidates(sysfs, name);
     if found.len() > 1 {
         let mountable: Vec<bool> = found.iter().map(is_mountable).collect();
@@ -53,35 +53,35 @@ pub fn find_filesystem(sysfs: Sysfs<'_>, name: &Name) -> Option<Found> {
 
 /// Whether `block` may hold something that can be mounted; what wisp does not know may be mounted by `rootfstype=`.
 fn is_mountable(block: &Block) -> bool {
-    match growth::superblock(&block.node(), block.size) {
+    match grow_facts::superblock(&block.node(), block.size) {
         Ok(Some(found)) => found.kind.module().is_some(),
         _ => true,
     }
 }
 
 /// Every device called `name`, in the kernel's order of names.
-fn candidates(sysfs: Sysfs<'_>, name: &Name) -> Vec<Block> {
+fn candidates(sysfs: Sysfs<'_>, name: &DeviceSpec) -> Vec<Block> {
     let numbered = |number| Vec::from_iter(sysfs.block(number));
     match name {
-        Name::Path(path) => node::block_number(path).map(numbered).unwrap_or_default(),
-        Name::Number(major, minor) => numbered((*major, *minor)),
-        Name::Uuid(uuid) => {
+        DeviceSpec::Path(path) => device_node::block_number(path).map(numbered).unwrap_or_default(),
+        DeviceSpec::Number(major, minor) => numbered((*major, *minor)),
+        DeviceSpec::Uuid(uuid) => {
             matching(sysfs, |found| found.uuid.as_ref().is_some_and(|it| it.eq_ignore_ascii_case(uuid)))
         }
-        Name::Label(label) => {
+        DeviceSpec::Label(label) => {
             literal_or_decoded(label, &|label| matching(sysfs, |found| found.label.as_deref() == Some(label)))
         }
-        Name::PartUuid(uuid, 0) => partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid)),
-        Name::PartUuid(uuid, offset) => {
+        DeviceSpec::PartUuid(uuid, 0) => partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid)),
+        DeviceSpec::PartUuid(uuid, offset) => {
             let bases = partitions(sysfs, |named| named.uuid.eq_ignore_ascii_case(uuid));
             let meant = |block: &Block| bases.iter().any(|base| is_further(block, base, *offset));
             sysfs.all().into_iter().filter(meant).collect()
         }
-        Name::PartLabel(label) => {
+        DeviceSpec::PartLabel(label) => {
             literal_or_decoded(label, &|label| partitions(sysfs, |named| named.name.as_deref() == Some(label)))
         }
-        Name::Serial(serial) => disks(sysfs, |disk| serial::of(sysfs, disk).as_ref() == Some(serial)),
-        Name::Wwn(digits) => disks(sysfs, |disk| serial::wwn_of(sysfs, disk).as_ref() == Some(digits)),
+        DeviceSpec::Serial(serial) => disks(sysfs, |disk| disk_serial::of(sysfs, disk).as_ref() == Some(serial)),
+        DeviceSpec::Wwn(digits) => disks(sysfs, |disk| disk_serial::wwn_of(sysfs, disk).as_ref() == Some(digits)),
     }
 }
 
@@ -89,7 +89,7 @@ fn candidates(sysfs: Sysfs<'_>, name: &Name) -> Vec<Block> {
 /// (`my\x20root`), as other initramfs take it.
 fn literal_or_decoded(label: &str, look: &dyn Fn(&str) -> Vec<Block>) -> Vec<Block> {
     let found = look(label);
-    match device::decode(label) {
+    match device_spec::decode(label) {
         Some(decoded) if found.is_empty() => look(&decoded),
         _ => found,
     }
@@ -117,7 +117,8 @@ fn first(found: Vec<Block>) -> Option<Found> {
 /// Devices whose superblock is wanted. One that cannot be read or understood is not the one.
 fn matching(sysfs: Sysfs<'_>, wanted: impl Fn(&Superblock) -> bool) -> Vec<Block> {
     let mut found = bearers(sysfs.all());
-    found.retain(|block| matches!(growth::superblock(&block.node(), block.size), Ok(Some(found)) if wanted(&found)));
+    found
+        .retain(|block| matches!(grow_facts::superblock(&block.node(), block.size), Ok(Some(found)) if wanted(&found)));
     found
 }
 
@@ -125,7 +126,7 @@ fn matching(sysfs: Sysfs<'_>, wanted: impl Fn(&Superblock) -> bool) -> Vec<Block
 #[must_use]
 pub fn all_of(sysfs: Sysfs<'_>, kind: Kind) -> Vec<(Block, Superblock)> {
     let content = |block: Block| {
-        let found = growth::superblock(&block.node(), block.size).ok()??;
+        let found = grow_facts::superblock(&block.node(), block.size).ok()??;
         (found.kind == kind).then_some((block, found))
     };
     bearers(sysfs.all()).into_iter().filter_map(content).collect()
@@ -134,12 +135,12 @@ pub fn all_of(sysfs: Sysfs<'_>, kind: Kind) -> Vec<(Block, Superblock)> {
 /// Why `block`, found under a `name` that several devices may have, is not what was meant: it can never be mounted, nor
 /// hold a layer in which the filesystem is.
 #[must_use]
-pub fn unmountable(name: &Name, block: &Block) -> Option<String> {
+pub fn unmountable(name: &DeviceSpec, block: &Block) -> Option<String> {
     const NO_FILESYSTEM: [Kind; 3] = [Kind::Swap, Kind::Hibernation, Kind::ExtJournal];
-    if !matches!(name, Name::Uuid(_) | Name::Label(_) | Name::PartLabel(_)) {
+    if !matches!(name, DeviceSpec::Uuid(_) | DeviceSpec::Label(_) | DeviceSpec::PartLabel(_)) {
         return None;
     }
-    let found = growth::superblock(&block.node(), block.size).ok()??;
+    let found = grow_facts::superblock(&block.node(), block.size).ok()??;
     let why = || format!("only {} has that name, and it holds {}", block.node(), found.kind.name());
     NO_FILESYSTEM.contains(&found.kind).then(why)
 }
@@ -211,7 +212,7 @@ pub fn inventory(sysfs: Sysfs<'_>) -> Vec<String> {
 
 fn describe(block: &Block, all: &[Block]) -> String {
     let mut words = format!("{} ({})", block.node(), block.size);
-    if let Ok(Some(found)) = growth::superblock(&block.node(), block.size) {
+    if let Ok(Some(found)) = grow_facts::superblock(&block.node(), block.size) {
         words = format!("{words} {}", found.kind.name());
         for (tag, value) in [("UUID", &found.uuid), ("LABEL", &found.label)] {
             if let Some(value) = value {
@@ -231,7 +232,7 @@ fn describe(block: &Block, all: &[Block]) -> String {
 /// ([`Table::repair_needed`]): the one whose sound backup has the very partition that `root` names. None when several
 /// could be it, and none that holds anything else than partitions: another disk than the root's is never touched.
 #[must_use]
-pub fn find_broken_disk(sysfs: Sysfs<'_>, root: &Name) -> Option<Block> {
+pub fn find_broken_disk(sysfs: Sysfs<'_>, root: &DeviceSpec) -> Option<Block> {
     let all = sysfs.all();
     let has_slice = |disk: &Block| all.iter().any(|block| block.slice.as_ref().is_some_and(|it| it.disk == disk.name));
     let is_whole = |disk: &Block| disk.size.0 > 0 && disk.slice.is_none() && !has_slice(disk);
@@ -241,7 +242,7 @@ pub fn find_broken_disk(sysfs: Sysfs<'_>, root: &Name) -> Option<Block> {
 }
 
 /// Whether the table of `disk` is damaged, its backup has the partition that `root` names, and nothing else is on it.
-fn is_broken_home(sysfs: Sysfs<'_>, disk: &Block, root: &Name) -> Result<bool> {
+fn is_broken_home(sysfs: Sysfs<'_>, disk: &Block, root: &DeviceSpec) -> Result<bool> {
     let device = Device::open(&disk.node(), Access::Read)?;
     let sector = device.sector_size()?;
     let geometry = Geometry { sector, sectors: sector.sectors_in(disk.size) };
@@ -256,28 +257,30 @@ fn is_meant(
     disk: &Block,
     table: &Table,
     partition: &Partition,
-    root: &Name,
+    root: &DeviceSpec,
     (device, geometry): (&dyn ReadAt, Geometry),
 ) -> bool {
     let content = || {
         let start = geometry.sector.offset_of(partition.first).0;
         let size = partition.span().bytes(geometry.sector);
-        filesystem::recognise(&Window { whole: device, start, size: size.0 }, size).ok().flatten()
+        filesystem::detect(&Window { whole: device, start, size: size.0 }, size).ok().flatten()
     };
     let number = partition.number;
     match root {
-        Name::Path(path) => {
+        DeviceSpec::Path(path) => {
             let between = if disk.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
             *path == format!("{}{between}{number}", disk.node())
         }
-        Name::Number(major, minor) => (*major, Some(*minor)) == (disk.number.0, disk.number.1.checked_add(number)),
-        Name::PartUuid(uuid, offset) => table.partitions().iter().any(|named| {
+        DeviceSpec::Number(major, minor) => {
+            (*major, Some(*minor)) == (disk.number.0, disk.number.1.checked_add(number))
+        }
+        DeviceSpec::PartUuid(uuid, offset) => table.partitions().iter().any(|named| {
             named.uuid.eq_ignore_ascii_case(uuid)
                 && i64::from(number) == i64::from(named.number).saturating_add(i64::from(*offset))
         }),
-        Name::PartLabel(label) => partition.name.as_ref() == Some(label),
-        Name::Uuid(uuid) => content().and_then(|it| it.uuid).is_some_and(|it| it.eq_ignore_ascii_case(uuid)),
-        Name::Label(label) => content().and_then(|it| it.label).as_ref() == Some(label),
-        Name::Serial(_) | Name::Wwn(_) => false,
+        DeviceSpec::PartLabel(label) => partition.name.as_ref() == Some(label),
+        DeviceSpec::Uuid(uuid) => content().and_then(|it| it.uuid).is_some_and(|it| it.eq_ignore_ascii_case(uuid)),
+        DeviceSpec::Label(label) => content().and_then(|it| it.label).as_ref() == Some(label),
+        DeviceSpec::Serial(_) | DeviceSpec::Wwn(_) => false,
     }
 }

@@ -4,8 +4,8 @@
 //! documentation of its metadata service.
 
 use super::{
-    Check, Cloud, Entries, Field, Folder, Item, Keyed, Keys, Mark, Nics, Ready, Service, Shape, Silent, Text, Token,
-    Wrapping,
+    Check, Cloud, Dir, Encoding, Entries, Field, Fingerprint, Item, KeyLayout, Keys, Nics, OnNoAnswer, Ready, Service,
+    Text, Token, Wrapping,
 };
 
 /// The address that most clouds answer at.
@@ -19,7 +19,7 @@ const AZURE_OLD: &str = "/metadata/instance?api-version=2019-06-01";
 const GCP_INSTANCE: &str = "/computeMetadata/v1/instance/?recursive=true&alt=json";
 const GCP_PROJECT: &str = "/computeMetadata/v1/project/attributes/?recursive=true&alt=json";
 
-const NOTHING: Item = Item(&[], Shape::Plain);
+const NOTHING: Item = Item(&[], Encoding::Plain);
 
 /// What a row does not say.
 const CLOUD: Cloud = Cloud {
@@ -28,7 +28,7 @@ const CLOUD: Cloud = Cloud {
     title: "",
     marks: &[],
     service: None,
-    keyed: Keyed::Yaml,
+    keyed: KeyLayout::Yaml,
     id: NOTHING,
     hostname: NOTHING,
     local_hostname: NOTHING,
@@ -42,7 +42,7 @@ const CLOUD: Cloud = Cloud {
     check: None,
     older: None,
     ready: Ready::Unasked,
-    silent: Silent::Nothing,
+    silent: OnNoAnswer::Nothing,
 };
 
 /// What a row does not say about its service.
@@ -57,8 +57,8 @@ const SERVICE: Service = Service {
     interface: None,
 };
 
-const fn dmi(field: Field, text: &'static str) -> Mark {
-    Mark::Dmi(field, Text::Is(text))
+const fn dmi(field: Field, text: &'static str) -> Fingerprint {
+    Fingerprint::Dmi(field, Text::Is(text))
 }
 
 /// All clouds. Where several show themselves, one with a local mark (a socket, a port, a volume) is taken before one
@@ -69,23 +69,26 @@ pub const CLOUDS: &[Cloud] = &[
         aliases: &["lxd"],
         title: "Incus",
         marks: &[
-            Mark::Path("/dev/incus/sock"),
-            Mark::Path("/dev/lxd/sock"),
-            Mark::VirtioPort("org.linuxcontainers.incus"),
-            Mark::VirtioPort("org.linuxcontainers.lxd"),
-            Mark::VirtioPort("com.canonical.lxd"),
+            Fingerprint::Path("/dev/incus/sock"),
+            Fingerprint::Path("/dev/lxd/sock"),
+            Fingerprint::VirtioPort("org.linuxcontainers.incus"),
+            Fingerprint::VirtioPort("org.linuxcontainers.lxd"),
+            Fingerprint::VirtioPort("com.canonical.lxd"),
         ],
         service: Some(Service { addresses: &["/dev/incus/sock", "/dev/lxd/sock"], ..SERVICE }),
-        keyed: Keyed::Within("/1.0/meta-data"),
-        id: Item(&[("/1.0/meta-data", "instance-id")], Shape::Plain),
-        hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
-        local_hostname: Item(&[("/1.0/meta-data", "local-hostname")], Shape::Plain),
-        zone: Item(&[("/1.0", "location")], Shape::Plain),
+        keyed: KeyLayout::Within("/1.0/meta-data"),
+        id: Item(&[("/1.0/meta-data", "instance-id")], Encoding::Plain),
+        hostname: Item(&[("/1.0/meta-data", "local-hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/1.0/meta-data", "local-hostname")], Encoding::Plain),
+        zone: Item(&[("/1.0", "location")], Encoding::Plain),
         keys: Keys::WithUserdata(("/1.0/meta-data", "public-keys"), "", true),
         // The name of newer servers, which comes first there too.
-        userdata: Item(&[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")], Shape::Plain),
+        userdata: Item(
+            &[("/1.0/config/cloud-init.user-data", ""), ("/1.0/config/user.user-data", "")],
+            Encoding::Plain,
+        ),
         ready: Ready::Patch("/1.0", r#"{"state":"Ready"}"#),
-        silent: Silent::Everything,
+        silent: OnNoAnswer::Everything,
         ..CLOUD
     },
     Cloud {
@@ -93,22 +96,22 @@ pub const CLOUDS: &[Cloud] = &[
         aliases: &["alpine", "nocloud-net"],
         title: "NoCloud",
         marks: &[
-            Mark::Word("ds=nocloud"),
-            Mark::Word("ds=nocloud-net"),
-            Mark::Dmi(Field::ProductSerial, Text::HasWord("ds=nocloud")),
-            Mark::Path("/var/lib/cloud/seed/nocloud/meta-data"),
-            Mark::Path("/var/lib/cloud/seed/nocloud-net/meta-data"),
-            Mark::Label("cidata"),
+            Fingerprint::Word("ds=nocloud"),
+            Fingerprint::Word("ds=nocloud-net"),
+            Fingerprint::Dmi(Field::ProductSerial, Text::HasWord("ds=nocloud")),
+            Fingerprint::Path("/var/lib/cloud/seed/nocloud/meta-data"),
+            Fingerprint::Path("/var/lib/cloud/seed/nocloud-net/meta-data"),
+            Fingerprint::Label("cidata"),
         ],
-        keyed: Keyed::Yaml,
-        id: Item(&[("meta-data", "instance-id")], Shape::Plain),
+        keyed: KeyLayout::Yaml,
+        id: Item(&[("meta-data", "instance-id")], Encoding::Plain),
         // What cloud-init writes and what the command line sets is the second.
-        hostname: Item(&[("meta-data", "hostname"), ("meta-data", "local-hostname")], Shape::Plain),
-        local_hostname: Item(&[("meta-data", "local-hostname"), ("meta-data", "hostname")], Shape::Plain),
-        region: Item(&[("meta-data", "region")], Shape::Plain),
-        zone: Item(&[("meta-data", "availability-zone")], Shape::Plain),
+        hostname: Item(&[("meta-data", "hostname"), ("meta-data", "local-hostname")], Encoding::Plain),
+        local_hostname: Item(&[("meta-data", "local-hostname"), ("meta-data", "hostname")], Encoding::Plain),
+        region: Item(&[("meta-data", "region")], Encoding::Plain),
+        zone: Item(&[("meta-data", "availability-zone")], Encoding::Plain),
         keys: Keys::WithUserdata(("meta-data", "public-keys"), "openssh-key", false),
-        userdata: Item(&[("user-data", "")], Shape::Plain),
+        userdata: Item(&[("user-data", "")], Encoding::Plain),
         ..CLOUD
     },
     Cloud {
@@ -116,7 +119,7 @@ pub const CLOUDS: &[Cloud] = &[
         aliases: &["configdrive"],
         title: "OpenStack",
         marks: &[
-            Mark::Label("config-2"),
+            Fingerprint::Label("config-2"),
             dmi(Field::ProductName, "OpenStack Nova"),
             dmi(Field::ProductName, "OpenStack Compute"),
             dmi(Field::ChassisAssetTag, "OpenStack Nova"),
@@ -128,13 +131,13 @@ pub const CLOUDS: &[Cloud] = &[
         ],
         service: Some(Service { addresses: &[LINK_LOCAL, "fe80::a9fe:a9fe"], ..SERVICE }),
         // Every version since 2012 has these fields, and `latest` is the one name that all servers and drives have.
-        keyed: Keyed::Path("/openstack/latest/", ""),
-        id: Item(&[("/openstack/latest/meta_data.json", "uuid")], Shape::Plain),
-        hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Shape::Plain),
-        zone: Item(&[("/openstack/latest/meta_data.json", "availability_zone")], Shape::Plain),
+        keyed: KeyLayout::Path("/openstack/latest/", ""),
+        id: Item(&[("/openstack/latest/meta_data.json", "uuid")], Encoding::Plain),
+        hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/openstack/latest/meta_data.json", "hostname")], Encoding::Plain),
+        zone: Item(&[("/openstack/latest/meta_data.json", "availability_zone")], Encoding::Plain),
         keys: Keys::Below(&[("/openstack/latest/meta_data.json", "public_keys")], ""),
-        userdata: Item(&[("/openstack/latest/user_data", "")], Shape::Plain),
+        userdata: Item(&[("/openstack/latest/user_data", "")], Encoding::Plain),
         nics: Nics::Links("/openstack/latest/network_data.json"),
         ..CLOUD
     },
@@ -144,11 +147,11 @@ pub const CLOUDS: &[Cloud] = &[
         title: "Amazon EC2",
         marks: &[
             dmi(Field::SysVendor, "Amazon EC2"),
-            Mark::Ec2Uuid,
-            Mark::XenUuid("ec2"),
+            Fingerprint::Ec2Uuid,
+            Fingerprint::XenUuid("ec2"),
             // Clouds with this protocol, as cloud-init tells them.
-            Mark::Dmi(Field::ProductSerial, Text::Ends(".brightbox.com")),
-            Mark::Dmi(Field::ChassisAssetTag, Text::Ends(".zstack.io")),
+            Fingerprint::Dmi(Field::ProductSerial, Text::Ends(".brightbox.com")),
+            Fingerprint::Dmi(Field::ChassisAssetTag, Text::Ends(".zstack.io")),
             dmi(Field::SysVendor, "e24cloud"),
             dmi(Field::SysVendor, "Tilaa"),
             dmi(Field::SysVendor, "3DS Outscale"),
@@ -164,22 +167,22 @@ pub const CLOUDS: &[Cloud] = &[
             ..SERVICE
         }),
         // `latest` and no dated version: these paths have kept their form since 2009, and look-alikes lack newer dates.
-        keyed: Keyed::Path("/latest/", ""),
-        id: Item(&[("/latest/meta-data/instance-id", "")], Shape::Plain),
+        keyed: KeyLayout::Path("/latest/", ""),
+        id: Item(&[("/latest/meta-data/instance-id", "")], Encoding::Plain),
         // OUTSCALE describes neither the first of these names nor the region.
         hostname: Item(
             &[("/latest/meta-data/hostname", ""), ("/latest/meta-data/local-hostname", "")],
-            Shape::FirstName,
+            Encoding::FirstName,
         ),
-        local_hostname: Item(&[("/latest/meta-data/local-hostname", "")], Shape::FirstName),
+        local_hostname: Item(&[("/latest/meta-data/local-hostname", "")], Encoding::FirstName),
         region: Item(
             &[("/latest/meta-data/placement/region", ""), ("/latest/meta-data/placement/availability-zone", "")],
-            Shape::RegionOfLetter,
+            Encoding::RegionOfLetter,
         ),
-        zone: Item(&[("/latest/meta-data/placement/availability-zone", "")], Shape::Plain),
+        zone: Item(&[("/latest/meta-data/placement/availability-zone", "")], Encoding::Plain),
         keys: Keys::Listing("/latest/meta-data/public-keys"),
-        userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
-        nics: Nics::Folder(&Folder {
+        userdata: Item(&[("/latest/user-data", "")], Encoding::Plain),
+        nics: Nics::Dir(&Dir {
             path: "/latest/meta-data/network/interfaces/macs/",
             ipv4: ("local-ipv4s", "subnet-ipv4-cidr-block"),
             ipv6: ("ipv6s", "subnet-ipv6-cidr-blocks"),
@@ -200,15 +203,15 @@ pub const CLOUDS: &[Cloud] = &[
             interface: Some("hv_netvsc"),
             ..SERVICE
         }),
-        keyed: Keyed::Path("/metadata/instance/", "?format=text&api-version=2021-05-01"),
-        id: Item(&[(AZURE, "compute/vmId")], Shape::Plain),
-        hostname: Item(&[(AZURE, "compute/name")], Shape::Plain),
-        local_hostname: Item(&[(AZURE, "compute/name")], Shape::Plain),
-        region: Item(&[(AZURE, "compute/location")], Shape::Plain),
-        zone: Item(&[(AZURE, "compute/zone")], Shape::Plain),
-        admin: Item(&[(AZURE, "compute/osProfile/adminUsername")], Shape::Plain),
+        keyed: KeyLayout::Path("/metadata/instance/", "?format=text&api-version=2021-05-01"),
+        id: Item(&[(AZURE, "compute/vmId")], Encoding::Plain),
+        hostname: Item(&[(AZURE, "compute/name")], Encoding::Plain),
+        local_hostname: Item(&[(AZURE, "compute/name")], Encoding::Plain),
+        region: Item(&[(AZURE, "compute/location")], Encoding::Plain),
+        zone: Item(&[(AZURE, "compute/zone")], Encoding::Plain),
+        admin: Item(&[(AZURE, "compute/osProfile/adminUsername")], Encoding::Plain),
         keys: Keys::Below(&[(AZURE, "compute/publicKeys")], "keyData"),
-        userdata: Item(&[(AZURE, "compute/userData")], Shape::Plain),
+        userdata: Item(&[(AZURE, "compute/userData")], Encoding::Plain),
         wrapping: Wrapping::Base64,
         nics: Nics::Entries(&[Entries {
             place: (AZURE, "network/interface/*"),
@@ -223,7 +226,7 @@ pub const CLOUDS: &[Cloud] = &[
         check: Some(Check { said: (AZURE, "compute/vmId"), known: (Field::ProductUuid, "") }),
         older: Some((AZURE, AZURE_OLD)),
         ready: Ready::WireServer,
-        silent: Silent::Userdata,
+        silent: OnNoAnswer::Userdata,
         ..CLOUD
     },
     Cloud {
@@ -233,7 +236,7 @@ pub const CLOUDS: &[Cloud] = &[
         marks: &[
             dmi(Field::ProductName, "Google Compute Engine"),
             dmi(Field::ProductName, "Google"),
-            Mark::Dmi(Field::ProductSerial, Text::Begins("GoogleCloud-")),
+            Fingerprint::Dmi(Field::ProductSerial, Text::Begins("GoogleCloud-")),
         ],
         service: Some(Service {
             addresses: &[LINK_LOCAL, "fd20:ce::254"],
@@ -242,14 +245,14 @@ pub const CLOUDS: &[Cloud] = &[
             interface: Some("ens4"),
             ..SERVICE
         }),
-        keyed: Keyed::Path("/computeMetadata/v1/", ""),
-        id: Item(&[(GCP_INSTANCE, "id")], Shape::Plain),
-        hostname: Item(&[(GCP_INSTANCE, "hostname")], Shape::Plain),
-        local_hostname: Item(&[(GCP_INSTANCE, "hostname")], Shape::Plain),
-        region: Item(&[(GCP_INSTANCE, "zone")], Shape::RegionOfZone),
-        zone: Item(&[(GCP_INSTANCE, "zone")], Shape::LastSegment),
+        keyed: KeyLayout::Path("/computeMetadata/v1/", ""),
+        id: Item(&[(GCP_INSTANCE, "id")], Encoding::Plain),
+        hostname: Item(&[(GCP_INSTANCE, "hostname")], Encoding::Plain),
+        local_hostname: Item(&[(GCP_INSTANCE, "hostname")], Encoding::Plain),
+        region: Item(&[(GCP_INSTANCE, "zone")], Encoding::RegionOfZone),
+        zone: Item(&[(GCP_INSTANCE, "zone")], Encoding::LastSegment),
         keys: Keys::Gcp((GCP_INSTANCE, "attributes"), (GCP_PROJECT, "")),
-        userdata: Item(&[(GCP_INSTANCE, "attributes/user-data")], Shape::Plain),
+        userdata: Item(&[(GCP_INSTANCE, "attributes/user-data")], Encoding::Plain),
         wrapping: Wrapping::AsSaid((GCP_INSTANCE, "attributes/user-data-encoding")),
         nics: Nics::Entries(&[Entries {
             place: (GCP_INSTANCE, "networkInterfaces/*"),
@@ -270,14 +273,14 @@ pub const CLOUDS: &[Cloud] = &[
             headers: &[("Authorization", "Bearer Oracle")],
             ..SERVICE
         }),
-        keyed: Keyed::Path("/opc/v2/", ""),
-        id: Item(&[("/opc/v2/instance/", "id")], Shape::Plain),
-        hostname: Item(&[("/opc/v2/instance/", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/opc/v2/instance/", "hostname")], Shape::Plain),
-        region: Item(&[("/opc/v2/instance/", "canonicalRegionName"), ("/opc/v2/instance/", "region")], Shape::Plain),
-        zone: Item(&[("/opc/v2/instance/", "ociAdName")], Shape::Plain),
+        keyed: KeyLayout::Path("/opc/v2/", ""),
+        id: Item(&[("/opc/v2/instance/", "id")], Encoding::Plain),
+        hostname: Item(&[("/opc/v2/instance/", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/opc/v2/instance/", "hostname")], Encoding::Plain),
+        region: Item(&[("/opc/v2/instance/", "canonicalRegionName"), ("/opc/v2/instance/", "region")], Encoding::Plain),
+        zone: Item(&[("/opc/v2/instance/", "ociAdName")], Encoding::Plain),
         keys: Keys::Verbatim(("/opc/v2/instance/", "metadata/ssh_authorized_keys")),
-        userdata: Item(&[("/opc/v2/instance/", "metadata/user_data")], Shape::Plain),
+        userdata: Item(&[("/opc/v2/instance/", "metadata/user_data")], Encoding::Plain),
         wrapping: Wrapping::Base64,
         nics: Nics::Entries(&[Entries {
             place: ("/opc/v2/vnics/", "*"),
@@ -286,7 +289,7 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &["virtualRouterIp", "ipv6VirtualRouterIp"],
             raw: "vnics/#",
         }]),
-        silent: Silent::Userdata,
+        silent: OnNoAnswer::Userdata,
         ..CLOUD
     },
     Cloud {
@@ -294,14 +297,14 @@ pub const CLOUDS: &[Cloud] = &[
         title: "Hetzner Cloud",
         marks: &[dmi(Field::SysVendor, "Hetzner")],
         service: Some(Service { addresses: &[LINK_LOCAL, "fe80::a9fe:a9fe"], ..SERVICE }),
-        keyed: Keyed::Path("/hetzner/v1/metadata/", ""),
-        id: Item(&[("/hetzner/v1/metadata", "instance-id")], Shape::Plain),
-        hostname: Item(&[("/hetzner/v1/metadata", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/hetzner/v1/metadata", "hostname")], Shape::Plain),
-        region: Item(&[("/hetzner/v1/metadata", "region")], Shape::Plain),
-        zone: Item(&[("/hetzner/v1/metadata", "availability-zone")], Shape::Plain),
+        keyed: KeyLayout::Path("/hetzner/v1/metadata/", ""),
+        id: Item(&[("/hetzner/v1/metadata", "instance-id")], Encoding::Plain),
+        hostname: Item(&[("/hetzner/v1/metadata", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/hetzner/v1/metadata", "hostname")], Encoding::Plain),
+        region: Item(&[("/hetzner/v1/metadata", "region")], Encoding::Plain),
+        zone: Item(&[("/hetzner/v1/metadata", "availability-zone")], Encoding::Plain),
         keys: Keys::Below(&[("/hetzner/v1/metadata", "public-keys")], ""),
-        userdata: Item(&[("/hetzner/v1/userdata", "")], Shape::Plain),
+        userdata: Item(&[("/hetzner/v1/userdata", "")], Encoding::Plain),
         nics: Nics::Entries(&[
             Entries {
                 place: ("/hetzner/v1/metadata", "network-config/config/*"),
@@ -324,16 +327,19 @@ pub const CLOUDS: &[Cloud] = &[
     Cloud {
         name: "scaleway",
         title: "Scaleway",
-        marks: &[dmi(Field::SysVendor, "Scaleway"), Mark::Word("scaleway"), Mark::Trace("/run/scaleway")],
+        marks: &[dmi(Field::SysVendor, "Scaleway"), Fingerprint::Word("scaleway"), Fingerprint::Trace("/run/scaleway")],
         service: Some(Service { addresses: &["169.254.42.42", "fd00:42::42"], low_port: true, ..SERVICE }),
-        keyed: Keyed::Lines("/conf"),
-        id: Item(&[("/conf?format=json", "id")], Shape::Plain),
-        hostname: Item(&[("/conf?format=json", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/conf?format=json", "hostname")], Shape::Plain),
-        region: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Shape::RegionOfZone),
-        zone: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Shape::Plain),
+        keyed: KeyLayout::Lines("/conf"),
+        id: Item(&[("/conf?format=json", "id")], Encoding::Plain),
+        hostname: Item(&[("/conf?format=json", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/conf?format=json", "hostname")], Encoding::Plain),
+        region: Item(
+            &[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")],
+            Encoding::RegionOfZone,
+        ),
+        zone: Item(&[("/conf?format=json", "zone"), ("/conf?format=json", "location/zone_id")], Encoding::Plain),
         keys: Keys::WithTags(("/conf?format=json", "ssh_public_keys"), "key", ("/conf?format=json", "tags")),
-        userdata: Item(&[("/user_data/cloud-init", "")], Shape::Plain),
+        userdata: Item(&[("/user_data/cloud-init", "")], Encoding::Plain),
         nics: Nics::Entries(&[
             Entries {
                 place: ("/conf?format=json", "public_ips/*"),
@@ -351,7 +357,7 @@ pub const CLOUDS: &[Cloud] = &[
             },
         ]),
         ready: Ready::Patch("/state", r#"{"state_detail":"booted"}"#),
-        silent: Silent::Everything,
+        silent: OnNoAnswer::Everything,
         ..CLOUD
     },
     Cloud {
@@ -359,13 +365,13 @@ pub const CLOUDS: &[Cloud] = &[
         title: "DigitalOcean",
         marks: &[dmi(Field::SysVendor, "DigitalOcean")],
         service: Some(Service { addresses: &[LINK_LOCAL], link_local: true, ..SERVICE }),
-        keyed: Keyed::Path("/metadata/v1/", ""),
-        id: Item(&[("/metadata/v1.json", "droplet_id")], Shape::Plain),
-        hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
-        region: Item(&[("/metadata/v1.json", "region")], Shape::Plain),
+        keyed: KeyLayout::Path("/metadata/v1/", ""),
+        id: Item(&[("/metadata/v1.json", "droplet_id")], Encoding::Plain),
+        hostname: Item(&[("/metadata/v1.json", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/metadata/v1.json", "hostname")], Encoding::Plain),
+        region: Item(&[("/metadata/v1.json", "region")], Encoding::Plain),
         keys: Keys::Below(&[("/metadata/v1.json", "public_keys")], ""),
-        userdata: Item(&[("/metadata/v1.json", "user_data")], Shape::Plain),
+        userdata: Item(&[("/metadata/v1.json", "user_data")], Encoding::Plain),
         nics: Nics::Entries(&[Entries {
             place: ("/metadata/v1.json", "interfaces/*/*"),
             mac: "mac",
@@ -383,15 +389,15 @@ pub const CLOUDS: &[Cloud] = &[
     Cloud {
         name: "vultr",
         title: "Vultr",
-        marks: &[dmi(Field::SysVendor, "Vultr"), Mark::Word("vultr"), Mark::Trace("/etc/vultr")],
+        marks: &[dmi(Field::SysVendor, "Vultr"), Fingerprint::Word("vultr"), Fingerprint::Trace("/etc/vultr")],
         service: Some(Service { addresses: &[LINK_LOCAL], headers: &[("Metadata-Token", "cloudinit")], ..SERVICE }),
-        keyed: Keyed::Path("/v1/", ""),
-        id: Item(&[("/v1.json", "instance-v2-id"), ("/v1.json", "instanceid")], Shape::Plain),
-        hostname: Item(&[("/v1.json", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/v1.json", "hostname")], Shape::Plain),
-        region: Item(&[("/v1.json", "region/regioncode")], Shape::Plain),
+        keyed: KeyLayout::Path("/v1/", ""),
+        id: Item(&[("/v1.json", "instance-v2-id"), ("/v1.json", "instanceid")], Encoding::Plain),
+        hostname: Item(&[("/v1.json", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/v1.json", "hostname")], Encoding::Plain),
+        region: Item(&[("/v1.json", "region/regioncode")], Encoding::Plain),
         keys: Keys::Below(&[("/v1.json", "public-keys")], ""),
-        userdata: Item(&[("/v1.json", "user-data")], Shape::Plain),
+        userdata: Item(&[("/v1.json", "user-data")], Encoding::Plain),
         nics: Nics::Entries(&[Entries {
             place: ("/v1.json", "interfaces/*"),
             mac: "mac",
@@ -416,15 +422,15 @@ pub const CLOUDS: &[Cloud] = &[
             }),
             ..SERVICE
         }),
-        keyed: Keyed::Path("/latest/", ""),
-        id: Item(&[("/latest/meta-data/instance-id", "")], Shape::Plain),
-        hostname: Item(&[("/latest/meta-data/hostname", "")], Shape::FirstName),
-        local_hostname: Item(&[("/latest/meta-data/hostname", "")], Shape::FirstName),
-        region: Item(&[("/latest/meta-data/region-id", "")], Shape::Plain),
-        zone: Item(&[("/latest/meta-data/zone-id", "")], Shape::Plain),
+        keyed: KeyLayout::Path("/latest/", ""),
+        id: Item(&[("/latest/meta-data/instance-id", "")], Encoding::Plain),
+        hostname: Item(&[("/latest/meta-data/hostname", "")], Encoding::FirstName),
+        local_hostname: Item(&[("/latest/meta-data/hostname", "")], Encoding::FirstName),
+        region: Item(&[("/latest/meta-data/region-id", "")], Encoding::Plain),
+        zone: Item(&[("/latest/meta-data/zone-id", "")], Encoding::Plain),
         keys: Keys::Listing("/latest/meta-data/public-keys"),
-        userdata: Item(&[("/latest/user-data", "")], Shape::Plain),
-        nics: Nics::Folder(&Folder {
+        userdata: Item(&[("/latest/user-data", "")], Encoding::Plain),
+        nics: Nics::Dir(&Dir {
             path: "/latest/meta-data/network/interfaces/macs/",
             ipv4: ("private-ipv4s", "vswitch-cidr-block"),
             ipv6: ("ipv6s", "vswitch-ipv6-cidr-block"),
@@ -448,13 +454,13 @@ pub const CLOUDS: &[Cloud] = &[
             interface: Some("f2:3"),
             ..SERVICE
         }),
-        keyed: Keyed::Path("/v1/", ""),
-        id: Item(&[("/v1/instance", "id")], Shape::Plain),
-        hostname: Item(&[("/v1/instance", "label")], Shape::Plain),
-        local_hostname: Item(&[("/v1/instance", "label")], Shape::Plain),
-        region: Item(&[("/v1/instance", "region")], Shape::Plain),
+        keyed: KeyLayout::Path("/v1/", ""),
+        id: Item(&[("/v1/instance", "id")], Encoding::Plain),
+        hostname: Item(&[("/v1/instance", "label")], Encoding::Plain),
+        local_hostname: Item(&[("/v1/instance", "label")], Encoding::Plain),
+        region: Item(&[("/v1/instance", "region")], Encoding::Plain),
         keys: Keys::Below(&[("/v1/ssh-keys", "users")], ""),
-        userdata: Item(&[("/v1/user-data", "")], Shape::Plain),
+        userdata: Item(&[("/v1/user-data", "")], Encoding::Plain),
         wrapping: Wrapping::Base64,
         nics: Nics::Entries(&[Entries {
             place: ("/v1/network", ""),
@@ -463,21 +469,21 @@ pub const CLOUDS: &[Cloud] = &[
             gateways: &[],
             raw: "",
         }]),
-        silent: Silent::Userdata,
+        silent: OnNoAnswer::Userdata,
         ..CLOUD
     },
     Cloud {
         name: "exoscale",
         title: "Exoscale",
-        marks: &[Mark::Dmi(Field::ProductName, Text::Begins("Exoscale"))],
+        marks: &[Fingerprint::Dmi(Field::ProductName, Text::Begins("Exoscale"))],
         service: Some(Service { addresses: &[LINK_LOCAL], ..SERVICE }),
-        keyed: Keyed::Path("/1.0/", ""),
-        id: Item(&[("/1.0/meta-data/instance-id", "")], Shape::Plain),
-        hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Shape::FirstName),
-        local_hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Shape::FirstName),
-        zone: Item(&[("/1.0/meta-data/availability-zone", "")], Shape::Plain),
+        keyed: KeyLayout::Path("/1.0/", ""),
+        id: Item(&[("/1.0/meta-data/instance-id", "")], Encoding::Plain),
+        hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Encoding::FirstName),
+        local_hostname: Item(&[("/1.0/meta-data/local-hostname", "")], Encoding::FirstName),
+        zone: Item(&[("/1.0/meta-data/availability-zone", "")], Encoding::Plain),
         keys: Keys::Below(&[("/1.0/meta-data/public-keys", "")], ""),
-        userdata: Item(&[("/1.0/user-data", "")], Shape::Plain),
+        userdata: Item(&[("/1.0/user-data", "")], Encoding::Plain),
         ..CLOUD
     },
     Cloud {
@@ -485,13 +491,13 @@ pub const CLOUDS: &[Cloud] = &[
         title: "UpCloud",
         marks: &[dmi(Field::SysVendor, "UpCloud")],
         service: Some(Service { addresses: &[LINK_LOCAL], ..SERVICE }),
-        keyed: Keyed::Path("/metadata/v1/", ""),
-        id: Item(&[("/metadata/v1.json", "instance_id")], Shape::Plain),
-        hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
-        local_hostname: Item(&[("/metadata/v1.json", "hostname")], Shape::Plain),
-        region: Item(&[("/metadata/v1.json", "region")], Shape::Plain),
+        keyed: KeyLayout::Path("/metadata/v1/", ""),
+        id: Item(&[("/metadata/v1.json", "instance_id")], Encoding::Plain),
+        hostname: Item(&[("/metadata/v1.json", "hostname")], Encoding::Plain),
+        local_hostname: Item(&[("/metadata/v1.json", "hostname")], Encoding::Plain),
+        region: Item(&[("/metadata/v1.json", "region")], Encoding::Plain),
         keys: Keys::Below(&[("/metadata/v1.json", "public_keys")], ""),
-        userdata: Item(&[("/metadata/v1.json", "user_data")], Shape::Plain),
+        userdata: Item(&[("/metadata/v1.json", "user_data")], Encoding::Plain),
         nics: Nics::Entries(&[Entries {
             place: ("/metadata/v1.json", "network/interfaces/*"),
             mac: "mac",

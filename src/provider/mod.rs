@@ -1,4 +1,4 @@
-//! Clouds as rows of one table: how each is recognised, where and how it is asked, what its answers mean. Pure.
+//! Clouds as rows of one table: how each is detected, where and how it is asked, what its answers mean. Pure.
 //!
 //! This room never speaks to a network: what it asks goes through a trait, so that a service, a volume, a folder and a
 //! test's recorded replies are the same thing to it. A common cloud is one row of `clouds.rs` and one folder of
@@ -7,6 +7,7 @@
 
 pub mod azure;
 mod clouds;
+mod detect;
 mod gcp;
 mod instance;
 mod keys;
@@ -14,15 +15,14 @@ mod nics;
 pub mod nocloud;
 mod reader;
 pub mod ready;
-mod recognise;
 
 pub use clouds::CLOUDS;
+pub use detect::{Detection, Evidence, Sign, detect, named, same_uuid};
 pub use instance::Instance;
 pub use keys::{Key, Rejected};
 pub use nics::Nic;
 pub use reader::{Identity, Local, Reader, is_markup};
 pub use ready::Ready;
-pub use recognise::{Evidence, Sign, Verdict, named, recognise, same_uuid};
 
 use crate::error::Result;
 use alloc::vec::Vec;
@@ -46,11 +46,11 @@ pub struct Cloud {
     /// What its owner calls it.
     pub title: &'static str,
     /// What tells it: any of these is enough.
-    pub marks: &'static [Mark],
+    pub marks: &'static [Fingerprint],
     /// The service that is asked; `None` where everything lies on this machine.
     pub service: Option<Service>,
     /// What a raw key of `imds` means here.
-    pub keyed: Keyed,
+    pub keyed: KeyLayout,
     /// The identity of the instance: another one means a first boot.
     pub id: Item,
     /// Its name as the owner gave it, often with a domain.
@@ -78,7 +78,7 @@ pub struct Cloud {
     /// How it hears that the machine is ready.
     pub ready: Ready,
     /// Lookups of `imds` that print nothing and succeed when the value is absent, as Tiny Cloud's do there.
-    pub silent: Silent,
+    pub silent: OnNoAnswer,
 }
 
 /// A metadata service.
@@ -115,7 +115,7 @@ pub struct Token {
 
 /// What a raw key of `imds` means.
 #[derive(Clone, Copy, Debug)]
-pub enum Keyed {
+pub enum KeyLayout {
     /// A path between these two.
     Path(&'static str, &'static str),
     /// The name of a document, a slash, and a path inside its YAML.
@@ -128,14 +128,14 @@ pub enum Keyed {
 
 /// A value: where it may be, the first that is there taken, and how it looks there.
 #[derive(Clone, Copy, Debug)]
-pub struct Item(pub &'static [Place], pub Shape);
+pub struct Item(pub &'static [Place], pub Encoding);
 
 /// A document and a path in it ([`crate::text::document`]); with an empty path the text as it is sent.
 pub type Place = (&'static str, &'static str);
 
 /// How a value looks where it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum Encoding {
     /// As it is meant.
     Plain,
     /// The first of several names, without the dot of a complete one.
@@ -185,7 +185,7 @@ pub enum Nics {
     /// Nowhere.
     None,
     /// A folder of MAC addresses.
-    Folder(&'static Folder),
+    Dir(&'static Dir),
     /// Entries of documents.
     Entries(&'static [Entries]),
     /// `links` and the `networks` on them (OpenStack `network_data.json`).
@@ -194,7 +194,7 @@ pub enum Nics {
 
 /// Network interfaces as a folder, each in a folder named by its MAC address.
 #[derive(Clone, Copy, Debug)]
-pub struct Folder {
+pub struct Dir {
     /// The folder, with a slash at its end.
     pub path: &'static str,
     /// The files with the IPv4 addresses and with their subnet.
@@ -231,7 +231,7 @@ pub struct Check {
 
 /// Which lookups of `imds` are silent about an absent value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silent {
+pub enum OnNoAnswer {
     /// None.
     Nothing,
     /// The user-data.
@@ -242,7 +242,7 @@ pub enum Silent {
 
 /// A sign by which a machine shows where it runs. None needs a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum Fingerprint {
     /// A string of the firmware (SMBIOS 3.7, 7.2 to 7.4, as `/sys/class/dmi/id/` has it).
     Dmi(Field, Text),
     /// `product_uuid` as EC2 forms it: `ec2` in front, in either byte order, and `product_serial` is the same. One in two

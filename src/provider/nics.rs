@@ -2,7 +2,7 @@
 //! gateways.
 
 use super::reader::Reader;
-use super::{Entries, Folder, Nics};
+use super::{Dir, Entries, Nics};
 use crate::error::Result;
 use crate::text::document::Document;
 use alloc::format;
@@ -37,7 +37,7 @@ impl Reader<'_> {
     pub fn nics(&mut self) -> Result<Vec<Nic>> {
         let mut nics = match self.cloud.nics {
             Nics::None => Vec::new(),
-            Nics::Folder(folder) => self.folder(folder)?,
+            Nics::Dir(folder) => self.folder(folder)?,
             Nics::Links(target) => self.document(target)?.map(links).unwrap_or_default(),
             Nics::Entries(kinds) => {
                 let mut nics = Vec::new();
@@ -61,7 +61,7 @@ impl Reader<'_> {
     /// As [`Self::nics`].
     pub fn nic_value(&mut self, mac: &str, key: &str) -> Result<Option<Vec<u8>>> {
         let name = ALIASES.iter().find(|(alias, ..)| *alias == key);
-        if let Nics::Folder(folder) = self.cloud.nics {
+        if let Nics::Dir(folder) = self.cloud.nics {
             let file = name.map_or(key, |(_, file, _)| file(folder));
             return self.body(format!("{}{mac}/{file}", folder.path).trim_end_matches('/'));
         }
@@ -74,7 +74,7 @@ impl Reader<'_> {
     }
 
     /// A folder of MAC addresses.
-    fn folder(&mut self, folder: &Folder) -> Result<Vec<Nic>> {
+    fn folder(&mut self, folder: &Dir) -> Result<Vec<Nic>> {
         let mut nics = Vec::new();
         let path = folder.path;
         let Some(listing) = self.value(path)? else { return Ok(nics) };
@@ -109,7 +109,7 @@ impl Reader<'_> {
 }
 
 /// An alias of `imds @nic:`, the file for it in a folder, and what interfaces elsewhere have instead.
-type Alias = (&'static str, fn(&Folder) -> &'static str, fn(&Nic) -> Vec<String>);
+type Alias = (&'static str, fn(&Dir) -> &'static str, fn(&Nic) -> Vec<String>);
 
 const ALIASES: [Alias; 7] = [
     ("@mac", |_| "mac", |nic| Vec::from([nic.mac.clone()])),

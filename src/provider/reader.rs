@@ -4,7 +4,7 @@
 //! everything in one document costs one request. Where the firmware states who this machine is, nothing is believed
 //! before the service has said the same: whoever answers in its place does not know it.
 
-use super::{Check, Cloud, Field, Item, Keyed, Place, Shape, Source, Wrapping, same_uuid};
+use super::{Check, Cloud, Encoding, Field, Item, KeyLayout, Place, Source, Wrapping, same_uuid};
 use crate::error::{Error, Kind, Result};
 use crate::settings::is_user_name;
 use crate::text::base64;
@@ -279,10 +279,10 @@ impl<'a> Reader<'a> {
     /// As [`Self::bytes`].
     pub fn raw(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
         match self.cloud.keyed {
-            Keyed::Path(before, after) => self.body(&format!("{before}{key}{after}")),
-            Keyed::Within(target) => Ok(self.document(target)?.and_then(|root| root.path(key)).map(shown)),
-            Keyed::Lines(target) => Ok(self.body(target)?.and_then(|body| assigned(&body, key))),
-            Keyed::Yaml => match key.split_once('/') {
+            KeyLayout::Path(before, after) => self.body(&format!("{before}{key}{after}")),
+            KeyLayout::Within(target) => Ok(self.document(target)?.and_then(|root| root.path(key)).map(shown)),
+            KeyLayout::Lines(target) => Ok(self.body(target)?.and_then(|body| assigned(&body, key))),
+            KeyLayout::Yaml => match key.split_once('/') {
                 None => self.body(key),
                 Some((target, path)) => Ok(self.document(target)?.and_then(|root| root.path(path)).map(shown)),
             },
@@ -290,7 +290,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Shape {
+impl Encoding {
     fn apply(self, bytes: Vec<u8>) -> Vec<u8> {
         let after_slash = |bytes: &[u8]| bytes.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
         match self {

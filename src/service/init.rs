@@ -4,7 +4,7 @@
 //! fixed.
 
 use crate::error::{Error, Result};
-use crate::sys::{file, node, tree};
+use crate::sys::{device_node, file, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -81,7 +81,7 @@ impl Init {
 
     /// `/sbin/init` is systemd where it leads there; OpenRC is started by a first program of any make.
     fn of_first_program(root: &str) -> Self {
-        let target = node::link_target(&format!("{root}/sbin/init")).unwrap_or_default();
+        let target = device_node::link_target(&format!("{root}/sbin/init")).unwrap_or_default();
         if target.ends_with("/systemd") { Self::Systemd } else { Self::OpenRc }
     }
 

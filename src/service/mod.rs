@@ -11,7 +11,7 @@ pub use init::Init;
 pub use ssh_server::enable_ssh_server;
 
 use crate::error::{Error, Result};
-use crate::sys::{file, node, tree};
+use crate::sys::{device_node, file, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -112,7 +112,7 @@ impl Link {
     fn make(&self, root: &str, changes: &mut Vec<String>) -> Result<()> {
         let Self { path, target } = self;
         let place = format!("{root}{path}");
-        if let Ok(old) = node::link_target(&place) {
+        if let Ok(old) = device_node::link_target(&place) {
             if old == *target {
                 return Ok(());
             }

@@ -3,7 +3,7 @@
 use super::init::Layout;
 use super::{Init, Link};
 use crate::error::Result;
-use crate::sys::{node, tree};
+use crate::sys::{device_node, tree};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,7 +60,7 @@ pub fn enable_ssh_server(root: &str) -> Result<Vec<String>> {
 
 /// Whether the user or the distribution has ruled that the unit never starts.
 fn is_masked(root: &str, unit: &str) -> bool {
-    node::link_target(&format!("{root}/etc/systemd/system/{unit}")).is_ok_and(|target| target == MASK)
+    device_node::link_target(&format!("{root}/etc/systemd/system/{unit}")).is_ok_and(|target| target == MASK)
 }
 
 /// Whether anything starts the unit at boot, by a link of the user's or of the distribution's.

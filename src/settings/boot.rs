@@ -4,7 +4,7 @@
 
 use super::Alpine;
 use crate::text::cmdline::Cmdline;
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,9 +49,9 @@ pub enum Resume {
     /// Nowhere: not asked for, or `noresume`.
     Nowhere,
     /// On this device.
-    Device(Name),
+    Device(DeviceSpec),
     /// In a swap file of the filesystem on this device, that many pages behind its start.
-    File(Name, u64),
+    File(DeviceSpec, u64),
     /// Where wisp cannot look; the reason.
     Unclear(&'static str),
 }
@@ -76,7 +76,7 @@ const MADE_LATER: [&str; 3] = ["nbd", "md", "dm-"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boot {
     /// `root=`.
-    pub root: Option<Name>,
+    pub root: Option<DeviceSpec>,
     /// `rootfstype=`, to be tried in order; empty: whatever is found.
     pub filesystems: Vec<String>,
     /// `rootflags=`.
@@ -125,7 +125,7 @@ impl Boot {
     /// Whether another program has to make the root's device, or the link that names it.
     #[must_use]
     pub fn waits_for_others(&self) -> bool {
-        let Some(Name::Path(path)) = &self.root else { return false };
+        let Some(DeviceSpec::Path(path)) = &self.root else { return false };
         let node = path.strip_prefix("/dev/").unwrap_or_default();
         node.contains('/') || MADE_LATER.iter().any(|start| node.starts_with(start))
     }
@@ -181,9 +181,9 @@ pub(super) fn list(value: &str) -> Vec<String> {
     value.split(',').filter(|item| !item.is_empty() && *item != "auto").map(String::from).collect()
 }
 
-fn device(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<Name> {
+fn device(line: &Cmdline, name: &str, complaints: &mut Vec<String>) -> Option<DeviceSpec> {
     let value = line.value(name).filter(|value| !value.is_empty())?;
-    match Name::parse(value) {
+    match DeviceSpec::parse(value) {
         Ok(found) => Some(found),
         Err(error) => {
             complaints.push(format!("{name}=: {error}"));
@@ -266,14 +266,14 @@ mod tests {
             "root=LABEL=/ rootfstype=ext4,xfs rootflags=noatime,commit=5 rw rootwait init=/bin/sh wisp.init=/stock \
              resume=/dev/vda3 wisp.onfail=poweroff wisp.grow=repair wisp.grow.budget=90",
         );
-        assert_eq!(settings.root, Some(Name::Label("/".into())));
+        assert_eq!(settings.root, Some(DeviceSpec::Label("/".into())));
         assert_eq!(settings.filesystems, ["ext4", "xfs"]);
         assert_eq!(settings.mount_options, "noatime,commit=5");
         assert!(!settings.read_only);
         assert_eq!(settings.wait, Wait::Forever);
         assert_eq!(settings.init.as_deref(), Some("/bin/sh"));
         assert_eq!(settings.stock_init.as_deref(), Some("/stock"));
-        assert_eq!(settings.resume, Resume::Device(Name::Path("/dev/vda3".into())));
+        assert_eq!(settings.resume, Resume::Device(DeviceSpec::Path("/dev/vda3".into())));
         assert_eq!((settings.on_fail, settings.mode), (OnFail::PowerOff, Mode::Repair));
         assert_eq!(settings.budget, Duration::from_secs(90));
         assert!(settings.complaints.is_empty());
@@ -301,7 +301,7 @@ mod tests {
         for text in ["", "resume=", "resume=/dev/vda3 noresume", "resume=/dev/vda3 resume_offset=34816 noresume"] {
             assert_eq!(boot(text).resume, Resume::Nowhere, "{text}");
         }
-        let file = Resume::File(Name::Path("/dev/vda3".into()), 34816);
+        let file = Resume::File(DeviceSpec::Path("/dev/vda3".into()), 34816);
         assert_eq!(boot("resume=/dev/vda3 resume_offset=34816").resume, file);
         for (text, why) in [
             ("resume=/dev/vda3 resume_offset=0x100", "no number"),
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(boot("wisp.grow=off wisp.grow=repair").mode, Mode::Repair);
         assert_eq!(boot("wisp.grow=repair rd.wisp.grow=0").mode, Mode::Off);
         assert_eq!(boot("rd.wisp.grow=0 wisp.grow=on").mode, Mode::On);
-        assert_eq!(boot("root=/dev/vda1 root=/dev/vda2").root, Some(Name::Path("/dev/vda2".into())));
+        assert_eq!(boot("root=/dev/vda1 root=/dev/vda2").root, Some(DeviceSpec::Path("/dev/vda2".into())));
         assert_eq!(boot("rootwait rootwait=5").wait, Wait::AtMost(Duration::from_secs(5)));
         assert_eq!(boot("rootwait=5 rootwait").wait, Wait::Forever);
         assert_eq!(boot("init=/bin/sh init=").init, None);

@@ -9,7 +9,7 @@ use super::{Network, boot};
 use crate::error::{Error, Result};
 use crate::text::checksum::Checksum;
 use crate::text::cmdline::Cmdline;
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use alloc::format;
 use alloc::string::String;
 
@@ -30,9 +30,9 @@ pub enum Origin {
     /// On a web server. It may hold what no log should, so it is never shown.
     Url(String),
     /// On a block device, from its first byte on.
-    Device(Name),
+    Device(DeviceSpec),
     /// In a file: the filesystem, and the absolute path in it.
-    File(Name, String),
+    File(DeviceSpec, String),
 }
 
 /// An image that is to be written.
@@ -43,7 +43,7 @@ pub struct Image {
     /// `wisp.image.sha256=`, `wisp.image.sha512=`; `None` with `wisp.image.unverified`.
     pub checksum: Option<Checksum>,
     /// `wisp.target=`.
-    pub target: Name,
+    pub target: DeviceSpec,
     /// `wisp.after=`.
     pub after: After,
     /// `wisp.image.verify`: everything is read back before the first MiB is written.
@@ -101,7 +101,7 @@ fn read(line: &Cmdline, origin: &str) -> Result<Image> {
     Ok(Image {
         origin: read_origin(origin)?,
         checksum: checksum(line)?,
-        target: Name::parse(target)?,
+        target: DeviceSpec::parse(target)?,
         after: after(line)?,
         verify: line.has("wisp.image.verify"),
         again: line.has("wisp.image.again"),
@@ -118,8 +118,8 @@ fn read_origin(text: &str) -> Result<Origin> {
         return Ok(Origin::Url(text.into()));
     }
     match text.split_once(":/") {
-        Some((device, path)) => Ok(Origin::File(Name::parse(device)?, format!("/{path}"))),
-        None => Name::parse(text).map(Origin::Device),
+        Some((device, path)) => Ok(Origin::File(DeviceSpec::parse(device)?, format!("/{path}"))),
+        None => DeviceSpec::parse(text).map(Origin::Device),
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
         let Some(Ok(told)) = told else { panic!("it is in order") };
         assert!(told.origin == Origin::Url("https://h/i.zst?key=1".into()));
         assert_eq!(told.checksum, Checksum::parse("sha256", DIGEST).ok());
-        assert_eq!((told.target, told.after), (Name::Serial("disk-1".into()), After::PowerOff));
+        assert_eq!((told.target, told.after), (DeviceSpec::Serial("disk-1".into()), After::PowerOff));
         assert!(told.verify && told.again && told.network.fixed.is_some());
         assert_eq!(told.tries, 7);
     }
@@ -202,10 +202,10 @@ mod tests {
     fn an_image_has_three_places_to_be() {
         for (text, wanted) in [
             ("HTTP://h/x", Origin::Url("HTTP://h/x".into())),
-            ("/dev/vdb", Origin::Device(Name::Path("/dev/vdb".into()))),
-            ("serial=vol-2", Origin::Device(Name::Serial("vol-2".into()))),
-            ("LABEL=out:/a/b.zst", Origin::File(Name::Label("out".into()), "/a/b.zst".into())),
-            ("/dev/vdb1:/b", Origin::File(Name::Path("/dev/vdb1".into()), "/b".into())),
+            ("/dev/vdb", Origin::Device(DeviceSpec::Path("/dev/vdb".into()))),
+            ("serial=vol-2", Origin::Device(DeviceSpec::Serial("vol-2".into()))),
+            ("LABEL=out:/a/b.zst", Origin::File(DeviceSpec::Label("out".into()), "/a/b.zst".into())),
+            ("/dev/vdb1:/b", Origin::File(DeviceSpec::Path("/dev/vdb1".into()), "/b".into())),
         ] {
             assert!(read_origin(text).unwrap() == wanted, "{text}");
         }

@@ -6,14 +6,14 @@
 
 #![forbid(unsafe_code)]
 
-mod agent;
-mod alpine;
 mod boot;
 mod image;
+mod mkinitfs_cmdline;
 mod network;
+mod tiny_cloud;
 
-pub use agent::{Agent, Cloud, DEFAULT_USER, Phase, SOURCE_WORDS, Sources, is_user_name};
-pub use alpine::Alpine;
 pub use boot::{BUDGET, Boot, FAIL_PAUSE, Mode, OnFail, ROOT_WAIT, Resume, Wait};
 pub use image::{After, Image, Origin};
+pub use mkinitfs_cmdline::Alpine;
 pub use network::{Fixed, Network};
+pub use tiny_cloud::{Agent, Cloud, DEFAULT_USER, Phase, SOURCE_WORDS, Sources, is_user_name};

@@ -91,7 +91,7 @@ fn resolve(root: &str, path: &str) -> Result<String> {
         if links > LINKS_LIMIT {
             return Err(refused(Errno::LOOP, DOING).to(here));
         }
-        let target = super::node::link_target(&here)?;
+        let target = super::device_node::link_target(&here)?;
         done.pop();
         if target.starts_with('/') {
             done.clear();

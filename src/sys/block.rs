@@ -2,7 +2,7 @@
 
 #![expect(unsafe_code, reason = "block device geometry and BLKPG are ioctls")]
 
-use super::node::{self, Number};
+use super::device_node::{self, Number};
 use super::{ioctl, refused};
 use crate::bytes::ReadAt;
 use crate::error::{Error, Kind, Result};
@@ -106,7 +106,7 @@ impl Device {
     /// # Errors
     /// `Os`; `Refused` when it is not a block device.
     pub fn number(&self) -> Result<Number> {
-        node::open_block_number(self.as_fd()).map_err(|error| error.to(&*self.path))
+        device_node::open_block_number(self.as_fd()).map_err(|error| error.to(&*self.path))
     }
 
     fn open_as(path: &str, shown: &str, access: Access) -> Result<Self> {

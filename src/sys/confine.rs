@@ -4,7 +4,7 @@
 //! `etc -> /etc`, `etc/hostname -> ../../etc/hostname`. With the directory as the root directory of the process
 //! (chroot(2)) none of them leads out, whichever function opens it.
 
-use super::{file, process, refused};
+use super::{file, fork, refused};
 use crate::error::{Error, Kind, Result};
 use alloc::format;
 use rustix::io::Errno;
@@ -45,8 +45,8 @@ pub fn enter(path: &str) -> Result<()> {
     };
     chdir(path).map_err(failed)?;
     match chroot(".") {
-        Err(Errno::PERM) if !process::is_root() => {
-            process::unshare_user().and_then(|()| chroot(".")).map_err(failed)?;
+        Err(Errno::PERM) if !fork::is_root() => {
+            fork::unshare_user().and_then(|()| chroot(".")).map_err(failed)?;
         }
         entered => entered.map_err(failed)?,
     }

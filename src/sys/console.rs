@@ -31,7 +31,7 @@ pub fn adopt_if_closed(path: &str) {
 #[expect(unsafe_code, reason = "descriptors 0, 1 and 2 are closed as the kernel leaves them to a first process")]
 mod tests {
     use super::*;
-    use crate::sys::process::{News, spawn};
+    use crate::sys::fork::{ChildEvent, spawn};
     use crate::units::Deadline;
     use rustix::stdio::{take_stderr, take_stdin, take_stdout};
 
@@ -51,7 +51,7 @@ mod tests {
                 all.iter().map(|one| u8::from(rustix::fs::fstat(one).map(|it| it.st_rdev) == null)).sum()
             })
             .unwrap();
-            assert_eq!(child.listen(Deadline::NEVER), News::Ended(Ok(3)), "closed: {closed:03b}");
+            assert_eq!(child.listen(Deadline::NEVER), ChildEvent::Ended(Ok(3)), "closed: {closed:03b}");
         }
     }
 }

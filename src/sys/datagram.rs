@@ -6,7 +6,7 @@
 
 #![expect(unsafe_code, reason = "rustix has no address of a packet socket")]
 
-use super::{clock, process, refused, socket};
+use super::{clock, fork, refused, socket};
 use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -177,7 +177,7 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8], deadline: Deadline) -> Result<(u
     const DOING: &str = "receive a message";
     loop {
         // A stream of messages must not outlast the deadline.
-        if deadline.has_passed(clock::now()) || !process::wait_readable(socket, deadline) {
+        if deadline.has_passed(clock::now()) || !fork::wait_readable(socket, deadline) {
             return Err(Error::new(Kind::TimedOut, DOING, "none came"));
         }
         match rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::empty()) {

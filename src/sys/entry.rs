@@ -3,7 +3,7 @@
 
 #![expect(unsafe_code, reason = "the C entry point hands over raw pointers, and an allocator is unsafe by contract")]
 
-use super::{power, process, stdio};
+use super::{fork, power, stdio};
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::Write as _;
@@ -135,7 +135,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     // A panic inside of the report must not report itself for ever.
     if !PANICKING.swap(true, Relaxed) {
         report(info);
-        if process::is_first() {
+        if fork::is_first() {
             power::end_after_panic();
         }
     }
@@ -150,7 +150,7 @@ fn report(info: &PanicInfo<'_>) {
         let _ = write!(line, " at {}:{}:{}", place.file(), place.line(), place.column());
     }
     let base = (&raw const __ehdr_start).addr();
-    let _ = write!(line, ": {} (process {}, loaded at {base:#x})", info.message(), process::own_number());
+    let _ = write!(line, ": {} (process {}, loaded at {base:#x})", info.message(), fork::own_number());
     let text = line.end();
     // Nothing is left to do if neither can be written to.
     let _ = rustix::io::write(stdio::error(), text.strip_prefix(PRIORITY.as_bytes()).unwrap_or(text));

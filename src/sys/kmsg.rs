@@ -1,6 +1,6 @@
 //! The kernel's log (Documentation/ABI/testing/dev-kmsg).
 
-use super::{file, node};
+use super::{device_node, file};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 
@@ -38,7 +38,7 @@ impl Limit {
     #[must_use]
     pub fn lift() -> Self {
         let before = file::read(RATE_SWITCH, 64).ok();
-        let lifted = node::set_attribute(RATE_SWITCH, "on\n").is_ok();
+        let lifted = device_node::set_attribute(RATE_SWITCH, "on\n").is_ok();
         Self(before.filter(|_| lifted))
     }
 
@@ -46,7 +46,7 @@ impl Limit {
     pub fn restore(&self) {
         if let Some(before) = &self.0 {
             // It could be set a moment ago; if not now, more of the log is kept than was asked for.
-            let _ = node::set_attribute(RATE_SWITCH, core::str::from_utf8(before).unwrap_or("ratelimit\n"));
+            let _ = device_node::set_attribute(RATE_SWITCH, core::str::from_utf8(before).unwrap_or("ratelimit\n"));
         }
     }
 }

@@ -4,6 +4,9 @@
 //! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
 
 pub mod amend;
+pub mod append_log;
+#[cfg(feature = "full")]
+pub mod atomic_file;
 pub mod block;
 #[cfg(feature = "formats")]
 pub mod bzip2;
@@ -13,35 +16,31 @@ pub mod clock;
 pub mod confine;
 pub mod console;
 pub mod datagram;
+pub mod device_node;
+pub mod dir;
 #[cfg(freestanding)]
 mod entry;
 pub mod environment;
+pub mod exec;
 pub mod file;
-pub mod folder;
+pub mod fork;
 #[cfg(any(test, all(freestanding, not(feature = "full"))))]
 mod heap;
+pub mod input;
 mod ioctl;
-pub mod kernel;
 pub mod kmsg;
 #[cfg(all(freestanding, feature = "full"))]
 mod malloc;
 pub mod module;
 pub mod mount;
-pub mod neighbour;
 pub mod netlink;
-pub mod node;
+pub mod pid;
 pub mod power;
-pub mod process;
-pub mod program;
 pub mod random;
-pub mod record;
-#[cfg(feature = "full")]
-pub mod replacement;
 pub mod resize;
 mod resolve;
 mod signal;
 pub mod socket;
-pub mod source;
 #[cfg(feature = "full")]
 pub mod spool;
 #[cfg(freestanding)]
@@ -50,6 +49,7 @@ pub mod stdio;
 pub mod syslog;
 pub mod tree;
 pub mod uevent;
+pub mod uname;
 pub mod worker;
 
 use crate::error::Error;

@@ -59,7 +59,7 @@ pub fn unmount(target: &str, lazily: bool) -> Result<()> {
 /// `Os`.
 pub fn unshare() -> Result<()> {
     const DOING: &str = "make private the mounts of";
-    super::process::unshare_mounts().map_err(|errno| refused(errno, DOING).to("this process"))?;
+    super::fork::unshare_mounts().map_err(|errno| refused(errno, DOING).to("this process"))?;
     rustix::mount::mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE)
         .map_err(|errno| refused(errno, DOING).to("this process"))
 }

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{clock, process, refused};
+use super::{clock, fork, refused};
 use crate::error::{Error, Kind, Result};
 use crate::units::Deadline;
 use alloc::vec::Vec;
@@ -56,7 +56,7 @@ impl Socket {
     pub fn receive(&mut self, deadline: Deadline) -> Result<&[u8]> {
         const DOING: &str = "listen to";
         // A stream of messages must not outlast the deadline.
-        if deadline.has_passed(clock::now()) || !process::wait_readable(&self.descriptor, deadline) {
+        if deadline.has_passed(clock::now()) || !fork::wait_readable(&self.descriptor, deadline) {
             return Err(Error::new(Kind::TimedOut, DOING, "it does not answer").to(TO));
         }
         self.buffer.resize(DATAGRAM_LIMIT, 0);

@@ -1,6 +1,6 @@
 //! The end of the machine.
 
-use super::{clock, process, refused};
+use super::{clock, fork, refused};
 use crate::error::Result;
 use crate::units::Deadline;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -45,7 +45,7 @@ pub(super) fn end_after_panic() {
 /// # Errors
 /// `Os`: EPERM without `CAP_SYS_BOOT`.
 pub fn end(how: End) -> Result<()> {
-    let flush = process::spawn(|_| {
+    let flush = fork::spawn(|_| {
         rustix::fs::sync();
         0
     });

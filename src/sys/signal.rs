@@ -68,7 +68,7 @@ pub(super) fn end_by(number: c_int) {
     }
     set_mask(&NO_SIGNALS);
     // SAFETY: kill takes any numbers; 0 would be the group, and this is the process's own number.
-    unsafe { kill(super::process::own_number(), number) };
+    unsafe { kill(super::fork::own_number(), number) };
 }
 
 /// The termination signal that was received since a [`Relay`] was installed for the first time.

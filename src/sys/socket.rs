@@ -195,7 +195,7 @@ fn set(socket: &OwnedFd, option: c_int, value: &[u8]) -> rustix::io::Result<()> 
     let length = u32::try_from(value.len()).map_err(|_| Errno::INVAL)?;
     // SAFETY: the kernel reads `length` bytes from the pointer, and both are those of `value`, which is borrowed.
     let answer = unsafe { setsockopt(socket.as_raw_fd(), SOL_SOCKET, option, value.as_ptr().cast(), length) };
-    if answer == 0 { Ok(()) } else { Err(super::process::last_errno()) }
+    if answer == 0 { Ok(()) } else { Err(super::fork::last_errno()) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::block::Device;
-use super::{node, random, refused};
+use super::{device_node, random, refused};
 use crate::error::{Error, Result};
 use crate::units::ByteCount;
 
@@ -51,7 +51,7 @@ impl Directory {
     /// # Errors
     /// `Os`: `/proc` is not mounted.
     pub fn real_path(&self) -> Result<String> {
-        node::link_target(&format!("/proc/self/fd/{}", self.descriptor.as_raw_fd()))
+        device_node::link_target(&format!("/proc/self/fd/{}", self.descriptor.as_raw_fd()))
     }
 
     /// Bytes that an ordinary user can still write to its filesystem; `None` where that does not count them.

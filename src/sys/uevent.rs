@@ -1,6 +1,6 @@
 //! The kernel's own announcements of devices (netlink `KOBJECT_UEVENT`, group 1), as udev hears them.
 
-use super::{process, refused};
+use super::{fork, refused};
 use crate::error::Result;
 use crate::units::Deadline;
 use alloc::string::String;
@@ -61,7 +61,7 @@ impl Listener {
     /// The next announcement, or `None` when none came before `deadline`. When the kernel's queue overflowed, and
     /// announcements are lost, it is an empty one: who must not miss a device looks at sysfs again.
     pub fn next(&self, deadline: Deadline) -> Option<Event> {
-        if !process::wait_readable(&self.0, deadline) {
+        if !fork::wait_readable(&self.0, deadline) {
             return None;
         }
         let mut buffer = [0; MESSAGE_LIMIT];

@@ -19,7 +19,7 @@ use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal};
 
-use super::{process, refused};
+use super::{fork, refused};
 use crate::error::{Error, Result};
 use crate::units::Deadline;
 
@@ -167,14 +167,14 @@ impl Worker {
         let memory = Mapping::new(bytes, MapFlags::SHARED)?;
         let pair = net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
         let (own, other) = pair.map_err(|errno| refused(errno, DOING))?;
-        match process::split().map_err(|errno| refused(errno, DOING))? {
+        match fork::split().map_err(|errno| refused(errno, DOING))? {
             Some(pid) => Ok(Self { pid, channel: Channel(own), memory, given: VecDeque::new() }),
             None => {
                 drop(own);
                 // Where that is not to be had, the end of the channel says the same, after the request that is under way.
                 let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
                 work(&mut Parent { channel: Channel(other), memory, owed: 0 });
-                process::leave(0)
+                fork::leave(0)
             }
         }
     }
@@ -221,7 +221,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        process::end(self.pid, Deadline::after(super::clock::now(), END));
+        fork::end(self.pid, Deadline::after(super::clock::now(), END));
     }
 }
 

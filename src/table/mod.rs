@@ -3,7 +3,7 @@
 //! [`read`] tells what the table says and how sound it is; [`Table::grow`] plans the writes that make one partition
 //! larger and carries out none of them. A partition never moves, never shrinks and never touches another; on any doubt
 //! the answer is an error and no write. The writes are ordered so that after any of them, and after any sector of the
-//! one that a power cut tore, the table is sound or [`read`] recognises what was going on and the next run finishes it.
+//! one that a power cut tore, the table is sound or [`read`] detects what was going on and the next run finishes it.
 //!
 //! This room knows no device and no clock. Sources: UEFI 2.10 section 5.3 (GPT), the kernel's `block/partitions`
 //! (which tables it sees, and how it counts logical partitions); failures of other tools: the tests in `tests/table`.

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 
 use super::{Geometry, PartitionType, Span, Write};
-use crate::bytes::{Fields, ReadAt, put};
+use crate::bytes::{ByteReader, ReadAt, put};
 use crate::error::Result;
 use crate::units::Lba;
 
@@ -49,7 +49,7 @@ impl BootRecord {
     /// Reads the sector `at`, whatever it holds.
     pub fn read(disk: &dyn ReadAt, geometry: Geometry, at: Lba) -> Result<Self> {
         let sector = geometry.read_sectors(disk, at, 1)?;
-        let fields = Fields::new(&sector, PARSE);
+        let fields = ByteReader::new(&sector, PARSE);
         let mut entries = [Entry::default(); ENTRIES];
         for (entry, offset) in entries.iter_mut().zip(entry_offsets()) {
             let status = fields.u8(offset)?;
@@ -68,7 +68,7 @@ impl BootRecord {
 
     /// Whether it ends as every boot record does, filesystem or table.
     pub fn is_signed(&self) -> bool {
-        Fields::new(&self.sector, PARSE).slice(510, 2) == Ok(&[0x55, 0xAA])
+        ByteReader::new(&self.sector, PARSE).slice(510, 2) == Ok(&[0x55, 0xAA])
     }
 
     /// Whether the kernel looks for a GPT: some protective entry starts right behind the record.
@@ -78,7 +78,7 @@ impl BootRecord {
 
     /// The 32-bit number that names an MBR disk.
     pub fn signature(&self) -> Result<u32> {
-        Fields::new(&self.sector, PARSE).u32_le(440)
+        ByteReader::new(&self.sector, PARSE).u32_le(440)
     }
 
     /// The bytes of its sector, as they were read or as they were edited.

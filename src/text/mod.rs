@@ -4,14 +4,14 @@
 pub mod base64;
 pub mod checksum;
 pub mod cmdline;
-pub mod conf;
-pub mod device;
+pub mod device_spec;
 pub mod document;
 pub mod fstab;
 mod json;
 mod lenient;
 pub mod modules;
 pub mod mountinfo;
+pub mod shell_assignments;
 pub mod ssh_key;
 pub mod xml;
 mod yaml;

@@ -193,7 +193,7 @@ impl<'a> Index<'a> {
     /// left out where an alias leads to them, not where they are named or depended on. Each module appears once.
     #[must_use]
     pub fn resolve(&self, wanted: &str) -> Vec<Load<'a>> {
-        let mut order = Order { index: self, seen: BTreeSet::new(), loads: Vec::new() };
+        let mut order = Resolution { index: self, seen: BTreeSet::new(), loads: Vec::new() };
         order.push_wanted(wanted, 0);
         order.loads
     }
@@ -240,14 +240,14 @@ impl<'a> Index<'a> {
 }
 
 /// The answer while it is being made.
-struct Order<'a, 'i> {
+struct Resolution<'a, 'i> {
     index: &'i Index<'a>,
     /// Modules that are in `loads` or on their way there: cycles end here.
     seen: BTreeSet<Name<'a>>,
     loads: Vec<Load<'a>>,
 }
 
-impl<'a> Order<'a, '_> {
+impl<'a> Resolution<'a, '_> {
     fn push_wanted(&mut self, wanted: &str, depth: usize) {
         if depth < DEPTH_LIMIT {
             for name in self.index.find(wanted) {

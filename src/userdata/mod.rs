@@ -7,11 +7,11 @@
 
 mod config;
 mod file;
-mod form;
+mod kind;
 
 pub use config::{Account, Command, Config, Repository};
 pub use file::File;
-pub use form::{Form, Userdata};
+pub use kind::{Userdata, UserdataKind};
 
 use alloc::borrow::Cow;
 use alloc::format;
@@ -92,7 +92,7 @@ fn is_known(bytes: &[u8]) -> bool {
     if Format::sniff(bytes).is_some() {
         return true;
     }
-    let body = form::body(bytes);
+    let body = kind::body(bytes);
     let begins = |beginning: &&str| {
         body.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning.as_bytes()))
     };

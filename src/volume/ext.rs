@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::content::{Content, Medium};
 use super::{Entry, Node, Opened, Sort, Tree, corrupt};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 use crate::filesystem::Superblock;
 
@@ -64,7 +64,7 @@ struct Ext {
 /// Reads what `filesystem` has found to be an ext superblock.
 pub(super) fn open(medium: &Medium<'_>, found: Superblock) -> Result<Opened> {
     let superblock = medium.read(SUPERBLOCK.0, SUPERBLOCK.1)?;
-    let fields = Fields::new(&superblock, DOING);
+    let fields = ByteReader::new(&superblock, DOING);
     let s_feature_incompat = fields.u32_le(0x60)?;
     if s_feature_incompat & INCOMPAT_UNREAD != 0 {
         return Err(Error::unsupported(DOING, "it has a feature that wisp does not know"));
@@ -136,14 +136,14 @@ impl Ext {
 
     /// Adds the extents below the node in `bytes`; `nodes` is how many may still be read.
     fn extents(&self, medium: &Medium<'_>, bytes: &[u8], map: &mut Map, depth: u16) -> Result<()> {
-        let fields = Fields::new(bytes, DOING);
+        let fields = ByteReader::new(bytes, DOING);
         let (eh_magic, eh_entries, eh_depth) = (fields.u16_le(0)?, fields.u16_le(2)?, fields.u16_le(6)?);
         map.nodes = map.nodes.checked_sub(1).ok_or_else(|| corrupt(DOING, "a file has too many extents"))?;
         if eh_magic != 0xf30a || eh_depth != depth {
             return Err(corrupt(DOING, "a map of extents is damaged"));
         }
         for index in 1..=usize::from(eh_entries) {
-            let entry = Fields::new(fields.slice(index.saturating_mul(12), 12)?, DOING);
+            let entry = ByteReader::new(fields.slice(index.saturating_mul(12), 12)?, DOING);
             if map.content.is_complete() {
                 break;
             }
@@ -175,7 +175,7 @@ impl Ext {
     fn pointers(&self, medium: &Medium<'_>, bytes: &[u8], map: &mut Map, level: u32) -> Result<()> {
         let each = (self.block / 4).checked_pow(level).map_or(u64::MAX, |blocks| self.at(blocks));
         for pointer in bytes.chunks_exact(4) {
-            let block = u64::from(Fields::new(pointer, DOING).u32_le(0)?);
+            let block = u64::from(ByteReader::new(pointer, DOING).u32_le(0)?);
             match level.checked_sub(1) {
                 _ if map.content.is_complete() => break,
                 Some(below) if block != 0 => {
@@ -220,7 +220,7 @@ impl Tree for Ext {
     fn content(&self, medium: &Medium<'_>, node: Node, limit: usize) -> Result<Content> {
         let place = self.inode(medium, node.at)?;
         let inode = medium.read(place, 128)?;
-        let fields = Fields::new(&inode, DOING);
+        let fields = ByteReader::new(&inode, DOING);
         let (i_size_lo, i_flags, i_size_high) = (fields.u32_le(4)?, fields.u32_le(32)?, fields.u32_le(108)?);
         let length = if node.sort == Sort::Link { u64::from(i_size_lo) } else { wide(i_size_high, i_size_lo) };
         let content = Content::new(length, limit)?;
@@ -252,7 +252,7 @@ impl Tree for Ext {
         let mut out = Vec::new();
         let mut rest = bytes;
         while rest.len() >= 12 {
-            let fields = Fields::new(rest, DOING);
+            let fields = ByteReader::new(rest, DOING);
             let (inode, rec_len, name_len) = (fields.u32_le(0)?, usize::from(fields.u16_le(4)?), fields.u8(6)?);
             // The one length that does not fit is written as 65535 or 0.
             let rec_len = if matches!(rec_len, 0 | 0xffff) { 1 << 16 } else { rec_len };

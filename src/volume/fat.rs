@@ -11,7 +11,7 @@ use super::content::{Content, Medium};
 use super::long_name::LongName;
 use super::text;
 use super::{DIRECTORY_LIMIT, Entry, Node, Opened, Sort, Tree, corrupt};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 const DOING: &str = "read the FAT volume on";
@@ -55,7 +55,7 @@ struct Fat {
 /// Reads the boot sector and the label.
 pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     let sector = medium.read(0, 512)?;
-    let fields = Fields::new(&sector, DOING);
+    let fields = ByteReader::new(&sector, DOING);
     let fat = parse(fields)?;
     let mut labels = Vec::new();
     // Damage is met, and told, by whoever reads a file; until then the boot sector has a name too.
@@ -69,7 +69,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
 }
 
 /// The parameter block, which `filesystem` has found plausible.
-fn parse(fields: Fields<'_>) -> Result<Fat> {
+fn parse(fields: ByteReader<'_>) -> Result<Fat> {
     let bytes_per_sector = u64::from(fields.u16_le(11)?);
     let sectors_per_cluster = u64::from(fields.u8(13)?);
     let reserved_sectors = u64::from(fields.u16_le(14)?);
@@ -163,7 +163,7 @@ impl Fat {
     }
 
     /// Where the chain of a directory entry begins; 0 for an empty file. FAT12 and FAT16 use the upper half otherwise.
-    fn first_cluster(&self, entry: Fields<'_>) -> Result<u64> {
+    fn first_cluster(&self, entry: ByteReader<'_>) -> Result<u64> {
         let upper = if self.width == 32 { u64::from(entry.u16_le(20)?) << 16 } else { 0 };
         Ok(upper | u64::from(entry.u16_le(26)?))
     }
@@ -174,7 +174,7 @@ impl Fat {
         let bytes = medium.content(&root)?;
         let used = bytes.chunks_exact(ENTRY).take_while(|entry| entry.first() != Some(&END));
         for entry in used {
-            let fields = Fields::new(entry, DOING);
+            let fields = ByteReader::new(entry, DOING);
             let attributes = fields.u8(11)? & ATTR_MASK;
             let is_label = attributes & (ATTR_VOLUME_ID | ATTR_DIRECTORY) == ATTR_VOLUME_ID;
             let is_in_use = fields.u8(0)? != FREE && attributes != ATTR_LONG_NAME && self.first_cluster(fields)? == 0;
@@ -208,7 +208,7 @@ impl Tree for Fat {
         let mut out = Vec::new();
         let mut long_name = LongName::default();
         for entry in bytes.chunks_exact(ENTRY) {
-            let fields = Fields::new(entry, DOING);
+            let fields = ByteReader::new(entry, DOING);
             let attributes = fields.u8(11)? & ATTR_MASK;
             match fields.u8(0)? {
                 END => break,

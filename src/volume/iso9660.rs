@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::content::{Content, Medium};
 use super::{Entry, Node, Opened, Sort, Tree, corrupt};
 use super::{rock_ridge, text};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 const DOING: &str = "read the ISO 9660 volume on";
@@ -64,7 +64,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     let (mut primary, mut joliet) = (None, None);
     for number in FIRST_DESCRIPTOR..FIRST_DESCRIPTOR.saturating_add(DESCRIPTORS_LIMIT) {
         let sector = medium.read(number.saturating_mul(SECTOR as u64), SECTOR)?;
-        let fields = Fields::new(&sector, DOING);
+        let fields = ByteReader::new(&sector, DOING);
         if fields.slice(1, 5)? != b"CD001" {
             return Err(corrupt(DOING, "its list of descriptors has no end"));
         }
@@ -95,7 +95,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     Ok(Opened { tree: Box::new(tree), labels })
 }
 
-fn descriptor(fields: Fields<'_>, names: Names) -> Result<Descriptor> {
+fn descriptor(fields: ByteReader<'_>, names: Names) -> Result<Descriptor> {
     let block = fields.u16_le(128)?;
     if !BLOCK_SIZES.contains(&block) {
         return Err(corrupt(DOING, "its block size cannot be"));
@@ -106,12 +106,12 @@ fn descriptor(fields: Fields<'_>, names: Names) -> Result<Descriptor> {
         _ => text::padded(label),
     };
     let block = u64::from(block);
-    let root = node(Fields::new(fields.slice(ROOT_RECORD, RECORD_HEAD)?, DOING), block)?;
+    let root = node(ByteReader::new(fields.slice(ROOT_RECORD, RECORD_HEAD)?, DOING), block)?;
     Ok(Descriptor { tree: Iso9660 { block, root, names }, label })
 }
 
 /// What a directory record says but for its names.
-fn node(record: Fields<'_>, block: u64) -> Result<Node> {
+fn node(record: ByteReader<'_>, block: u64) -> Result<Node> {
     let extended_attributes = u64::from(record.u8(1)?);
     let extent = u64::from(record.u32_le(2)?);
     let length = u64::from(record.u32_le(10)?);
@@ -143,7 +143,7 @@ fn system_use(record: &[u8]) -> Option<&[u8]> {
 impl Iso9660 {
     /// One record; `None` when it stands for its directory, the one above, or a part of another file.
     fn entry(&self, medium: &Medium<'_>, record: &[u8]) -> Result<Option<Entry>> {
-        let fields = Fields::new(record, DOING);
+        let fields = ByteReader::new(record, DOING);
         let mut node = node(fields, self.block)?;
         let identifier = fields.slice(RECORD_HEAD, usize::from(fields.u8(RECORD_HEAD.saturating_sub(1))?))?;
         if matches!(identifier, b"\0" | b"\x01") || fields.u8(25)? & ASSOCIATED != 0 {

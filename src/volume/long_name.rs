@@ -8,7 +8,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::text;
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 /// UTF-16 units in one entry, and where they lie.
@@ -30,7 +30,7 @@ pub(super) struct LongName {
 
 impl LongName {
     /// Takes the next entry; one that does not follow the last begins anew or spoils the name.
-    pub(super) fn add(&mut self, entry: Fields<'_>) -> Result<()> {
+    pub(super) fn add(&mut self, entry: ByteReader<'_>) -> Result<()> {
         let order = entry.u8(0)?;
         let checksum = entry.u8(13)?;
         let number = order & !LAST;

@@ -117,7 +117,7 @@ struct Opened {
 /// `Corrupt` when it contradicts itself, `Unsupported` when it is UDF of the kind that is written in pieces, and
 /// whatever `medium` returns.
 pub fn open<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<Volume<'a>>> {
-    let Some(found) = filesystem::recognise(&*medium, size)? else { return Ok(None) };
+    let Some(found) = filesystem::detect(&*medium, size)? else { return Ok(None) };
     let medium = Medium::new(medium, size);
     let (kind, opened) = match found.kind {
         Kind::Vfat => (Kind::Vfat, fat::open(&medium)?),
@@ -138,7 +138,7 @@ pub fn open<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<
 /// As [`open`]; `Unsupported` when an ext filesystem has a feature that wisp does not know.
 #[cfg(feature = "full")]
 pub fn open_with_ext<'a>(medium: Box<dyn ReadAt + 'a>, size: ByteCount) -> Result<Option<Volume<'a>>> {
-    let found = filesystem::recognise(&*medium, size)?;
+    let found = filesystem::detect(&*medium, size)?;
     let Some(found) = found.filter(|found| matches!(found.kind, Kind::Ext2 | Kind::Ext3 | Kind::Ext4)) else {
         return open(medium, size);
     };

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::content::Medium;
 use super::corrupt;
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 const DOING: &str = "read the Rock Ridge fields on";
@@ -77,7 +77,7 @@ impl RockRidge {
             let (field, behind) = rest
                 .split_at_checked(usize::from(length))
                 .ok_or_else(|| corrupt(DOING, "one is longer than its place"))?;
-            let fields = Fields::new(field, DOING);
+            let fields = ByteReader::new(field, DOING);
             match &[a, b] {
                 b"ST" => break,
                 b"NM" if fields.u8(FIELD_HEAD)? & CURRENT_OR_PARENT == 0 => {

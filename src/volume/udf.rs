@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use super::content::{Content, Medium};
 use super::udf_descriptor::{DOING, check, dstring, text};
 use super::{Entry, Node, Opened, Sort, Tree, corrupt, not_plain};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::{Error, Result};
 
 /// Sizes of a sector, the likeliest first: discs have 2048, disks and images 512, newer disks 4096.
@@ -86,7 +86,7 @@ struct Address {
 /// Finds the anchor and reads the volume's descriptors: the second copy of them when the first is damaged.
 pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     let (sector, anchor) = anchor(medium)?;
-    let fields = Fields::new(&anchor, DOING);
+    let fields = ByteReader::new(&anchor, DOING);
     let (main, reserve) = (fields.u32_le(20)?, fields.u32_le(28)?);
     let (tree, label) =
         volume(medium, sector, main).or_else(|error| volume(medium, sector, reserve).map_err(|_| error))?;
@@ -119,7 +119,7 @@ fn volume(medium: &Medium<'_>, block: usize, start: u32) -> Result<(Udf, String)
     let mut partitions: Vec<Partition> = Vec::new();
     for at in start..start.saturating_add(DESCRIPTORS_LIMIT) {
         let bytes = medium.read(u64::from(at).saturating_mul(block as u64), block)?;
-        let fields = Fields::new(&bytes, DOING);
+        let fields = ByteReader::new(&bytes, DOING);
         match check(&bytes)? {
             (_, tag_location) if tag_location != at => {
                 return Err(corrupt(DOING, "a descriptor is not the one that belongs there"));
@@ -135,7 +135,7 @@ fn volume(medium: &Medium<'_>, block: usize, start: u32) -> Result<(Udf, String)
         }
     }
     let Some(bytes) = logical_volume else { return Err(corrupt(DOING, "it has no logical volume")) };
-    let fields = Fields::new(&bytes, DOING);
+    let fields = ByteReader::new(&bytes, DOING);
     let logical_block_size = fields.u32_le(212)?;
     if usize::try_from(logical_block_size) != Ok(block) {
         return Err(Error::unsupported(DOING, "its blocks are larger or smaller than its sectors"));
@@ -146,7 +146,7 @@ fn volume(medium: &Medium<'_>, block: usize, start: u32) -> Result<(Udf, String)
 }
 
 /// The partitions in the order of the logical volume's maps, 10.7.
-fn mapped(logical_volume: Fields<'_>, partitions: &[Partition]) -> Result<Vec<Partition>> {
+fn mapped(logical_volume: ByteReader<'_>, partitions: &[Partition]) -> Result<Vec<Partition>> {
     let number_of_partition_maps = usize::try_from(logical_volume.u32_le(268)?).unwrap_or(usize::MAX);
     let mut out = Vec::new();
     let mut at = 440usize;
@@ -164,7 +164,7 @@ fn mapped(logical_volume: Fields<'_>, partitions: &[Partition]) -> Result<Vec<Pa
 }
 
 /// The address in the `long_ad` at `at`, behind its length.
-fn long_address(fields: Fields<'_>, at: usize) -> Result<Address> {
+fn long_address(fields: ByteReader<'_>, at: usize) -> Result<Address> {
     Ok(Address { block: fields.u32_le(at.saturating_add(4))?, partition: fields.u16_le(at.saturating_add(8))? })
 }
 
@@ -213,7 +213,7 @@ impl Udf {
     /// The entry at `address`, 14.9 and 14.17.
     fn file_entry(&self, medium: &Medium<'_>, address: Address) -> Result<FileEntry> {
         let bytes = self.descriptor(medium, address, &[FILE_ENTRY, EXTENDED_FILE_ENTRY])?;
-        let fields = Fields::new(&bytes, DOING);
+        let fields = ByteReader::new(&bytes, DOING);
         let strategy_type = fields.u16_le(20)?;
         let file_type = fields.u8(27)?;
         let flags = fields.u16_le(34)?;
@@ -235,7 +235,7 @@ impl Udf {
     fn add_extents(&self, content: &mut Content, list: &[u8], within: Option<u16>) -> Result<Option<Address>> {
         let size = if within.is_some() { 8 } else { 16 };
         for extent in list.chunks_exact(size) {
-            let fields = Fields::new(extent, DOING);
+            let fields = ByteReader::new(extent, DOING);
             let typed_length = fields.u32_le(0)?;
             let length = u64::from(typed_length & LENGTH_MASK);
             let address = match within {
@@ -256,7 +256,7 @@ impl Udf {
 impl Tree for Udf {
     fn root(&self, medium: &Medium<'_>) -> Result<Node> {
         let file_set = self.descriptor(medium, self.file_set, &[FILE_SET])?;
-        Ok(long_address(Fields::new(&file_set, DOING), 400)?.node(Sort::Directory))
+        Ok(long_address(ByteReader::new(&file_set, DOING), 400)?.node(Sort::Directory))
     }
 
     fn content(&self, medium: &Medium<'_>, node: Node, limit: usize) -> Result<Content> {
@@ -281,7 +281,7 @@ impl Tree for Udf {
             let more = self.add_extents(&mut content, &list, within)?;
             let Some(more) = more else { return Ok(content) };
             let bytes = self.descriptor(medium, more, &[ALLOCATION_EXTENT])?;
-            let fields = Fields::new(&bytes, DOING);
+            let fields = ByteReader::new(&bytes, DOING);
             let length_of_allocation_descriptors = usize::try_from(fields.u32_le(20)?).unwrap_or(usize::MAX);
             list = fields.slice(24, length_of_allocation_descriptors)?.to_vec();
         }
@@ -292,7 +292,7 @@ impl Tree for Udf {
         let mut out = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
-            let fields = Fields::new(rest, DOING);
+            let fields = ByteReader::new(rest, DOING);
             let characteristics = fields.u8(18)?;
             let name_length = usize::from(fields.u8(19)?);
             let address = long_address(fields, 20)?;

@@ -4,7 +4,7 @@
 use alloc::string::String;
 
 use super::{corrupt, text};
-use crate::bytes::Fields;
+use crate::bytes::ByteReader;
 use crate::error::Result;
 
 pub(super) const DOING: &str = "read the UDF volume on";
@@ -14,7 +14,7 @@ pub(super) const TAG: usize = 16;
 /// Checks the tag of the descriptor that `bytes` begin with: its own checksum, and the CRC of what follows. Returns
 /// what it is (`TagIdentifier`) and where it says that it lies (`TagLocation`).
 pub(super) fn check(bytes: &[u8]) -> Result<(u16, u32)> {
-    let fields = Fields::new(bytes, DOING);
+    let fields = ByteReader::new(bytes, DOING);
     let tag = fields.array::<TAG>(0)?;
     let tag_identifier = fields.u16_le(0)?;
     let tag_checksum = fields.u8(4)?;

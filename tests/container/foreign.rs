@@ -7,11 +7,11 @@ use wisp::bytes::ReadAt;
 use wisp::container::{Disk, Format, Map, Place};
 use wisp::units::ByteCount;
 
-use crate::image::{Folder, Image, MIB, bytes_at, same};
+use crate::image::{Dir, Image, MIB, bytes_at, same};
 
 /// Converts the disk to `image` with these arguments, and holds what we read against what went in.
 #[track_caller]
-fn round_trip(folder: &Folder, disk: &[u8], arguments: &str) {
+fn round_trip(folder: &Dir, disk: &[u8], arguments: &str) {
     folder.run(&format!("rm -f image; qemu-img convert -t unsafe -f raw {arguments} disk.raw image"));
     same(&folder.read("image"), disk, arguments);
     // And here and there, in pieces that know of no clusters.
@@ -27,14 +27,14 @@ fn round_trip(folder: &Folder, disk: &[u8], arguments: &str) {
 }
 
 /// What qemu-img itself reads.
-fn by_qemu(folder: &Folder, format: &str) -> Vec<u8> {
+fn by_qemu(folder: &Dir, format: &str) -> Vec<u8> {
     folder.run(&format!("qemu-img convert -t unsafe -f {format} -O raw image qemu.raw"));
     std::fs::read(folder.path("qemu.raw")).unwrap()
 }
 
 #[test]
 fn qcow2_of_every_cluster_size_comes_back() {
-    let (folder, disk) = Folder::with_disk("qcow2");
+    let (folder, disk) = Dir::with_disk("qcow2");
     for cluster in ["512", "1k", "4k", "64k", "256k", "2M"] {
         for version in ["0.10", "1.1"] {
             round_trip(&folder, &disk, &format!("-O qcow2 -o compat={version},cluster_size={cluster}"));
@@ -49,7 +49,7 @@ fn qcow2_of_every_cluster_size_comes_back() {
 
 #[test]
 fn subclusters_come_back() {
-    let (folder, disk) = Folder::with_disk("subclusters");
+    let (folder, disk) = Dir::with_disk("subclusters");
     for cluster in ["16k", "64k", "2M"] {
         for packing in ["", "-c"] {
             round_trip(&folder, &disk, &format!("{packing} -O qcow2 -o extended_l2=on,cluster_size={cluster}"));
@@ -68,7 +68,7 @@ const WRITES: &str = "qemu-io -t unsafe -f qcow2 \
 
 #[test]
 fn what_a_machine_wrote_comes_back() {
-    let (folder, _) = Folder::with_disk("written");
+    let (folder, _) = Dir::with_disk("written");
     for options in ["compat=0.10", "compat=1.1", "cluster_size=512", "cluster_size=2M", "compression_type=zstd"] {
         folder.run(&format!("qemu-img create -q -f qcow2 -o {options} image 9M"));
         folder.run(WRITES);
@@ -83,7 +83,7 @@ fn what_a_machine_wrote_comes_back() {
 /// Its reference counts may be wrong; nobody reads them.
 #[test]
 fn an_image_that_was_not_closed_is_read() {
-    let (folder, _) = Folder::with_disk("dirty");
+    let (folder, _) = Dir::with_disk("dirty");
     folder.run("qemu-img create -q -f qcow2 -o lazy_refcounts=on image 9M");
     folder.run("! qemu-io -f qcow2 -c 'write -P 1 3M 100k' -c 'flush' -c 'sigraise 9' image >/dev/null 2>&1");
     assert_eq!(bytes_at(&folder.path("image"), 79, 1), [1], "it is marked dirty");
@@ -93,7 +93,7 @@ fn an_image_that_was_not_closed_is_read() {
 
 #[test]
 fn vhd_comes_back() {
-    let (folder, mut disk) = Folder::with_disk("vhd");
+    let (folder, mut disk) = Dir::with_disk("vhd");
     for options in ["subformat=dynamic,force_size", "subformat=fixed,force_size"] {
         round_trip(&folder, &disk, &format!("-O vpc -o {options}"));
     }
@@ -112,7 +112,7 @@ fn vhd_comes_back() {
 
 #[test]
 fn vmdk_comes_back() {
-    let (folder, disk) = Folder::with_disk("vmdk");
+    let (folder, disk) = Dir::with_disk("vmdk");
     for kind in ["streamOptimized", "monolithicSparse"] {
         for options in ["", ",compat6=on", ",zeroed_grain=on"] {
             if kind == "monolithicSparse" || options != ",zeroed_grain=on" {
@@ -128,7 +128,7 @@ fn vmdk_comes_back() {
 /// As VMware's own tools export them: the header knows no directory, the footer does.
 #[test]
 fn vmdk_with_its_directory_at_the_end_comes_back() {
-    let (folder, disk) = Folder::with_disk("vmdk-footer");
+    let (folder, disk) = Dir::with_disk("vmdk-footer");
     folder.run("qemu-img convert -t unsafe -f raw -O vmdk -o subformat=streamOptimized disk.raw image");
     let path = folder.path("image");
     let mut header = bytes_at(&path, 0, 512);
@@ -154,7 +154,7 @@ fn vmdk_with_its_directory_at_the_end_comes_back() {
 /// Many tables, and none of them held whole.
 #[test]
 fn a_large_disk_costs_as_much_as_its_data() {
-    let (folder, _) = Folder::with_disk("large");
+    let (folder, _) = Dir::with_disk("large");
     for (format, options, size) in [
         ("qcow2", "cluster_size=64k", "20T"),
         ("qcow2", "cluster_size=2M", "64T"),

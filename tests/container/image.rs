@@ -16,9 +16,9 @@ pub const KIB: u64 = 1 << 10;
 pub const MIB: u64 = 1 << 20;
 
 /// A folder for one test, which goes away with it.
-pub struct Folder(PathBuf);
+pub struct Dir(PathBuf);
 
-impl Folder {
+impl Dir {
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("wisp-container-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -63,7 +63,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for Dir {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }

@@ -10,10 +10,10 @@ use wisp::container::{Cluster, Qcow2, fixed_vhd_footer, tar_end, tar_header};
 use wisp::error::{Error, Result};
 use wisp::units::ByteCount;
 
-use crate::image::{Folder, MIB, bytes_at, disk, same};
+use crate::image::{Dir, MIB, bytes_at, disk, same};
 
 /// Writes the disk as qcow2, and returns how long the file should be.
-fn pack(folder: &Folder, name: &str, disk: &[u8]) -> u64 {
+fn pack(folder: &Dir, name: &str, disk: &[u8]) -> u64 {
     let file = File::create(folder.path(name)).unwrap();
     let mut write = |at: ByteCount, bytes: &[u8]| file.write_all_at(bytes, at.0).map_err(|_| Error::os(5, "write"));
     let mut image = Qcow2::new(ByteCount(disk.len() as u64), &mut write).unwrap();
@@ -36,7 +36,7 @@ fn pack(folder: &Folder, name: &str, disk: &[u8]) -> u64 {
 
 #[test]
 fn qemu_img_finds_nothing_wrong_with_our_qcow2() {
-    let (folder, disk) = Folder::with_disk("own-qcow2");
+    let (folder, disk) = Dir::with_disk("own-qcow2");
     let length = pack(&folder, "image", &disk);
     assert_eq!(std::fs::metadata(folder.path("image")).unwrap().len(), length);
     folder.run("qemu-img check -q -f qcow2 image");
@@ -65,7 +65,7 @@ fn qemu_img_finds_nothing_wrong_with_our_qcow2() {
 /// Two GiB and more: the second block of reference counts. The data itself stays a hole.
 #[test]
 fn qemu_img_finds_nothing_wrong_with_a_large_one() {
-    let folder = Folder::new("own-large");
+    let folder = Dir::new("own-large");
     let file = File::create(folder.path("image")).unwrap();
     let mut write = |at: ByteCount, bytes: &[u8]| -> Result<()> {
         if bytes[0] != 0xff {
@@ -91,7 +91,7 @@ fn qemu_img_finds_nothing_wrong_with_a_large_one() {
 
 #[test]
 fn our_vhd_is_that_of_qemu_img_but_for_id_and_time() {
-    let folder = Folder::new("own-vhd");
+    let folder = Dir::new("own-vhd");
     for mebibytes in [1, 9, 129, 2049] {
         folder.run(&format!("rm -f disk.raw; truncate -s {mebibytes}M disk.raw"));
         let size = mebibytes * MIB;
@@ -113,7 +113,7 @@ fn our_vhd_is_that_of_qemu_img_but_for_id_and_time() {
 
 #[test]
 fn gnu_tar_and_busybox_unpack_our_tar() {
-    let (folder, disk) = Folder::with_disk("own-tar");
+    let (folder, disk) = Dir::with_disk("own-tar");
     let size = disk.len() as u64;
     let mut archive = tar_header("disk.raw", size, 1_700_000_000).unwrap().to_vec();
     archive.extend_from_slice(&disk);
@@ -135,7 +135,7 @@ fn gnu_tar_and_busybox_unpack_our_tar() {
 /// From 8 GiB on a size is no octal number.
 #[test]
 fn a_file_of_nine_gib_is_listed() {
-    let folder = Folder::new("own-nine");
+    let folder = Dir::new("own-nine");
     let size = 9 << 30;
     let mut file = File::create(folder.path("image")).unwrap();
     file.write_all(&tar_header("disk.raw", size, 0).unwrap()).unwrap();

@@ -3,17 +3,17 @@
 use wisp::container::Map;
 use wisp::error::{Error, Kind};
 
-use crate::image::{Folder, Image, bytes_at, patch, read};
+use crate::image::{Dir, Image, bytes_at, patch, read};
 
 #[track_caller]
-fn error(folder: &Folder) -> Error {
+fn error(folder: &Dir) -> Error {
     let image = Image::open(&folder.path("image"));
     Map::open(&image, image.size).err().expect("it is refused")
 }
 
 #[test]
 fn no_other_file_is_opened() {
-    let (folder, _) = Folder::with_disk("backing");
+    let (folder, _) = Dir::with_disk("backing");
     folder.run("qemu-img create -q -f qcow2 -F raw -b disk.raw image");
     let refused = error(&folder);
     assert_eq!(refused.kind, Kind::Refused);
@@ -37,7 +37,7 @@ fn no_other_file_is_opened() {
 
 #[test]
 fn other_formats_are_refused_by_name() {
-    let (folder, _) = Folder::with_disk("others");
+    let (folder, _) = Dir::with_disk("others");
     for (format, name) in
         [("vdi", "VDI"), ("vhdx", "VHDX"), ("qed", "QED"), ("qcow", "qcow"), ("parallels", "Parallels")]
     {
@@ -56,7 +56,7 @@ fn other_formats_are_refused_by_name() {
 
 #[test]
 fn damage_that_is_marked_or_seen_is_refused() {
-    let (folder, _) = Folder::with_disk("marked");
+    let (folder, _) = Dir::with_disk("marked");
     let path = folder.path("image");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image");
     patch(&path, 79, &[2]);
@@ -71,7 +71,7 @@ fn damage_that_is_marked_or_seen_is_refused() {
 /// A download that stopped: whatever was lost is missed, if not at once then where it is needed.
 #[test]
 fn an_image_that_was_cut_off_gives_no_disk() {
-    let (folder, disk) = Folder::with_disk("cut");
+    let (folder, disk) = Dir::with_disk("cut");
     for arguments in [
         "-O qcow2",
         "-c -O qcow2",

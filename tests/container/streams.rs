@@ -7,10 +7,10 @@ use wisp::container::{Format, stream};
 use wisp::error::{Kind, Result};
 use wisp::units::ByteCount;
 
-use crate::image::{Folder, Pipe, same};
+use crate::image::{Dir, Pipe, same};
 
 /// Takes the compression off, and reads all of the disk.
-fn read(folder: &Folder, name: &str) -> Result<(Format, Option<ByteCount>, Vec<u8>)> {
+fn read(folder: &Dir, name: &str) -> Result<(Format, Option<ByteCount>, Vec<u8>)> {
     let file = Pipe(File::open(folder.path(name)).unwrap());
     let mut stream = stream::open(unpack(Input::new(file), u64::MAX)?)?;
     let bytes = read_all(&mut stream.content, 64 << 20)?;
@@ -18,13 +18,13 @@ fn read(folder: &Folder, name: &str) -> Result<(Format, Option<ByteCount>, Vec<u
 }
 
 #[track_caller]
-fn kind(folder: &Folder, name: &str) -> Kind {
+fn kind(folder: &Dir, name: &str) -> Kind {
     read(folder, name).expect_err("it is refused").kind
 }
 
 #[test]
 fn the_image_in_a_tar_comes_back() {
-    let (folder, disk) = Folder::with_disk("tar");
+    let (folder, disk) = Dir::with_disk("tar");
     for command in [
         "tar --format=oldgnu -cf image disk.raw",
         "tar --format=oldgnu -Scf image disk.raw",
@@ -57,14 +57,14 @@ fn the_image_in_a_tar_comes_back() {
 
 #[test]
 fn the_size_of_a_plain_image_in_a_tar_is_known_before_it_is_read() {
-    let folder = Folder::new("tar-size");
+    let folder = Dir::new("tar-size");
     folder.run("truncate -s 3M disk.raw; tar --format=oldgnu -Scf image disk.raw");
     assert_eq!(read(&folder, "image").unwrap().1, Some(ByteCount(3 << 20)));
 }
 
 #[test]
 fn holes_of_all_kinds_come_back() {
-    let folder = Folder::new("holes");
+    let folder = Dir::new("holes");
     for writes in [
         "truncate -s 3M disk.raw",
         "truncate -s 3M disk.raw; printf x | dd of=disk.raw conv=notrunc bs=1 seek=3145727 status=none",
@@ -78,7 +78,7 @@ fn holes_of_all_kinds_come_back() {
 
 #[test]
 fn a_tar_holds_one_image() {
-    let (folder, _) = Folder::with_disk("tar-refused");
+    let (folder, _) = Dir::with_disk("tar-refused");
     folder.run("cp disk.raw two.raw; tar cf image disk.raw two.raw");
     assert_eq!(kind(&folder, "image"), Kind::Unsupported);
     folder.run("mkdir -p empty; tar cf image empty");
@@ -99,7 +99,7 @@ fn a_tar_holds_one_image() {
 
 #[test]
 fn raw_images_and_fixed_vhd_come_back() {
-    let (folder, disk) = Folder::with_disk("raw");
+    let (folder, disk) = Dir::with_disk("raw");
     for command in [
         "cp disk.raw image",
         "gzip -c disk.raw > image",

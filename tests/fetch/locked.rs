@@ -1,7 +1,7 @@
 //! Routes that are not for everybody: the lock of systemd 261, ports below 1024, one interface only.
 
 #[expect(dead_code, reason = "DHCP servers and what they leave behind are for the tests of link")]
-#[path = "../link/network.rs"]
+#[path = "../netif/network.rs"]
 mod network;
 
 use super::server::{Server, answer, dial};

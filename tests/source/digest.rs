@@ -8,15 +8,15 @@ use wisp::image::{Expected, Source};
 use wisp::text::checksum::Checksum;
 
 use crate::formats::read_through_a_pipe;
-use crate::image::{Folder, bytes_at, patch, same};
+use crate::image::{Dir, bytes_at, patch, same};
 use crate::reading::{MEANS, failure, read, rest};
 
 /// The digest that the file `name` must have.
-pub fn digest_of(folder: &Folder, name: &str) -> Expected {
+pub fn digest_of(folder: &Dir, name: &str) -> Expected {
     digest_of_kind(folder, name, "sha256")
 }
 
-fn digest_of_kind(folder: &Folder, name: &str, word: &str) -> Expected {
+fn digest_of_kind(folder: &Dir, name: &str, word: &str) -> Expected {
     let text = folder.run(&format!("{word}sum {name}"));
     let checksum = Checksum::parse(word, text.split(' ').next().unwrap()).unwrap();
     Expected { checksum: Some(checksum), size: None }
@@ -37,7 +37,7 @@ const WAYS: [&str; 9] = [
 
 #[test]
 fn only_the_expected_digest_lets_a_disk_end() {
-    let (folder, disk) = Folder::with_disk("source-digest");
+    let (folder, disk) = Dir::with_disk("source-digest");
     let name = folder.path("image");
     let name = name.to_str().unwrap();
     for (way, command) in WAYS.iter().enumerate() {
@@ -65,7 +65,7 @@ fn only_the_expected_digest_lets_a_disk_end() {
 /// What is read twice has the same bytes the second time, or is not believed.
 #[test]
 fn a_source_that_changes_after_its_digest_was_right_is_found_out() {
-    let (folder, disk) = Folder::with_disk("source-changes");
+    let (folder, disk) = Dir::with_disk("source-changes");
     let path = folder.path("image");
     let name = path.to_str().unwrap();
     for command in [
@@ -102,7 +102,7 @@ fn a_source_that_changes_after_its_digest_was_right_is_found_out() {
 /// What is read once is hashed as it is handed on, not as it was.
 #[test]
 fn a_disk_that_changes_while_it_is_read_has_another_digest() {
-    let (folder, disk) = Folder::with_disk("source-late");
+    let (folder, disk) = Dir::with_disk("source-late");
     let expected = digest_of(&folder, "disk.raw");
     let mut source = Source::open(folder.path("disk.raw").to_str().unwrap(), MEANS).unwrap();
     let mut image = source.image(&expected).unwrap();

@@ -9,7 +9,7 @@ use wisp::error::{Kind, Result};
 use wisp::image::{Expected, Source};
 use wisp::units::ByteCount;
 
-use crate::image::{Folder, same};
+use crate::image::{Dir, same};
 use crate::reading::{MEANS, NOTHING, failure, read, rest};
 
 /// Rooms for the pieces: as the writer's, smaller than any cluster, and of no even size.
@@ -50,7 +50,7 @@ fn packings() -> impl Iterator<Item = &'static str> {
 }
 
 /// What comes through a pipe that gets the file `name` little by little.
-pub fn read_through_a_pipe(folder: &Folder, name: &str, expected: &Expected) -> Result<Vec<u8>> {
+pub fn read_through_a_pipe(folder: &Dir, name: &str, expected: &Expected) -> Result<Vec<u8>> {
     let bytes = std::fs::read(folder.path(name)).unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
     thread::scope(|scope| {
@@ -67,7 +67,7 @@ pub fn read_through_a_pipe(folder: &Folder, name: &str, expected: &Expected) -> 
 
 #[test]
 fn what_has_a_map_comes_back() {
-    let (folder, disk) = Folder::with_disk("source-seekable");
+    let (folder, disk) = Dir::with_disk("source-seekable");
     for (command, format, variant) in SEEKABLE {
         folder.run(&format!("rm -f image; {command}"));
         let name = folder.path("image");
@@ -86,7 +86,7 @@ fn what_has_a_map_comes_back() {
 
 #[test]
 fn what_is_packed_comes_back_from_a_file_and_through_a_pipe() {
-    let (folder, disk) = Folder::with_disk("source-streamed");
+    let (folder, disk) = Dir::with_disk("source-streamed");
     let name = folder.path("image");
     let name = name.to_str().unwrap();
     for command in STREAMED {
@@ -106,7 +106,7 @@ fn what_is_packed_comes_back_from_a_file_and_through_a_pipe() {
 
 #[test]
 fn layers_are_named_the_outermost_first() {
-    let (folder, _) = Folder::with_disk("source-layers");
+    let (folder, _) = Dir::with_disk("source-layers");
     folder.run("tar --format=oldgnu -Sc disk.raw | xz -1 | gzip -1 > image");
     let mut source = Source::open(folder.path("image").to_str().unwrap(), MEANS).unwrap();
     let image = source.image(&NOTHING).unwrap();
@@ -123,7 +123,7 @@ fn layers_are_named_the_outermost_first() {
 /// Of a file, not compressed: there it can be read at any offset.
 #[test]
 fn what_has_tables_comes_out_of_a_tar() {
-    let (folder, disk) = Folder::with_disk("source-tar-tables");
+    let (folder, disk) = Dir::with_disk("source-tar-tables");
     folder.run("qemu-img convert -t unsafe -f raw -O vmdk -o subformat=streamOptimized disk.raw a.vmdk");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw a.qcow2");
     folder.run("echo '<Envelope/>' > a.ovf; echo SHA256 > a.mf; cp a.vmdk b.vmdk; touch z");
@@ -159,7 +159,7 @@ fn what_has_tables_comes_out_of_a_tar() {
 /// Behind a member whose header is damaged there may be the rest of a disk.
 #[test]
 fn a_disk_is_not_followed_by_garbage() {
-    let (folder, _) = Folder::with_disk("source-garbage");
+    let (folder, _) = Dir::with_disk("source-garbage");
     folder.run("gzip -1c disk.raw > image.gz; printf garbage >> image.gz");
     let error = failure(read(folder.path("image.gz").to_str().unwrap(), &NOTHING, 4096));
     assert_eq!(error.kind, Kind::Corrupt, "{error}");
@@ -167,7 +167,7 @@ fn a_disk_is_not_followed_by_garbage() {
 
 #[test]
 fn what_has_tables_comes_through_no_pipe() {
-    let (folder, _) = Folder::with_disk("source-tables");
+    let (folder, _) = Dir::with_disk("source-tables");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image; gzip -c image > image.gz");
     let error = failure(read_through_a_pipe(&folder, "image", &NOTHING));
     assert_eq!(error.kind, Kind::Unsupported, "{error}");
@@ -178,7 +178,7 @@ fn what_has_tables_comes_through_no_pipe() {
 
 #[test]
 fn what_is_no_image_is_refused() {
-    let (folder, _) = Folder::with_disk("source-none");
+    let (folder, _) = Dir::with_disk("source-none");
     folder.run("touch empty; gzip -c empty > empty.gz; gzip -c disk.raw | head -c 50000 > cut.gz; mkfifo gone");
     let kind = |name: &str| failure(read(folder.path(name).to_str().unwrap(), &NOTHING, 4096)).kind;
     assert_eq!(kind("empty"), Kind::Refused);
@@ -191,7 +191,7 @@ fn what_is_no_image_is_refused() {
 
 #[test]
 fn the_size_must_be_the_expected_one() {
-    let (folder, disk) = Folder::with_disk("source-size");
+    let (folder, disk) = Dir::with_disk("source-size");
     folder.run("gzip -c disk.raw > image.gz; qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image.qcow2");
     folder.run("tar cf image.tar disk.raw");
     for name in ["disk.raw", "image.gz", "image.qcow2", "image.tar"] {

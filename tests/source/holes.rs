@@ -6,11 +6,11 @@ use std::os::unix::fs::FileExt;
 use wisp::image::{Content, Piece, Source};
 use wisp::units::ByteCount;
 
-use crate::image::{Folder, MIB};
+use crate::image::{Dir, MIB};
 use crate::reading::{MEANS, NOTHING};
 
 /// Bytes and zeros of the image `name`, and how many answers they came in.
-fn count(folder: &Folder, name: &str) -> (u64, u64, usize) {
+fn count(folder: &Dir, name: &str) -> (u64, u64, usize) {
     let mut source = Source::open(folder.path(name).to_str().unwrap(), MEANS).unwrap();
     let mut image = source.image(&NOTHING).unwrap();
     let (mut bytes, mut zeros, mut answers) = (0, 0, 0);
@@ -32,7 +32,7 @@ fn count(folder: &Folder, name: &str) -> (u64, u64, usize) {
 #[test]
 fn a_sparse_file_is_read_where_it_is_stored() {
     const SIZE: u64 = 100 << 30;
-    let folder = Folder::new("source-holes");
+    let folder = Dir::new("source-holes");
     let file = File::create(folder.path("disk.raw")).unwrap();
     file.set_len(SIZE).unwrap();
     for at in [0, 50 << 30, SIZE - MIB] {
@@ -58,7 +58,7 @@ fn a_sparse_file_is_read_where_it_is_stored() {
 /// The footer of a fixed VHD does not make its holes data.
 #[test]
 fn a_sparse_vhd_is_read_where_it_is_stored() {
-    let folder = Folder::new("source-vhd");
+    let folder = Dir::new("source-vhd");
     folder.run("truncate -s 1G disk.raw; printf x | dd of=disk.raw bs=1M seek=512 conv=notrunc status=none");
     folder.run("qemu-img convert -t unsafe -S 4k -f raw -O vpc -o subformat=fixed,force_size disk.raw image");
     let (bytes, zeros, _) = count(&folder, "image");

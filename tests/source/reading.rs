@@ -2,9 +2,9 @@
 
 use wisp::error::{Error, Result};
 use wisp::fetch::Policy;
-use wisp::image::{Content, Expected, Image, Means, Piece, Source};
+use wisp::image::{Content, Environment, Expected, Image, Piece, Source};
 
-pub const MEANS: Means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
+pub const MEANS: Environment = Environment { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
 
 pub const NOTHING: Expected = Expected { checksum: None, size: None };
 

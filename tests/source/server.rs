@@ -9,11 +9,11 @@ use wisp::text::checksum::Checksum;
 use wisp::units::ByteCount;
 
 use crate::digest::digest_of;
-use crate::image::{Folder, same};
+use crate::image::{Dir, same};
 use crate::reading::{MEANS, NOTHING, failure, read};
 use crate::store::{End, Store, Turn, field};
 
-fn serve(folder: &Folder, name: &str) -> (Store, Arc<Vec<u8>>) {
+fn serve(folder: &Dir, name: &str) -> (Store, Arc<Vec<u8>>) {
     let bytes = Arc::new(std::fs::read(folder.path(name)).unwrap());
     let own = bytes.clone();
     (Store::new(move |_, _| Turn::whole(&own)), bytes)
@@ -21,7 +21,7 @@ fn serve(folder: &Folder, name: &str) -> (Store, Arc<Vec<u8>>) {
 
 #[test]
 fn images_come_from_a_server() {
-    let (folder, disk) = Folder::with_disk("source-server");
+    let (folder, disk) = Dir::with_disk("source-server");
     for (command, format) in [
         ("cp disk.raw image", Format::Raw),
         ("gzip -1c disk.raw > image", Format::Raw),
@@ -53,7 +53,7 @@ fn images_come_from_a_server() {
 /// The size of a raw disk is known before its last byte, unless that may be a footer's.
 #[test]
 fn the_size_of_a_download_is_known() {
-    let (folder, _) = Folder::with_disk("source-server-size");
+    let (folder, _) = Dir::with_disk("source-server-size");
     folder.run("truncate -s 8M disk.raw; gzip -1c disk.raw > image.gz");
     folder.run("qemu-img convert -t unsafe -f raw -O vpc -o subformat=fixed,force_size disk.raw image");
     let size = |name: &str| {
@@ -66,7 +66,7 @@ fn the_size_of_a_download_is_known() {
 /// The bytes before the break count in the digest once.
 #[test]
 fn a_download_that_breaks_off_keeps_its_digest() {
-    let (folder, disk) = Folder::with_disk("source-breaks");
+    let (folder, disk) = Dir::with_disk("source-breaks");
     folder.run("gzip -1c disk.raw > image; qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image.qcow2");
     for name in ["image", "image.qcow2"] {
         let bytes = Arc::new(std::fs::read(folder.path(name)).unwrap());
@@ -83,7 +83,7 @@ fn a_download_that_breaks_off_keeps_its_digest() {
 /// A server that sends something else once the digest was right.
 #[test]
 fn a_server_that_changes_its_mind_is_found_out() {
-    let (folder, _) = Folder::with_disk("source-mind");
+    let (folder, _) = Dir::with_disk("source-mind");
     folder.run("qemu-img convert -t unsafe -f raw -O qcow2 disk.raw image");
     let expected = digest_of(&folder, "image");
     let honest = Arc::new(std::fs::read(folder.path("image")).unwrap());

@@ -1,5 +1,5 @@
 //! Power cuts: the disk stops after any write, and in the middle of any write. What is left must be a table that the
-//! kernel takes, with nothing smaller than before, or one that is recognised as interrupted; and the next run must end
+//! kernel takes, with nothing smaller than before, or one that is detected as interrupted; and the next run must end
 //! with the very bytes that an undisturbed one writes.
 //!
 //! A disk writes a sector whole or not at all; of a request for several it may have written any.

@@ -8,7 +8,7 @@ use wisp::error::{Kind as ErrorKind, Result};
 use wisp::units::ByteCount;
 use wisp::volume;
 
-use crate::seed::{Folder, noise};
+use crate::seed::{Dir, noise};
 use crate::udf;
 
 /// What the reader of these files allows.
@@ -63,8 +63,8 @@ fn sound<T>(result: Result<Option<T>>) -> Option<T> {
 }
 
 /// Small volumes with the same three files.
-fn volumes(name: &str) -> (Folder, Vec<(&'static str, Vec<u8>)>) {
-    let folder = Folder::new(name);
+fn volumes(name: &str) -> (Dir, Vec<(&'static str, Vec<u8>)>) {
+    let folder = Dir::new(name);
     folder.put("seed/meta-data", b"instance-id: i-0123\n");
     folder.put("seed/user-data", &noise(5000));
     folder.put("seed/folder/file", &noise(700));

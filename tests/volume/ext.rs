@@ -8,7 +8,7 @@ use wisp::error::Kind as ErrorKind;
 use wisp::units::ByteCount;
 use wisp::volume::{self, Volume};
 
-use crate::seed::{Folder, Image, LIMIT, MIB, holds_seed, noise};
+use crate::seed::{Dir, Image, LIMIT, MIB, holds_seed, noise};
 
 /// The volume in an image, which may be ext.
 fn open(path: &str) -> Volume<'static> {
@@ -18,7 +18,7 @@ fn open(path: &str) -> Volume<'static> {
 }
 
 /// Blocks of data with holes between them, more than fit an inode or one block of a map; the last block is a hole.
-fn put_scattered(folder: &Folder, path: &str, blocks: u64) -> Vec<u8> {
+fn put_scattered(folder: &Dir, path: &str, blocks: u64) -> Vec<u8> {
     let file = File::create(folder.0.join(path)).unwrap();
     file.set_len(blocks * 8192).unwrap();
     let mut whole = vec![0; (blocks * 8192) as usize];
@@ -32,7 +32,7 @@ fn put_scattered(folder: &Folder, path: &str, blocks: u64) -> Vec<u8> {
 
 #[test]
 fn every_generation_block_size_and_map_is_read() {
-    let folder = Folder::with_seed("ext-generations");
+    let folder = Dir::with_seed("ext-generations");
     let scattered = put_scattered(&folder, "seed/scattered", 400);
     for options in [
         "-t ext2 -b 1024",
@@ -56,7 +56,7 @@ fn every_generation_block_size_and_map_is_read() {
 
 #[test]
 fn a_file_is_read_in_parts() {
-    let folder = Folder::new("ext-parts");
+    let folder = Dir::new("ext-parts");
     fs::create_dir(folder.0.join("tree")).unwrap();
     let whole = put_scattered(&folder, "tree/file", 100);
     for (mkfs, copy) in [("mkfs.ext4 -q -F -d tree", "true"), ("mkfs.vfat", "mcopy -i volume tree/file ::")] {
@@ -80,7 +80,7 @@ fn a_file_is_read_in_parts() {
 
 #[test]
 fn links_lead_within_the_volume() {
-    let folder = Folder::new("ext-links");
+    let folder = Dir::new("ext-links");
     folder.put("tree/usr/lib/os-release", b"here");
     let long = format!("../{}usr/lib/os-release", "./".repeat(50));
     let links = [
@@ -111,7 +111,7 @@ fn links_lead_within_the_volume() {
 
 #[test]
 fn what_is_not_understood_is_said() {
-    let folder = Folder::new("ext-inline");
+    let folder = Dir::new("ext-inline");
     folder.put("tree/short", b"40 bytes");
     folder.put("tree/longer", &[b'x'; 100]);
     let image = folder.image("volume", 4 * MIB);

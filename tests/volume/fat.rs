@@ -5,7 +5,7 @@ use std::fs;
 use wisp::error::Kind as ErrorKind;
 use wisp::filesystem::Kind;
 
-use crate::seed::{Folder, LIMIT, MIB, holds_seed, open, open_bytes, patch};
+use crate::seed::{Dir, LIMIT, MIB, holds_seed, open, open_bytes, patch};
 
 /// Where the first allocation table and the root directory of FAT12 or FAT16 lie.
 fn places(image: &[u8]) -> (usize, usize) {
@@ -16,7 +16,7 @@ fn places(image: &[u8]) -> (usize, usize) {
 
 #[test]
 fn every_width_cluster_and_sector_size_is_read() {
-    let folder = Folder::with_seed("fat-widths");
+    let folder = Dir::with_seed("fat-widths");
     for (size, options) in [
         (4, "-F 12"),
         (16, "-F 12 -s 64"),
@@ -40,7 +40,7 @@ fn every_width_cluster_and_sector_size_is_read() {
 
 #[test]
 fn cloud_localds_makes_a_seed_that_is_read() {
-    let folder = Folder::with_seed("fat-localds");
+    let folder = Dir::with_seed("fat-localds");
     // The volume that it makes has no room for the large one.
     folder.put("seed/user-data", b"#cloud-config\n");
     folder.run("cloud-localds --filesystem vfat volume seed/user-data seed/meta-data");
@@ -53,7 +53,7 @@ fn cloud_localds_makes_a_seed_that_is_read() {
 /// Too few clusters for its width: mtools refuses it, mkfs makes it, the kernel mounts it.
 #[test]
 fn a_small_fat32_is_a_fat32() {
-    let folder = Folder::new("fat-small-32");
+    let folder = Dir::new("fat-small-32");
     let image = folder.image("volume", 8 * MIB);
     folder.run(&format!("mkfs.vfat -F 32 -n CIDATA {image}"));
     assert_eq!(open(&image).list(""), Ok(Some(vec![])));
@@ -66,7 +66,7 @@ fn a_small_fat32_is_a_fat32() {
 
 #[test]
 fn the_label_is_the_one_of_the_root_directory_and_the_other_is_known() {
-    let folder = Folder::new("fat-labels");
+    let folder = Dir::new("fat-labels");
     for options in ["-F 12", "-F 32"] {
         let image = folder.image("volume", 64 * MIB);
         folder.run(&format!("mkfs.vfat {options} {image}"));
@@ -90,7 +90,7 @@ fn the_label_is_the_one_of_the_root_directory_and_the_other_is_known() {
 
 #[test]
 fn names_that_are_short_are_shown_as_they_were_meant() {
-    let folder = Folder::new("fat-short");
+    let folder = Dir::new("fat-short");
     let image = folder.image("volume", 4 * MIB);
     folder.run(
         "mkfs.vfat volume && touch lower.txt UPPER.TXT MIXED.txt none lower.UP && mcopy -i volume [a-zA-Z]*.* none ::",
@@ -102,7 +102,7 @@ fn names_that_are_short_are_shown_as_they_were_meant() {
 
 #[test]
 fn a_file_in_many_pieces_is_put_together() {
-    let folder = Folder::new("fat-pieces");
+    let folder = Dir::new("fat-pieces");
     let image = folder.image("volume", 2 * MIB);
     folder.put("piece", &[b'x'; 3000]);
     let whole = crate::seed::noise(400_000);
@@ -116,7 +116,7 @@ fn a_file_in_many_pieces_is_put_together() {
 
 #[test]
 fn a_long_name_counts_only_with_the_short_name_it_was_given_to() {
-    let folder = Folder::new("fat-orphan");
+    let folder = Dir::new("fat-orphan");
     let image = folder.image("volume", 4 * MIB);
     folder.run("mkfs.vfat volume && touch 'a long name for a file' && mcopy -i volume 'a long name for a file' ::");
     let mut bytes = fs::read(&image).unwrap();
@@ -134,7 +134,7 @@ fn a_long_name_counts_only_with_the_short_name_it_was_given_to() {
 
 #[test]
 fn chains_that_lead_nowhere_end() {
-    let folder = Folder::new("fat-chains");
+    let folder = Dir::new("fat-chains");
     let image = folder.image("volume", MIB);
     folder.put("file", &crate::seed::noise(10_000));
     folder.run("mkfs.vfat -F 12 -s 1 volume && mmd -i volume ::folder && mcopy -i volume file ::folder/ && mcopy -i volume file ::");

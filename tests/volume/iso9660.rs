@@ -5,11 +5,11 @@ use std::fs;
 use wisp::error::Kind as ErrorKind;
 use wisp::filesystem::Kind;
 
-use crate::seed::{Folder, LIMIT, holds_seed, open, open_bytes};
+use crate::seed::{Dir, LIMIT, holds_seed, open, open_bytes};
 
 #[test]
 fn rock_ridge_and_joliet_are_read() {
-    let folder = Folder::with_seed("iso");
+    let folder = Dir::with_seed("iso");
     for command in [
         "genisoimage -quiet -r -J",
         "genisoimage -quiet -r",
@@ -30,7 +30,7 @@ fn rock_ridge_and_joliet_are_read() {
 
 #[test]
 fn cloud_localds_makes_a_seed_that_is_read() {
-    let folder = Folder::with_seed("iso-localds");
+    let folder = Dir::with_seed("iso-localds");
     folder.run("cloud-localds --network-config seed/meta-data volume seed/user-data seed/meta-data");
     let volume = open(folder.text("volume"));
     assert_eq!((volume.kind(), volume.label()), (Kind::Iso9660, "cidata"));
@@ -45,7 +45,7 @@ fn cloud_localds_makes_a_seed_that_is_read() {
 
 #[test]
 fn plain_names_are_shown_small_and_found_in_any_case() {
-    let folder = Folder::new("iso-plain");
+    let folder = Dir::new("iso-plain");
     folder.put("seed/METADATA", b"1");
     folder.put("seed/user.txt", b"2");
     folder.put("seed/latest/meta", b"3");
@@ -62,7 +62,7 @@ fn plain_names_are_shown_small_and_found_in_any_case() {
 
 #[test]
 fn labels_are_the_ones_of_blkid() {
-    let folder = Folder::new("iso-labels");
+    let folder = Dir::new("iso-labels");
     folder.put("seed/meta-data", b"");
     for label in ["cidata", "config-2", "CIDATA", "a label of thirty-two characters", "Gr\u{f6}\u{df}e", "x", ""] {
         for options in ["-r", "-J", "-r -J"] {
@@ -79,7 +79,7 @@ fn labels_are_the_ones_of_blkid() {
 
 #[test]
 fn long_names_continue_elsewhere() {
-    let folder = Folder::new("iso-long");
+    let folder = Dir::new("iso-long");
     for length in [100, 180, 200, 220, 254, 255] {
         folder.put(&format!("seed/{}", "n".repeat(length)), format!("{length}").as_bytes());
     }
@@ -95,7 +95,7 @@ fn long_names_continue_elsewhere() {
 
 #[test]
 fn what_is_no_plain_file_is_refused_and_nothing_else_suffers() {
-    let folder = Folder::new("iso-special");
+    let folder = Dir::new("iso-special");
     folder.put("seed/meta-data", b"here");
     folder.put("seed/a/b/c/d/e/f/g/h/i/deep", b"deep");
     folder.run("ln -s meta-data seed/link && mkfifo seed/fifo && genisoimage -quiet -r -o volume seed");
@@ -122,7 +122,7 @@ fn what_is_no_plain_file_is_refused_and_nothing_else_suffers() {
 
 #[test]
 fn fields_that_go_on_in_circles_end() {
-    let folder = Folder::new("iso-circle");
+    let folder = Dir::new("iso-circle");
     folder.put(&format!("seed/{}", "n".repeat(250)), b"x");
     folder.run("genisoimage -quiet -r -o volume seed");
     let sound = fs::read(folder.0.join("volume")).unwrap();
@@ -143,7 +143,7 @@ fn fields_that_go_on_in_circles_end() {
 
 #[test]
 fn descriptors_that_cannot_be_are_refused() {
-    let folder = Folder::new("iso-descriptors");
+    let folder = Dir::new("iso-descriptors");
     folder.put("seed/meta-data", b"");
     folder.run("genisoimage -quiet -r -J -o volume seed");
     let sound = fs::read(folder.0.join("volume")).unwrap();

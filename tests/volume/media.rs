@@ -7,11 +7,11 @@ use wisp::error::Kind as ErrorKind;
 use wisp::probe::block::Sysfs;
 use wisp::probe::media::{discs, labelled, open_volume};
 
-use crate::seed::{Folder, LIMIT, MIB};
+use crate::seed::{Dir, LIMIT, MIB};
 
 /// A machine without devices.
-fn machine(name: &str) -> Folder {
-    let folder = Folder::new(name);
+fn machine(name: &str) -> Dir {
+    let folder = Dir::new(name);
     for path in ["sys/class/block", "dev"] {
         fs::create_dir_all(folder.0.join(path)).unwrap();
     }
@@ -20,7 +20,7 @@ fn machine(name: &str) -> Folder {
 
 /// Adds a device: a path in the device tree, whose last part is its name, and its attributes; its node is an image
 /// that `make` makes of the path behind it.
-fn device(machine: &Folder, path: &str, attributes: &[(&str, &str)], make: &str) {
+fn device(machine: &Dir, path: &str, attributes: &[(&str, &str)], make: &str) {
     let name = path.rsplit('/').next().unwrap();
     machine.put(&format!("sys/devices/{path}/dev"), b"8:0\n");
     machine.put(&format!("sys/devices/{path}/size"), b"8192\n");
@@ -34,7 +34,7 @@ fn device(machine: &Folder, path: &str, attributes: &[(&str, &str)], make: &str)
     }
 }
 
-fn search<'a>(machine: &Folder, labels: &[&'a str]) -> Vec<(String, &'a str)> {
+fn search<'a>(machine: &Dir, labels: &[&'a str]) -> Vec<(String, &'a str)> {
     let found = labelled(Sysfs { root: &machine.text("sys") }, &machine.text(""), labels);
     found.into_iter().map(|(path, label)| (name(&path), label)).collect()
 }
@@ -94,7 +94,7 @@ fn what_the_system_made_itself_and_what_cannot_be_read_is_passed_over() {
 
 #[test]
 fn what_holds_no_volume_is_nothing_and_what_is_not_there_is_an_error() {
-    let folder = Folder::new("media-nothing");
+    let folder = Dir::new("media-nothing");
     assert!(open_volume(&folder.image("empty", 0)).unwrap().is_none());
     assert!(open_volume(&folder.image("zeros", MIB)).unwrap().is_none());
     let absent = open_volume(&folder.text("absent")).err().unwrap();

@@ -17,9 +17,9 @@ pub const MIB: u64 = 1 << 20;
 pub const LIMIT: usize = 16 << 20;
 
 /// A folder for one test, which goes away with it.
-pub struct Folder(pub PathBuf);
+pub struct Dir(pub PathBuf);
 
-impl Folder {
+impl Dir {
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("wisp-volume-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
@@ -76,7 +76,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for Dir {
     fn drop(&mut self) {
         // What is left behind in the directory for temporary files does no harm.
         let _ = fs::remove_dir_all(&self.0);

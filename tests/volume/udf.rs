@@ -6,11 +6,11 @@ use wisp::error::Kind as ErrorKind;
 use wisp::filesystem::Kind;
 use wisp::volume::Volume;
 
-use crate::seed::{Folder, LIMIT, MIB, holds_seed, open, open_bytes};
+use crate::seed::{Dir, LIMIT, MIB, holds_seed, open, open_bytes};
 
 #[test]
 fn a_bridge_is_read_as_udf() {
-    let folder = Folder::with_seed("udf-bridge");
+    let folder = Dir::with_seed("udf-bridge");
     for options in ["-udf -r -J", "-udf -J", "-udf"] {
         folder.run(&format!("genisoimage -quiet {options} -V cidata -o volume seed"));
         let volume = open(folder.text("volume"));
@@ -22,7 +22,7 @@ fn a_bridge_is_read_as_udf() {
 
 #[test]
 fn a_bridge_whose_udf_is_damaged_is_read_as_iso_9660() {
-    let folder = Folder::with_seed("udf-half");
+    let folder = Dir::with_seed("udf-half");
     folder.run("genisoimage -quiet -udf -r -V cidata -o volume seed");
     let mut image = fs::read(folder.0.join("volume")).unwrap();
     image[256 * 2048] ^= 1;
@@ -34,7 +34,7 @@ fn a_bridge_whose_udf_is_damaged_is_read_as_iso_9660() {
 
 #[test]
 fn the_second_copy_of_the_descriptors_counts_when_the_first_is_damaged() {
-    let folder = Folder::new("udf-reserve");
+    let folder = Dir::new("udf-reserve");
     folder.image("volume", 2 * MIB);
     folder.run("mkudffs -b 2048 -l cidata volume");
     let mut image = fs::read(folder.0.join("volume")).unwrap();
@@ -54,7 +54,7 @@ fn the_second_copy_of_the_descriptors_counts_when_the_first_is_damaged() {
 
 #[test]
 fn every_revision_and_sector_size_is_opened() {
-    let folder = Folder::new("udf-revisions");
+    let folder = Dir::new("udf-revisions");
     for revision in ["0x0101", "0x0102", "0x0150", "0x0200", "0x0201"] {
         for block in [512, 1024, 2048, 4096] {
             let image = folder.image("volume", 4 * MIB);
@@ -75,7 +75,7 @@ fn every_revision_and_sector_size_is_opened() {
 
 #[test]
 fn what_is_written_in_pieces_is_refused_by_name() {
-    let folder = Folder::new("udf-pieces");
+    let folder = Dir::new("udf-pieces");
     for options in ["-m cdr --vat -r 0x0150", "-m cdrw -r 0x0201"] {
         folder.image("volume", 8 * MIB);
         folder.run(&format!("mkudffs -b 2048 {options} volume"));
@@ -126,7 +126,7 @@ fn holds_what_linux_wrote(volume: &Volume<'_>) {
 
 /// An image that the kernel wrote (`linux/fill`), unpacked.
 pub fn linux(name: &str) -> Vec<u8> {
-    let folder = Folder::new(&format!("udf-linux-{name}"));
+    let folder = Dir::new(&format!("udf-linux-{name}"));
     let packed = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/volume/linux");
     folder.run(&format!("xz -dc '{packed}/{name}.xz' >volume"));
     fs::read(folder.0.join("volume")).unwrap()

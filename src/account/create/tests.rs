@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::error::Kind;
-use crate::sys::folder::Thing;
+use crate::sys::dir::FileType;
 
 const PASSWORDS: &str = "root:x:0:0:root:/root:/bin/ash\n# a word\nnobody:x:65534:65534::/:/sbin/nologin\n+::::::";
 const GROUP: &str = "root:x:0:root\nwheel:x:10:root\nnobody:x:65534:\n";
@@ -12,7 +12,7 @@ const SHADOW: &str = "root:*::0:::::\nnobody:!::0:::::";
 const NOW: u64 = 20_778 * DAY;
 
 fn of(tables: &[(&'static str, &str)]) -> Tables {
-    let facts = Facts { number: 0, thing: Thing::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
+    let facts = FileStatus { number: 0, file_type: FileType::File, mode: 0o644, owner: Owner::ROOT, changed: 0 };
     let table = |(name, text): &(&'static str, &str)| Table { name, text: Vec::from(*text), facts, is_changed: false };
     Tables(tables.iter().map(table).collect())
 }
@@ -152,7 +152,7 @@ fn after_a_cut_at_any_write_there_is_no_half_account_and_another_run_completes_i
         if writes == TABLES.len() - 1 {
             // While the home was filled, which comes before passwd.
             std::fs::create_dir_all(format!("{root}/home/ann")).unwrap();
-            let unfinished = std::os::unix::fs::PermissionsExt::from_mode(crate::sys::folder::UNFINISHED);
+            let unfinished = std::os::unix::fs::PermissionsExt::from_mode(crate::sys::dir::UNFINISHED);
             std::fs::set_permissions(format!("{root}/home/ann"), unfinished).unwrap();
         }
         assert_eq!(super::super::find(&root, "ann").unwrap().is_some(), writes == TABLES.len());

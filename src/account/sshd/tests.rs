@@ -1,7 +1,7 @@
 //! sshd_config, compared with `sshd -T`.
 
 use super::*;
-use crate::sys::folder::Owner;
+use crate::sys::dir::Owner;
 
 fn ann() -> Account {
     Account { name: "ann".into(), owner: Owner { uid: 1000, gid: 1000 }, home: "/home/ann".into() }

@@ -1,11 +1,11 @@
 //! `bootcmd` and `runcmd`.
 
 use super::super::context::Context;
-use super::super::program;
+use super::super::user_command;
 use super::{Outcomes, config};
 use crate::error::{Error, Result};
-use crate::sys::folder::Folder;
-use crate::sys::program::Program;
+use crate::sys::dir::Dir;
+use crate::sys::exec::Program;
 use crate::userdata::Command;
 use alloc::format;
 
@@ -25,7 +25,7 @@ fn run(context: &Context<'_>, key: &'static str) -> Result<()> {
         outcomes.note(command.and_then(|command| match command {
             Command::Line(line) => shell(context, &what, line),
             Command::Program(path, arguments) => {
-                program::run(context, &what, &Program { path, arguments: &arguments, environment: &[] })
+                user_command::run(context, &what, &Program { path, arguments: &arguments, environment: &[] })
             }
         }));
     }
@@ -36,11 +36,11 @@ fn run(context: &Context<'_>, key: &'static str) -> Result<()> {
 fn shell(context: &Context<'_>, what: &str, line: &str) -> Result<()> {
     const NAME: &str = "user-data.command";
     let var = &*context.settings().var;
-    let folder = Folder::open("", var)?.ok_or_else(|| Error::absent("open the folder", "it is not there").to(var))?;
+    let folder = Dir::open("", var)?.ok_or_else(|| Error::absent("open the folder", "it is not there").to(var))?;
     folder.remove(NAME)?;
     folder.create(NAME, line.as_bytes())?;
     let path = folder.path(NAME);
-    let outcome = program::run(context, what, &Program { path: "/bin/sh", arguments: &[&path], environment: &[] });
+    let outcome = user_command::run(context, what, &Program { path: "/bin/sh", arguments: &[&path], environment: &[] });
     folder.remove(NAME)?;
     outcome
 }

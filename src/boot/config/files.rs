@@ -8,7 +8,7 @@
 use super::super::context::Context;
 use super::{Outcomes, config};
 use crate::error::{Error, Kind, Result};
-use crate::sys::folder::{Facts, Folder, Owner, Thing};
+use crate::sys::dir::{Dir, FileStatus, FileType, Owner};
 use crate::userdata::{self, File};
 use alloc::format;
 use alloc::string::String;
@@ -48,13 +48,13 @@ pub(in super::super) fn userdata_write_files(context: &mut Context<'_>) -> Resul
 /// Makes a file below `root` what it shall be. One that is so is not touched.
 fn write(root: &str, file: &File<'_>, owner: Owner) -> Result<()> {
     let (folder, name, is_roots) = walk(root, &file.path, true)?;
-    match folder.look(&name)?.map(|facts| facts.thing) {
-        None | Some(Thing::File) => replace(&folder, &name, file, owner, is_roots),
+    match folder.look(&name)?.map(|facts| facts.file_type) {
+        None | Some(FileType::File) => replace(&folder, &name, file, owner, is_roots),
         Some(_) => Err(Error::refused(DOING, "it is there and no regular file").to(folder.path(&name))),
     }
 }
 
-fn replace(folder: &Folder, name: &str, file: &File<'_>, owner: Owner, is_roots: bool) -> Result<()> {
+fn replace(folder: &Dir, name: &str, file: &File<'_>, owner: Owner, is_roots: bool) -> Result<()> {
     let (old, has) = match folder.read(name, userdata::LIMIT)? {
         Some((old, facts)) => {
             if file.append && !is_roots && !may_show(facts, folder.facts()?, file, owner.possible()) {
@@ -76,7 +76,7 @@ fn replace(folder: &Folder, name: &str, file: &File<'_>, owner: Owner, is_roots:
 
 /// Whether the content of `old`, in a folder that others than root can change, may go into a file of `owner` with the mode of
 /// `file`: all can read it, it is the folder's owner's, or the file stays as open as it is.
-fn may_show(old: Facts, folder: Facts, file: &File<'_>, owner: Owner) -> bool {
+fn may_show(old: FileStatus, folder: FileStatus, file: &File<'_>, owner: Owner) -> bool {
     let is_public = old.mode & 0o004 != 0;
     let is_his = old.owner.uid == folder.owner.uid && folder.owner.uid != Owner::ROOT.possible().uid;
     let stays = old.owner == owner && file.mode & !old.mode & READABLE == 0;
@@ -87,15 +87,15 @@ fn may_show(old: Facts, folder: Facts, file: &File<'_>, owner: Owner) -> bool {
 ///
 /// # Errors
 /// `Os`; `Absent` without the root; `Refused` for a link that is not followed.
-pub(super) fn folder(root: &str, path: &str) -> Result<Folder> {
+pub(super) fn folder(root: &str, path: &str) -> Result<Dir> {
     walk(root, path, false).map(|(folder, ..)| folder)
 }
 
 /// Goes along `path`; of that of a file to the folder that it is in, whatever links lead there, and returns its name besides,
 /// and whether only root can change any folder on the way.
-fn walk(root: &str, path: &str, is_file: bool) -> Result<(Folder, String, bool)> {
+fn walk(root: &str, path: &str, is_file: bool) -> Result<(Dir, String, bool)> {
     let top = || Error::absent("open the folder", "the root is not there").to(root);
-    let mut here = Folder::open(root, "/")?.ok_or_else(top)?;
+    let mut here = Dir::open(root, "/")?.ok_or_else(top)?;
     let mut is_roots = here.facts()?.is_for_root_alone();
     // From the root to where we are; what is ahead, the next name last.
     let (mut above, mut links) = (Vec::new(), 0_usize);
@@ -104,7 +104,7 @@ fn walk(root: &str, path: &str, is_file: bool) -> Result<(Folder, String, bool)>
     while let Some(name) = names.pop() {
         if name == ".." {
             here = above.pop().unwrap_or(here);
-        } else if here.look(&name)?.is_some_and(|found| found.thing == Thing::Link) {
+        } else if here.look(&name)?.is_some_and(|found| found.file_type == FileType::Link) {
             links = links.saturating_add(1);
             if links > LINKS_LIMIT {
                 return Err(Error::refused(DOING, "it is a link without end").to(path));
@@ -138,7 +138,7 @@ fn owner(root: &str, file: &File<'_>) -> Result<Owner> {
 
 /// The number of `name` in a file of accounts. Names come before numbers, as with chown; root needs no file.
 fn number(root: &str, table: &str, name: &str) -> Result<u32> {
-    let content = Folder::open(root, "/etc")?.map(|etc| etc.read(table, ACCOUNTS_LIMIT)).transpose()?.flatten();
+    let content = Dir::open(root, "/etc")?.map(|etc| etc.read(table, ACCOUNTS_LIMIT)).transpose()?.flatten();
     let text = String::from_utf8_lossy(content.as_ref().map_or(&[], |(content, _)| content)).into_owned();
     let entry = text.lines().map(|line| line.split(':')).find_map(|mut fields| {
         (fields.next() == Some(name)).then(|| fields.nth(1).and_then(|number| number.parse().ok())).flatten()

@@ -5,14 +5,14 @@
 //! cannot be looked at is not empty.
 
 use super::super::context::Context;
-use super::super::program;
+use super::super::user_command;
 use super::config;
 use crate::error::{Error, Result};
 use crate::probe::block::{Block, Sysfs};
-use crate::probe::{growth, search};
+use crate::probe::{grow_facts, search};
 use crate::service;
-use crate::sys::program::Program;
-use crate::sys::{file, node};
+use crate::sys::exec::Program;
+use crate::sys::{device_node, file};
 use crate::text::mountinfo;
 use alloc::format;
 use alloc::string::String;
@@ -36,7 +36,9 @@ pub(in super::super) fn userdata_autoinstall(context: &mut Context<'_>) -> Resul
     let disk = disk.ok_or_else(|| Error::absent("install", "there is no disk that is certainly empty"))?.node();
     context.say(&format!("the system is installed on {disk}"));
     let run = |words: &[&str], environment: &[(&str, &str)]| match words.split_first() {
-        Some((path, arguments)) => program::run(context, &words.join(" "), &Program { path, arguments, environment }),
+        Some((path, arguments)) => {
+            user_command::run(context, &words.join(" "), &Program { path, arguments, environment })
+        }
         None => Ok(()),
     };
     // What is installed is a copy of this system, and the first boot of that is over.
@@ -56,7 +58,7 @@ fn largest(disks: impl Iterator<Item = Block>) -> Option<Block> {
 /// Whether `disk` is one, and nothing that the kernel knows of is made of it.
 fn is_free(sysfs: Sysfs<'_>, disk: &Block, mounts: &str) -> bool {
     let attribute = |what: &str| sysfs.path(&disk.name, what);
-    let is_zero = |what: &str| node::attribute(&attribute(what)).is_ok_and(|value| value == "0");
+    let is_zero = |what: &str| device_node::attribute(&attribute(what)).is_ok_and(|value| value == "0");
     let is_part_of = |block: &Block| block.slice.as_ref().is_some_and(|slice| slice.disk == disk.name);
     let is_fixed = is_zero("removable") && is_zero("ro");
     let is_disk = disk.slice.is_none() && disk.size.0 > 0 && file::exists(&attribute("device")) && is_fixed;
@@ -68,7 +70,7 @@ fn is_free(sysfs: Sysfs<'_>, disk: &Block, mounts: &str) -> bool {
 
 /// Whether nothing is written on `disk` that wisp would know.
 fn is_blank(disk: &Block) -> bool {
-    matches!(search::table_of(disk), Ok(None)) && matches!(growth::superblock(&disk.node(), disk.size), Ok(None))
+    matches!(search::table_of(disk), Ok(None)) && matches!(grow_facts::superblock(&disk.node(), disk.size), Ok(None))
 }
 
 #[cfg(test)]

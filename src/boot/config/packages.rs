@@ -1,15 +1,15 @@
 //! apk, and the service of the time.
 
 use super::super::context::Context;
-use super::super::program;
+use super::super::user_command;
 use super::files::folder;
 use super::{Outcomes, config};
 use crate::error::Result;
 use crate::sys::amend::amend;
+use crate::sys::dir::{FileType, Owner};
+use crate::sys::exec::Program;
 use crate::sys::file;
-use crate::sys::folder::{Owner, Thing};
-use crate::sys::program::Program;
-use crate::text::conf::Conf;
+use crate::text::shell_assignments::Conf;
 use crate::userdata::Repository;
 use alloc::format;
 use alloc::string::String;
@@ -51,7 +51,7 @@ pub(in super::super) fn userdata_apk_cache(context: &mut Context<'_>) -> Result<
     // From /etc/apk, so that it leads to the same place when the system is mounted elsewhere.
     let target = if path.starts_with('/') { format!("../..{path}") } else { path.into() };
     let apk = folder(root, "/etc/apk")?;
-    if apk.look(CACHE)?.is_some_and(|facts| facts.thing == Thing::Link) {
+    if apk.look(CACHE)?.is_some_and(|facts| facts.file_type == FileType::Link) {
         if apk.link_target(CACHE)? == target {
             return Ok(());
         }
@@ -115,7 +115,7 @@ fn switched(context: &Context<'_>, key: &str, verb: &str) -> Result<()> {
 /// Runs a program of the distribution, which is no secret.
 fn run(context: &Context<'_>, words: &[&str]) -> Result<()> {
     let Some((path, arguments)) = words.split_first() else { return Ok(()) };
-    program::run(context, &words.join(" "), &Program { path, arguments, environment: &[] })
+    user_command::run(context, &words.join(" "), &Program { path, arguments, environment: &[] })
 }
 
 /// Adds the lines of `entry` that are not there yet.

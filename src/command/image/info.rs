@@ -16,7 +16,7 @@ use crate::fetch::Policy;
 use crate::filesystem::Superblock;
 use crate::image::extent;
 use crate::image::layout::{self, Layout, Part};
-use crate::image::{Content, Expected, Image, Means, Piece, Source, Spool};
+use crate::image::{Content, Environment, Expected, Image, Piece, Source, Spool};
 use crate::log::Log;
 use crate::units::ByteCount;
 use alloc::format;
@@ -73,7 +73,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     }
     let name = name.ok_or_else(|| Error::usage(DOING, "SOURCE is missing; --help tells what it may be"))?;
     let directory = super::spool_directory(spool);
-    let means = Means {
+    let means = Environment {
         servers: &[],
         tell: &|line| Log::stderr().info(line),
         policy: Policy::COMMAND.within(timeout),
@@ -89,7 +89,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
 }
 
 /// What the image `name` is, as JSON or in words.
-fn describe(name: &str, means: Means<'_>, expected: &Expected, json: bool) -> Result<String> {
+fn describe(name: &str, means: Environment<'_>, expected: &Expected, json: bool) -> Result<String> {
     let mut source = Source::open(name, means)?;
     let label = String::from(source.label());
     let mut image = source.image(expected)?;

@@ -17,8 +17,8 @@ use crate::command::{Command, DOING, Options, Piece, seconds, unknown};
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
 use crate::image::lint::{self, Finding};
-use crate::image::pack::{self, Format, Order, Outcome};
-use crate::image::{Cloud, Means, Spool};
+use crate::image::pack::{self, Format, Outcome, PackOptions};
+use crate::image::{Cloud, Environment, Spool};
 use crate::log::Log;
 use crate::sys::{environment, stdio};
 
@@ -55,7 +55,7 @@ pub(in crate::command) const COMMAND: Command = Command {
 /// What the arguments say.
 struct Arguments<'a> {
     cloud: Cloud,
-    order: Order<'a>,
+    order: PackOptions<'a>,
     is_checked: bool,
     /// Whether there is a FILE to make.
     is_packed: bool,
@@ -86,7 +86,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
         stdio::write_all(if order.file == "-" { stdio::error() } else { stdio::output() }, text.as_bytes())
     };
     let directory = super::spool_directory(spool);
-    let means = Means {
+    let means = Environment {
         servers: &[],
         tell: &|line| Log::stderr().info(line),
         policy: Policy::COMMAND.within(timeout),
@@ -169,7 +169,7 @@ fn read<'a>(arguments: &'a [&'a str]) -> Result<Arguments<'a>> {
     }
     let is_packed = file.is_some();
     let file = file.unwrap_or_default();
-    let order = Order { source, checksum, format: format_of(cloud, kind)?, size, raw: is_raw, file, time: 0 };
+    let order = PackOptions { source, checksum, format: format_of(cloud, kind)?, size, raw: is_raw, file, time: 0 };
     Ok(Arguments { cloud, order, is_checked, is_packed, is_json, progress, timeout, spool })
 }
 
@@ -187,14 +187,14 @@ fn format_of(cloud: Cloud, word: Option<&str>) -> Result<Format> {
 }
 
 /// `packed 10 GiB (1.1 GiB of data) as a vhd of 10 GiB: disk.vhd`, behind what there is to say of it.
-fn words(order: &Order<'_>, outcome: &Outcome) -> String {
+fn words(order: &PackOptions<'_>, outcome: &Outcome) -> String {
     let mut text: String = outcome.notes.iter().map(|note| format!("{note}\n")).collect();
     let Outcome { disk, data, file, .. } = outcome;
     text.push_str(&format!("packed {disk} ({data} of data) as a {} of {file}: {}\n", order.format.name(), order.file));
     text
 }
 
-fn json(order: &Order<'_>, findings: Option<&[Finding]>, outcome: Option<&Outcome>) -> String {
+fn json(order: &PackOptions<'_>, findings: Option<&[Finding]>, outcome: Option<&Outcome>) -> String {
     let findings = findings.map_or_else(|| "null".into(), lint::json);
     let packed = outcome.map(|outcome| OutcomeJson {
         format: order.format.name(),

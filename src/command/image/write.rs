@@ -10,8 +10,8 @@ use super::progress::{self, Display, Show};
 use crate::command::{Command, DOING, Options, Piece, print, seconds, unknown};
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
-use crate::image::write::{self, Order, Outcome};
-use crate::image::{Means, Spool};
+use crate::image::write::{self, Outcome, WriteOptions};
+use crate::image::{Environment, Spool};
 use crate::log::Log;
 use crate::sys::stdio;
 use crate::text::checksum::Checksum;
@@ -106,7 +106,7 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     }
     let directory = super::spool_directory(spool);
     let spool = Some(Spool { directory: &directory, target: None });
-    let means = Means { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout), spool };
+    let means = Environment { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout), spool };
     let mut shown = |progress: &crate::image::Progress| display.progress(progress);
     let outcome = match deed {
         Deed::Write => write::write(&order, means, &mut shown),
@@ -131,7 +131,7 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
 
 /// What the arguments say.
 struct Arguments<'a> {
-    order: Order<'a>,
+    order: WriteOptions<'a>,
     deed: Deed,
     show: Show,
     timeout: Option<Duration>,
@@ -141,7 +141,7 @@ struct Arguments<'a> {
 
 fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<Arguments<'a>> {
     let is_write = deed == Deed::Write;
-    let mut order = Order::default();
+    let mut order = WriteOptions::default();
     let (mut deed, mut timeout, mut spool) = (deed, None, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
     let mut operands: Vec<&str> = Vec::new();
@@ -193,7 +193,7 @@ pub(super) fn size(text: &str) -> Result<ByteCount> {
 }
 
 /// `wrote 4 GiB (1.1 GiB of data) to /dev/vdb in 12.3 s, 340 MiB/s; SHA-256 verified; read back`.
-fn summary(order: &Order<'_>, deed: Deed, outcome: &Outcome, display: &Display) -> String {
+fn summary(order: &WriteOptions<'_>, deed: Deed, outcome: &Outcome, display: &Display) -> String {
     let took = display.took();
     let (size, data, target) = (outcome.size, outcome.written, order.target);
     let mut text = match deed {
@@ -212,7 +212,7 @@ fn summary(order: &Order<'_>, deed: Deed, outcome: &Outcome, display: &Display) 
     text
 }
 
-fn json(order: &Order<'_>, deed: Deed, outcome: &Result<Outcome>, display: &Display) -> String {
+fn json(order: &WriteOptions<'_>, deed: Deed, outcome: &Result<Outcome>, display: &Display) -> String {
     let nothing = Outcome::default();
     let (done, error) = match outcome {
         Ok(done) => (done, None),

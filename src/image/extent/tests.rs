@@ -72,7 +72,7 @@ fn other_filesystems_say_how_far_they_reach() {
     ] {
         let disk = partitioned("dos", make);
         let window = Window { whole: &disk.as_slice(), start: 2 * MIB, size: 29 * MIB };
-        let held = filesystem::recognise(&window, ByteCount(29 * MIB)).unwrap().unwrap();
+        let held = filesystem::detect(&window, ByteCount(29 * MIB)).unwrap().unwrap();
         let reached = 2 * MIB + reach(&window, &held).unwrap().0;
         assert!(end == 0 || end == reached, "{name}: {reached}");
         assert_cut(&disk, reached.next_multiple_of(4096), None);
@@ -91,7 +91,7 @@ fn what_says_no_size_is_cut_where_the_backup_gpt_is_missing_too() {
     assert_cut(&partitioned("dos", unknown), 21 * MIB, None);
     let luks = "truncate -s 20M part; printf 'LUKS\\272\\276\\000\\002' | dd of=part conv=notrunc status=none";
     let disk = partitioned("dos", luks);
-    let held = filesystem::recognise(&Window { whole: &disk.as_slice(), start: 2 * MIB, size: MIB }, ByteCount(MIB));
+    let held = filesystem::detect(&Window { whole: &disk.as_slice(), start: 2 * MIB, size: MIB }, ByteCount(MIB));
     assert_eq!(held.unwrap().unwrap().kind, Content::Luks);
     assert_cut(&disk, 21 * MIB, Some("partition 1 ends at 31 MiB, and the image at 21 MiB"));
 }

@@ -5,7 +5,7 @@ use super::firmware::Arch;
 use super::loader::Entry;
 use super::{Cloud, Findings};
 use crate::text::cmdline::Cmdline;
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -38,26 +38,26 @@ fn judge_root(file: &str, line: &Cmdline, disk: &Disk<'_>, cloud: Cloud, finding
         let text = format!("{file} has no root=: say it by LABEL=, UUID= or PARTUUID= unless the initramfs knows");
         return findings.doubt("arguments", text);
     };
-    let name = match Name::parse(root) {
+    let name = match DeviceSpec::parse(root) {
         Ok(name) => name,
         Err(error) => {
             return findings.doubt("arguments", format!("{file} has root={root}, which is not checked: {}", error.why));
         }
     };
     let is_named: &dyn Fn(&Part<'_>) -> bool = &|part| match &name {
-        Name::Uuid(uuid) => {
+        DeviceSpec::Uuid(uuid) => {
             superblock(part, |found| found.uuid.clone()).is_some_and(|own| own.eq_ignore_ascii_case(uuid))
         }
-        Name::Label(label) => superblock(part, |found| found.label.clone()).as_ref() == Some(label),
-        Name::PartUuid(uuid, _) => part.uuid.eq_ignore_ascii_case(uuid),
-        Name::PartLabel(label) => part.label.as_ref() == Some(label),
-        Name::Path(_) | Name::Number(..) | Name::Serial(_) | Name::Wwn(_) => false,
+        DeviceSpec::Label(label) => superblock(part, |found| found.label.clone()).as_ref() == Some(label),
+        DeviceSpec::PartUuid(uuid, _) => part.uuid.eq_ignore_ascii_case(uuid),
+        DeviceSpec::PartLabel(label) => part.label.as_ref() == Some(label),
+        DeviceSpec::Path(_) | DeviceSpec::Number(..) | DeviceSpec::Serial(_) | DeviceSpec::Wwn(_) => false,
     };
     let is_volume = root.starts_with("/dev/mapper/") || root.starts_with("/dev/dm-");
     let named: Vec<&Part<'_>> = disk.parts.iter().filter(|part| is_named(part)).collect();
     match (&name, named.as_slice()) {
-        (Name::Path(_), _) if is_volume => findings.good("arguments", format!("{file} has root={root}")),
-        (Name::Path(_) | Name::Number(..) | Name::Serial(_) | Name::Wwn(_), _) => {
+        (DeviceSpec::Path(_), _) if is_volume => findings.good("arguments", format!("{file} has root={root}")),
+        (DeviceSpec::Path(_) | DeviceSpec::Number(..) | DeviceSpec::Serial(_) | DeviceSpec::Wwn(_), _) => {
             let text = format!(
                 "{file} has root={root}, a name that differs from machine to machine: say it by LABEL=, UUID= or PARTUUID="
             );

@@ -186,7 +186,7 @@ impl<'a> Part<'a> {
     fn open(disk: &'a dyn ReadAt, start: u64, length: u64, disk_size: ByteCount) -> Self {
         let size = length.min(disk_size.0.saturating_sub(start));
         let window = || Window { whole: disk, start, size };
-        let superblock = filesystem::recognise(&window(), ByteCount(size)).ok().flatten();
+        let superblock = filesystem::detect(&window(), ByteCount(size)).ok().flatten();
         let volume = volume::open_with_ext(Box::new(window()), ByteCount(size)).ok().flatten();
         Part {
             name: "the whole disk".into(),

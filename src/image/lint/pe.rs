@@ -1,6 +1,6 @@
 //! Unified kernel images: the sections of a PE file (PE/COFF specification; the UAPI Group's "Unified Kernel Image").
 
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::error::Result;
 use crate::units::ByteCount;
 use alloc::vec;
@@ -31,10 +31,10 @@ pub(super) fn sections(file: &dyn ReadAt) -> Result<Vec<Section>> {
     if !start.starts_with(b"MZ") {
         return Ok(Vec::new());
     }
-    let e_lfanew = u64::from(Fields::new(&start, DOING).u32_le(E_LFANEW as usize)?);
+    let e_lfanew = u64::from(ByteReader::new(&start, DOING).u32_le(E_LFANEW as usize)?);
     let mut header = [0; HEADER];
     file.read_at(ByteCount(e_lfanew), &mut header)?;
-    let fields = Fields::new(&header, DOING);
+    let fields = ByteReader::new(&header, DOING);
     let (number_of_sections, size_of_optional_header) = (fields.u16_le(6)?, fields.u16_le(20)?);
     if !header.starts_with(b"PE\0\0") || number_of_sections > SECTIONS_LIMIT {
         return Ok(Vec::new());
@@ -46,7 +46,7 @@ pub(super) fn sections(file: &dyn ReadAt) -> Result<Vec<Section>> {
 }
 
 fn parse(header: &[u8]) -> Result<Section> {
-    let fields = Fields::new(header, DOING);
+    let fields = ByteReader::new(header, DOING);
     let (virtual_size, size_of_raw_data) = (fields.u32_le(8)?, fields.u32_le(16)?);
     let pointer_to_raw_data = u64::from(fields.u32_le(20)?);
     // What is in the file is rounded up, except that some tools leave the other size at 0.

@@ -20,7 +20,7 @@ const MEMBER: &str = "disk.raw";
 pub(super) type Output<'a> = &'a mut dyn FnMut(ByteCount, &[u8]) -> Result<()>;
 
 /// A file that is being made.
-pub(super) trait Form {
+pub(super) trait Encoder {
     /// Takes the block at `at`.
     fn put(&mut self, at: u64, block: &[u8]) -> Result<()>;
 
@@ -29,7 +29,12 @@ pub(super) trait Form {
 }
 
 /// Begins a file of a disk of `size` bytes, made at `time` (seconds since 1970).
-pub(super) fn begin<'a>(format: Format, size: ByteCount, time: u64, output: Output<'a>) -> Result<Box<dyn Form + 'a>> {
+pub(super) fn begin<'a>(
+    format: Format,
+    size: ByteCount,
+    time: u64,
+    output: Output<'a>,
+) -> Result<Box<dyn Encoder + 'a>> {
     Ok(match format {
         Format::Raw => Box::new(Raw { size, output }),
         Format::Vhd => Box::new(Vhd { raw: Raw { size, output }, fingerprint: Fingerprint::default(), at: 0, time }),
@@ -49,7 +54,7 @@ struct Raw<'a> {
     output: Output<'a>,
 }
 
-impl Form for Raw<'_> {
+impl Encoder for Raw<'_> {
     fn put(&mut self, at: u64, block: &[u8]) -> Result<()> {
         (self.output)(ByteCount(at), block)
     }
@@ -67,7 +72,7 @@ struct Vhd<'a> {
     time: u64,
 }
 
-impl Form for Vhd<'_> {
+impl Encoder for Vhd<'_> {
     fn put(&mut self, at: u64, block: &[u8]) -> Result<()> {
         self.fingerprint.zeros(at.saturating_sub(self.at));
         self.fingerprint.bytes(block);
@@ -91,7 +96,7 @@ struct TarGz<'a> {
     at: u64,
 }
 
-impl Form for TarGz<'_> {
+impl Encoder for TarGz<'_> {
     fn put(&mut self, at: u64, block: &[u8]) -> Result<()> {
         self.gzip.put_zeros(at.saturating_sub(self.at))?;
         self.at = at.saturating_add(block.len() as u64);
@@ -112,7 +117,7 @@ struct Packed<'a> {
     room: Vec<u8>,
 }
 
-impl Form for Packed<'_> {
+impl Encoder for Packed<'_> {
     fn put(&mut self, at: u64, block: &[u8]) -> Result<()> {
         let packed = self.packer.pack(block, &mut self.room).and_then(|length| self.room.get(..length));
         self.image.put(ByteCount(at), packed.map_or(Cluster::Stored(block), Cluster::Packed))

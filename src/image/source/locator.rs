@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::verified::Verified;
-use super::{DOING, Means};
+use super::{DOING, Environment};
 use crate::bytes::ReadAt;
 use crate::codec::{self, Source as _};
 use crate::container::{Format, Map, Place, Run, START, locate_in_tar};
@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Download, RangeReader, Url};
 use crate::sys::block::{Access, Device};
 use crate::sys::file;
-use crate::sys::source::{Extent, Nature, extent, nature};
+use crate::sys::input::{Extent, Nature, extent, nature};
 use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 
@@ -52,7 +52,7 @@ pub(super) enum Origin<'m> {
 }
 
 /// Opens `name`; also what to call it.
-pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
+pub(super) fn open<'m>(name: &str, means: Environment<'m>) -> Result<(String, Origin<'m>)> {
     if name.contains("://") {
         return open_url(name, means);
     }
@@ -78,13 +78,13 @@ pub(super) fn open<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'
 
 /// Opens a URL: what has tables is read by ranges, anything else as it comes, in one request; so is what has tables where
 /// there are no ranges and it may become a temporary file.
-fn open_url<'m>(name: &str, means: Means<'m>) -> Result<(String, Origin<'m>)> {
+fn open_url<'m>(name: &str, means: Environment<'m>) -> Result<(String, Origin<'m>)> {
     // What cannot be parsed cannot be told without what is secret in it.
     let url = Url::parse(name).map_err(|error| error.to("of the image"))?;
     let label = format!("{url}");
     let begun = Begun::open(name, means)?;
     let has_tables = codec::Format::sniff(&begun.head).is_none()
-        && !matches!(Format::recognise(&begun.head).map_err(|error| error.to(&*label))?, Format::Raw | Format::Tar);
+        && !matches!(Format::detect(&begun.head).map_err(|error| error.to(&*label))?, Format::Raw | Format::Tar);
     let may_store = means.spool.is_some();
     if !has_tables || may_store && begun.download.size().is_none() {
         return Ok((label, begun.into_origin()));
@@ -112,7 +112,7 @@ struct Begun<'m> {
 }
 
 impl<'m> Begun<'m> {
-    fn open(name: &str, means: Means<'m>) -> Result<Self> {
+    fn open(name: &str, means: Environment<'m>) -> Result<Self> {
         let mut download = Download::open(name, means.policy, means.servers, means.tell)?;
         let mut head = vec![0; START];
         let mut length = 0_usize;
@@ -224,7 +224,7 @@ impl<'m> Origin<'m> {
         let Self::Seekable(source) = self else { return Ok(false) };
         let mut start = vec![0; usize::try_from(source.size()).map_or(START, |size| size.min(START))];
         source.read_at(ByteCount(0), &mut start)?;
-        Ok(codec::Format::sniff(&start).is_none() && Format::recognise(&start)? != Format::Tar)
+        Ok(codec::Format::sniff(&start).is_none() && Format::detect(&start)? != Format::Tar)
     }
 
     /// Where the image is, if this is a tar, not compressed, whose one file has tables: that can be read at any offset too.
@@ -232,14 +232,14 @@ impl<'m> Origin<'m> {
         let Self::Seekable(source) = self else { return Ok(None) };
         let mut start = vec![0; usize::try_from(source.size()).map_or(START, |size| size.min(START))];
         source.read_at(ByteCount(0), &mut start)?;
-        if codec::Format::sniff(&start).is_some() || Format::recognise(&start)? != Format::Tar {
+        if codec::Format::sniff(&start).is_some() || Format::detect(&start)? != Format::Tar {
             return Ok(None);
         }
         let Some((at, size)) = locate_in_tar(&**source, ByteCount(source.size()))? else { return Ok(None) };
         start.truncate(usize::try_from(size.0).map_or(START, |size| size.min(START)));
         source.read_at(at, &mut start)?;
         let has_tables =
-            codec::Format::sniff(&start).is_none() && !matches!(Format::recognise(&start)?, Format::Raw | Format::Tar);
+            codec::Format::sniff(&start).is_none() && !matches!(Format::detect(&start)?, Format::Raw | Format::Tar);
         Ok(has_tables.then_some(Window { at: at.0, size: size.0 }))
     }
 

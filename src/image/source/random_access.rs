@@ -11,7 +11,7 @@ use crate::bytes::ReadAt;
 use crate::codec::Unpacker;
 use crate::container::{Disk, Map, Packed, Place, Run};
 use crate::error::{Error, Result};
-use crate::sys::source::Extent;
+use crate::sys::input::Extent;
 use crate::text::checksum::Checksum;
 use crate::units::ByteCount;
 

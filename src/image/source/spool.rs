@@ -17,7 +17,7 @@ use super::{Body as _, DOING, Piece, other_size};
 use crate::codec;
 use crate::error::{Error, Kind, Result};
 use crate::image::zero_aware_hash::is_zero;
-use crate::image::{Means, Spool, overlap};
+use crate::image::{Environment, Spool, overlap};
 use crate::probe::block::Sysfs;
 use crate::sys::block::Device;
 use crate::sys::clock;
@@ -54,7 +54,7 @@ pub(super) fn spool(
     layers: &[codec::Format],
     stated: Option<ByteCount>,
     wanted: Option<ByteCount>,
-    means: Means<'_>,
+    means: Environment<'_>,
 ) -> Result<(Device, ByteCount)> {
     let format = image.format;
     let Some(spool) = means.spool else { return Err(super::not_seekable(format)) };

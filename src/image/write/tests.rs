@@ -216,7 +216,7 @@ fn run_on(disk: &dyn Medium, size: usize, deed: Deed, content: &mut Pieces<'_>) 
     let mut pump = Pipeline::new(partner, size, SectorSize::B512);
     let mut prepare = |pump: &mut Pipeline| match deed {
         Deed::Compare => Ok(()),
-        Deed::Write { .. } => pump.ask(Task::Prepare, &mut |_| {}),
+        Deed::Write { .. } => pump.ask(Command::Prepare, &mut |_| {}),
     };
     transfer(&mut pump, content, &mut prepare, &mut |_, _, _, _| {})
 }
@@ -414,7 +414,7 @@ impl Medium for Cut<'_> {
         // What is discarded may read as anything.
         self.disk.put(at.0 as usize, &vec![0x55; length.0 as usize / 2]);
         self.disk.note(Done::Discard(at.0 as usize, length.0 as usize));
-        crate::sys::process::terminate(crate::sys::process::own_number() as u32);
+        crate::sys::fork::terminate(crate::sys::fork::own_number() as u32);
         Ok(())
     }
 
@@ -452,7 +452,7 @@ impl ReadAt for Deadly {
 
 impl WriteAt for Deadly {
     fn write_at(&self, _: ByteCount, _: &[u8]) -> Result<()> {
-        crate::sys::process::terminate(crate::sys::process::own_number() as u32);
+        crate::sys::fork::terminate(crate::sys::fork::own_number() as u32);
         Ok(())
     }
 
@@ -499,8 +499,16 @@ fn that_a_disk_was_begun_is_known_before_its_first_byte_goes() {
             let expected = Expected { checksum, size: None };
             let (mut heard, source) = (0, source.to_str().unwrap());
             let (confirm, begun) = (Some(confirm), Some(&begun));
-            let order = Order { source, expected, target: &device.0, raw: true, confirm, begun, ..Order::default() };
-            let means = Means { servers: &[], tell: &|_| {}, policy: crate::fetch::Policy::IMAGE, spool: None };
+            let order = WriteOptions {
+                source,
+                expected,
+                target: &device.0,
+                raw: true,
+                confirm,
+                begun,
+                ..WriteOptions::default()
+            };
+            let means = Environment { servers: &[], tell: &|_| {}, policy: crate::fetch::Policy::IMAGE, spool: None };
             let error = super::write(&order, means, &mut |progress| heard = progress.disk).unwrap_err();
             (error.kind, heard)
         };

@@ -5,9 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-mod pace;
+mod already_written;
+mod progress_log;
 mod task;
-mod written;
 
 pub use task::Task;
 
@@ -15,11 +15,11 @@ use super::bad_end;
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::settings::{After, Image, Wait};
+use crate::sys::fork::{self, Child, ChildEvent};
 use crate::sys::power::{self, End};
-use crate::sys::process::{self, Child, News};
-use crate::sys::{clock, kernel};
+use crate::sys::{clock, uname};
 use crate::text::cmdline::Cmdline;
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use crate::units::Deadline;
 use alloc::format;
 use alloc::string::String;
@@ -41,7 +41,7 @@ pub struct Place<'a> {
     /// How long to wait for a disk.
     pub wait: Wait,
     /// The root whose own initramfs this is: where it lies on the target, the image is not written yet.
-    pub own_root: Option<&'a Name>,
+    pub own_root: Option<&'a DeviceSpec>,
 }
 
 /// How a try ended.
@@ -115,13 +115,13 @@ fn failed() -> Error {
 
 /// One try, in a child process.
 fn attempt(image: &Image, place: Place<'_>, log: &Log) -> Outcome {
-    let kernel = kernel::release();
+    let kernel = uname::release();
     let task = Task { image, place, kernel: &kernel };
     let deadline = match place.wait {
         Wait::AtMost(span) => Deadline::after(clock::now(), span.saturating_add(SILENCE)),
         Wait::Forever => Deadline::NEVER,
     };
-    match process::spawn(|teller| task::run(&task, log, teller)) {
+    match fork::spawn(|teller| task::run(&task, log, teller)) {
         Ok(child) => listen(child, deadline),
         Err(error) => Outcome::Failed(true, task::account("child", &error)),
     }
@@ -132,7 +132,7 @@ fn listen(mut child: Child, mut deadline: Deadline) -> Outcome {
     let mut outcome = None;
     loop {
         match child.listen(deadline) {
-            News::Line(line) => {
+            ChildEvent::Line(line) => {
                 outcome = Outcome::parse(&line).or(outcome);
                 deadline = Deadline::after(clock::now(), SILENCE);
             }
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_child_that_dies_is_a_failure_unless_it_was_done() {
         let heard = |line: &'static str| {
-            let child = process::spawn(|teller| {
+            let child = fork::spawn(|teller| {
                 teller.tell(line);
                 std::process::abort()
             });
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_child_from_which_nothing_is_heard_is_ended() {
-        let child = process::spawn(|_| {
+        let child = fork::spawn(|_| {
             clock::pause(SILENCE);
             0
         });

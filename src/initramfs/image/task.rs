@@ -3,25 +3,25 @@
 
 #![forbid(unsafe_code)]
 
-use super::pace::Pace;
-use super::{Place, written};
+use super::progress_log::Pace;
+use super::{Place, already_written};
 use crate::error::{Error, Result};
 use crate::fetch::Policy;
 use crate::fetch::Url;
 use crate::filesystem::{Kind as Filesystem, requests};
-use crate::image::{Expected, Means, Progress, write};
+use crate::image::{Environment, Expected, Progress, write};
+use crate::initramfs::device_wait::Watch;
+use crate::initramfs::find_root::{SYSFS, not_found, refuse_udev_link};
 use crate::initramfs::modules::{Lists, Loader};
-use crate::initramfs::prepare::{SYSFS, not_found, refuse_udev_link};
-use crate::initramfs::watch::Watch;
-use crate::link::{self, Held, Want};
 use crate::log::Log;
+use crate::netif::{self, Connection, Target};
 use crate::probe::block::Block;
-use crate::probe::{growth, search};
+use crate::probe::{grow_facts, search};
 use crate::settings::{After, Image, Network, Origin};
+use crate::sys::fork::ProgressPipe;
 use crate::sys::mount::{self, Flags};
-use crate::sys::process::Teller;
 use crate::sys::{clock, tree};
-use crate::text::device::Name;
+use crate::text::device_spec::DeviceSpec;
 use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use alloc::string::String;
@@ -75,7 +75,7 @@ pub fn account(step: &str, error: &Error) -> String {
 }
 
 /// Does it all.
-pub fn run(task: &Task<'_>, log: &Log, teller: &Teller) -> u8 {
+pub fn run(task: &Task<'_>, log: &Log, teller: &ProgressPipe) -> u8 {
     let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
     let told = match delivery.run() {
         Ok(told) => told,
@@ -93,7 +93,7 @@ pub fn run(task: &Task<'_>, log: &Log, teller: &Teller) -> u8 {
 struct Delivery<'a> {
     task: &'a Task<'a>,
     log: &'a Log,
-    teller: &'a Teller,
+    teller: &'a ProgressPipe,
     /// Whether the target is being overwritten, or was.
     begun: Cell<bool>,
 }
@@ -114,7 +114,7 @@ impl Delivery<'_> {
             _ => None,
         };
         let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
-        let means = Means { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE, spool: None };
+        let means = Environment { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE, spool: None };
         let told = self.put(&source, means, &target).map_err(at("write"));
         if let Some(error) = network.and_then(|held| held.release().err()) {
             log.warning(&format!("{error}; the network stays as it is"));
@@ -123,15 +123,15 @@ impl Delivery<'_> {
     }
 
     /// Writes it, unless it is there.
-    fn put(&self, source: &str, means: Means<'_>, target: &Block) -> Result<String> {
+    fn put(&self, source: &str, means: Environment<'_>, target: &Block) -> Result<String> {
         let (image, log, node) = (self.task.image, self.log, target.node());
         // A machine that goes off afterwards has nothing that could be lost, and whoever takes it for the image wants what
         // was held against its digest.
         let may_be_there = !image.again && image.after != After::PowerOff && !self.overwrites_own_root(target);
-        if may_be_there && written::is_there(source, means, target)? {
+        if may_be_there && already_written::is_there(source, means, target)? {
             return Ok(format!("{THERE} why={node} has the partitions of the image; wisp.image.again would write it"));
         }
-        let order = write::Order {
+        let order = write::WriteOptions {
             source,
             expected: Expected { checksum: image.checksum, size: None },
             target: &node,
@@ -139,7 +139,7 @@ impl Delivery<'_> {
             raw: image.raw,
             confirm: Some(&|opened: &Block| self.confirm(target, opened)),
             begun: Some(&self.begun),
-            ..write::Order::default()
+            ..write::WriteOptions::default()
         };
         let mut pace = Pace::begin(clock::now());
         let mut sign = Duration::ZERO;
@@ -181,13 +181,13 @@ impl Delivery<'_> {
 }
 
 /// The only device of this name.
-fn find(watch: &mut Watch<'_>, name: &Name, what: &str, log: &Log) -> Result<Block> {
+fn find(watch: &mut Watch<'_>, name: &DeviceSpec, what: &str, log: &Log) -> Result<Block> {
     if search::find(SYSFS, name).is_none() {
         refuse_udev_link(name)?;
     }
     let look = &mut || search::find(SYSFS, name);
     let mut found = watch.look_for(look).ok_or_else(|| not_found(what, name, log))?;
-    if !matches!(name, Name::Path(_)) {
+    if !matches!(name, DeviceSpec::Path(_)) {
         watch.settle(SETTLED);
         found = search::find(SYSFS, name).ok_or_else(|| not_found(what, name, log))?;
     }
@@ -208,7 +208,7 @@ fn bring(watch: &mut Watch<'_>, origin: &Origin, log: &Log) -> Result<String> {
     };
     let block = find(watch, name, "the filesystem of the image", log)?;
     let node = block.node();
-    let content = growth::superblock(&node, block.size)?;
+    let content = grow_facts::superblock(&node, block.size)?;
     let kind = content.as_ref().map(|content| content.kind);
     if let Some(module) = kind.and_then(Filesystem::module) {
         watch.drivers.load(module);
@@ -223,23 +223,23 @@ fn bring(watch: &mut Watch<'_>, origin: &Origin, log: &Log) -> Result<String> {
 }
 
 /// A way to the server of `url`.
-fn connect(watch: &mut Watch<'_>, url: &str, network: &Network, log: &Log) -> Result<Held> {
+fn connect(watch: &mut Watch<'_>, url: &str, network: &Network, log: &Log) -> Result<Connection> {
     watch.drivers.load(PACKETS);
     let host = Url::parse(url)?.host;
     let prefer = network.device.as_deref();
     let deadline = Deadline::after(clock::now(), NETWORK_WAIT);
     if let Some(fixed) = &network.fixed {
-        return link::assign(prefer, fixed, deadline, log);
+        return netif::assign(prefer, fixed, deadline, log);
     }
     let (server, other) = match host.parse() {
         Ok(address) => (address, None),
         Err(_) => (ANYWHERE, Some(ANYWHERE6)),
     };
-    link::reach(&Want { server, other, dhcp: true, link_local: false, prefer }, deadline, log)
+    netif::connect(&Target { server, other, dhcp: true, link_local: false, prefer }, deadline, log)
 }
 
 /// The user's, and those of the lease.
-fn name_servers(network: &Network, held: &Held) -> Vec<IpAddr> {
+fn name_servers(network: &Network, held: &Connection) -> Vec<IpAddr> {
     let leased = held.lease.iter().flat_map(|lease| lease.dns.iter().copied().map(IpAddr::V4));
     network.servers.iter().copied().chain(leased).collect()
 }
@@ -250,7 +250,7 @@ mod tests {
     use crate::error::Kind;
     use crate::image::target::tests::Loop;
     use crate::settings::Wait;
-    use crate::sys::process::{self, News};
+    use crate::sys::fork::{self, ChildEvent};
     use crate::text::checksum::Checksum;
     use crate::text::cmdline::Cmdline;
     use std::path::PathBuf;
@@ -277,7 +277,7 @@ mod tests {
 
         /// Takes the source without asking what is in it, and finds its digest to be another.
         fn image(&self) -> Image {
-            let name = |it: &Loop| Name::parse(&it.0).unwrap();
+            let name = |it: &Loop| DeviceSpec::parse(&it.0).unwrap();
             let checksum = Some(Checksum::parse("sha256", &"0".repeat(64)).unwrap());
             Image {
                 origin: Origin::Device(name(&self.source)),
@@ -304,18 +304,18 @@ mod tests {
     }
 
     /// Does `work` for one delivery in a child process, and hears its last line.
-    fn deliver(image: &Image, work: impl FnOnce(&Task<'_>, &Log, &Teller)) -> String {
+    fn deliver(image: &Image, work: impl FnOnce(&Task<'_>, &Log, &ProgressPipe)) -> String {
         let line = Cmdline::parse("");
         let place = Place { line: &line, wait: Wait::AtMost(Duration::ZERO), own_root: None };
         let task = Task { image, place, kernel: "of no release" };
-        let mut child = process::spawn(|teller| {
+        let mut child = fork::spawn(|teller| {
             work(&task, &Log::stderr(), teller);
             0
         })
         .unwrap();
         let mut last = String::new();
         let deadline = Deadline::after(clock::now(), Duration::from_secs(60));
-        while let News::Line(line) = child.listen(deadline) {
+        while let ChildEvent::Line(line) = child.listen(deadline) {
             last = line;
         }
         last
@@ -347,7 +347,7 @@ mod tests {
         ] {
             let last = deliver(&image, |task, log, teller| {
                 let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
-                let means = Means { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
+                let means = Environment { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
                 let error = delivery.put(&disks.source.0, means, &chosen).unwrap_err();
                 let is_refused = error.kind == Kind::Refused && !delivery.begun.get();
                 teller.tell(&format!("{is_refused} {error}"));

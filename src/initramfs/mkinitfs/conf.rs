@@ -5,7 +5,7 @@
 
 use super::{PROGRAMS, Way};
 use crate::error::{Error, Result};
-use crate::text::conf::{Assignment, Conf};
+use crate::text::shell_assignments::{Assignment, Conf};
 use alloc::format;
 use alloc::string::String;
 use core::ops::Range;

@@ -43,7 +43,7 @@ const GCP: &[u8] = &[
 
 #[test]
 fn the_client_says_what_the_rfc_wants() {
-    let discover = CLIENT.emit(Said::Discover, 3);
+    let discover = CLIENT.emit(Request::Discover, 3);
     assert_eq!(discover.len(), 300);
     assert_eq!(discover[..12], [1, 1, 6, 0, 0x39, 0x03, 0xf3, 0x26, 0, 3, 0, 0]);
     assert_eq!(discover[28..34], CLIENT.mac);
@@ -54,13 +54,13 @@ fn the_client_says_what_the_rfc_wants() {
             12, 15, 26, 245, 255, 0, 0, 0, 0, 0, 0
         ]
     );
-    let request = CLIENT.emit(Said::Request { address: ADDRESS, server: SERVER }, 0);
+    let request = CLIENT.emit(Request::Request { address: ADDRESS, server: SERVER }, 0);
     assert_eq!(request[12..16], [0; 4], "an address that is only offered is no ciaddr");
     assert_eq!(request[252..264], [50, 4, 10, 128, 0, 7, 54, 4, 169, 254, 169, 254]);
-    let release = CLIENT.emit(Said::Release { address: ADDRESS, server: SERVER }, 0);
+    let release = CLIENT.emit(Request::Release { address: ADDRESS, server: SERVER }, 0);
     assert_eq!(release[12..16], ADDRESS.octets());
     assert_eq!(release[252..259], [54, 4, 169, 254, 169, 254, 255]);
-    let broadcast = Client { wants_broadcast: true, ..CLIENT }.emit(Said::Discover, 0);
+    let broadcast = Client { wants_broadcast: true, ..CLIENT }.emit(Request::Discover, 0);
     assert_eq!(broadcast[10..12], [0x80, 0]);
 }
 

@@ -1,4 +1,4 @@
-//! Messages built by hand from the headers of the kernel; `tests/link` has the kernel itself.
+//! Messages built by hand from the headers of the kernel; `tests/netif` has the kernel itself.
 
 use super::*;
 use crate::packet::netlink::Messages;
@@ -61,10 +61,10 @@ fn an_address_is_read() {
 #[test]
 fn a_way_leads_out_or_is_none() {
     let way = |kind: u8, flags: u8, attributes: &[(u16, &[u8])]| {
-        parse_way(&message(&[2, 32, 0, 0, 254, 0, 0, kind, flags, 2, 0, 0], attributes)).unwrap()
+        parse_route_lookup(&message(&[2, 32, 0, 0, 254, 0, 0, kind, flags, 2, 0, 0], attributes)).unwrap()
     };
     let full: &[(u16, &[u8])] = &[(1, &[1, 1, 1, 1]), (4, &[4, 0, 0, 0]), (7, &[10, 0, 0, 2]), (5, &[10, 0, 0, 1])];
-    assert_eq!(way(1, 0, full), Some(Way { index: 4, source: [10, 0, 0, 2].into() }));
+    assert_eq!(way(1, 0, full), Some(RouteLookup { index: 4, source: [10, 0, 0, 2].into() }));
     assert!(way(2, 0, full).is_some(), "one's own address");
     for (kind, flags) in [(1, 1), (1, 16), (3, 0), (6, 0), (7, 0), (8, 0)] {
         assert_eq!(way(kind, flags, full), None, "type {kind}, flags {flags}");
@@ -112,7 +112,7 @@ fn orders_have_the_kernels_form() {
     let (kind, flags, bytes) = body(remove_route(&direct));
     assert_eq!((kind, flags, &bytes[..12]), (25, 5, &[2, 32, 0, 0, 254, 16, 253, 1, 0, 0, 0, 0][..]));
 
-    let (kind, flags, bytes) = body(find_way("fd00::1".parse().unwrap(), 7));
+    let (kind, flags, bytes) = body(get_route("fd00::1".parse().unwrap(), 7));
     assert_eq!((kind, flags, bytes[0], bytes[1]), (26, 5, 10, 128));
     assert_eq!(Attributes::after(&bytes, 12).number(16), Some(7));
     assert_eq!(Attributes::after(&bytes, 12).value(1).unwrap()[..2], [0xfd, 0]);
@@ -126,7 +126,7 @@ fn cut_and_damaged_messages_end_in_a_value_or_an_error() {
         message(&[2, 32, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0], &[(4, &[4, 0, 0, 0]), (7, &[10, 0, 0, 2])]),
     ];
     let parse = |bytes: &[u8]| {
-        let _ = (parse_link(bytes), parse_address(bytes), parse_way(bytes));
+        let _ = (parse_link(bytes), parse_address(bytes), parse_route_lookup(bytes));
     };
     for sample in &samples {
         (0..sample.len()).for_each(|length| parse(&sample[..length]));
@@ -136,5 +136,5 @@ fn cut_and_damaged_messages_end_in_a_value_or_an_error() {
             parse(&bad);
         }
     }
-    assert!(parse_link(&[0; 11]).is_err() && parse_address(&[0; 7]).is_err() && parse_way(&[0; 11]).is_err());
+    assert!(parse_link(&[0; 11]).is_err() && parse_address(&[0; 7]).is_err() && parse_route_lookup(&[0; 11]).is_err());
 }

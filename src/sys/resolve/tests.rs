@@ -3,7 +3,7 @@
 #![expect(unsafe_code, reason = "prctl comes from the C library")]
 
 use super::*;
-use crate::sys::process::{self, News};
+use crate::sys::fork::{self, ChildEvent};
 use crate::units::Deadline;
 use core::ffi::{c_int, c_ulong};
 use core::time::Duration;
@@ -183,7 +183,7 @@ fn without_openat2_no_link_leads_out_of_the_root() {
     let ssh = || inside("real/etc/ssh");
     let wanted = [ssh(), ssh(), ssh(), "Errno(2)".into(), inside("")];
     for errno in [Errno::NOSYS, Errno::PERM, Errno::AGAIN] {
-        let mut child = process::spawn(|teller| {
+        let mut child = fork::spawn(|teller| {
             if !forbid_openat2(errno) {
                 return 1;
             }
@@ -201,9 +201,9 @@ fn without_openat2_no_link_leads_out_of_the_root() {
         .unwrap();
         let deadline = Deadline::after(crate::sys::clock::now(), Duration::from_secs(20));
         for line in &wanted {
-            assert_eq!(child.listen(deadline), News::Line(String::from(line)), "{errno:?}");
+            assert_eq!(child.listen(deadline), ChildEvent::Line(String::from(line)), "{errno:?}");
         }
-        assert_eq!(child.listen(deadline), News::Ended(Ok(0)), "the filter was in force");
+        assert_eq!(child.listen(deadline), ChildEvent::Ended(Ok(0)), "the filter was in force");
     }
     disk::remove_dir_all(root.parent().unwrap()).unwrap();
 }

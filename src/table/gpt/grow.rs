@@ -235,7 +235,7 @@ fn backup_write(primary: &Replica, tail: &Tail, geometry: Geometry) -> Result<Wr
 
 /// The primary: `record`, the header, and the sectors of the array from its first to the one numbered `through`. One
 /// write where they lie next to each other, which they do on nearly every disk, filled up to [`PHYSICAL_SECTOR`] with
-/// entries as they are; else the entries first, as either order leaves an interrupted state that is recognised.
+/// entries as they are; else the entries first, as either order leaves an interrupted state that is detected.
 pub(super) fn primary_writes(
     primary: &Replica,
     record: &BootRecord,

@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use super::record::BootRecord;
 use super::{Geometry, Growth, Partition, Rule, Write};
-use crate::bytes::{Fields, ReadAt};
+use crate::bytes::{ByteReader, ReadAt};
 use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, Guid, Lba};
 use replica::{Header, Replica, SIGNATURE};
@@ -188,7 +188,7 @@ fn find_backup(
 /// A number in the sector of the primary header, whatever that sector holds.
 fn field(disk: &dyn ReadAt, geometry: Geometry, offset: usize) -> Result<Lba> {
     let sector = geometry.read_sectors(disk, PRIMARY, 1)?;
-    Ok(Lba(Fields::new(&sector, READ).u64_le(offset)?))
+    Ok(Lba(ByteReader::new(&sector, READ).u64_le(offset)?))
 }
 
 /// Fails when a primary header lies where a disk with another logical sector has it.

@@ -8,7 +8,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::super::{Geometry, Partition, PartitionType, Span};
-use crate::bytes::{Fields, ReadAt, put};
+use crate::bytes::{ByteReader, ReadAt, put};
 use crate::error::{Error, Result};
 use crate::units::{Guid, Lba};
 
@@ -81,7 +81,7 @@ pub(super) struct Replica {
 impl Header {
     /// Parses the header that lies in the sector `at`.
     pub fn parse(sector: Vec<u8>, at: Lba) -> Result<Self> {
-        let fields = Fields::new(&sector, PARSE);
+        let fields = ByteReader::new(&sector, PARSE);
         if fields.slice(0, SIGNATURE.len())? != SIGNATURE {
             return Err(Error::corrupt(PARSE, "there is no header"));
         }
@@ -142,7 +142,7 @@ impl Header {
             put(&mut sector, offset, &lba.0.to_le_bytes(), PARSE)?;
         }
         put(&mut sector, 88, &place.entries_crc.to_le_bytes(), PARSE)?;
-        let crc = checksum_without_itself(Fields::new(&sector, PARSE).slice(0, self.size)?)?;
+        let crc = checksum_without_itself(ByteReader::new(&sector, PARSE).slice(0, self.size)?)?;
         put(&mut sector, 16, &crc.to_le_bytes(), PARSE)?;
         Ok(sector)
     }
@@ -233,13 +233,13 @@ impl Replica {
 fn only_last_grew(old: &[u8], new: &[u8]) -> Result<bool> {
     let behind = ENTRY_LAST.saturating_add(8);
     let rest = |slot: &[u8]| Some((slot.get(..ENTRY_LAST)?.to_vec(), slot.get(behind..)?.to_vec()));
-    let last = |slot| Fields::new(slot, PARSE_ENTRY).u64_le(ENTRY_LAST);
+    let last = |slot| ByteReader::new(slot, PARSE_ENTRY).u64_le(ENTRY_LAST);
     Ok(rest(old) == rest(new) && last(old)? < last(new)?)
 }
 
 /// The partition in one slot, if the slot is used.
 fn parse_entry(number: u32, slot: &[u8]) -> Result<Option<Partition>> {
-    let fields = Fields::new(slot, PARSE_ENTRY);
+    let fields = ByteReader::new(slot, PARSE_ENTRY);
     let partition_type_guid = Guid(fields.array(0)?);
     let unique_partition_guid = Guid(fields.array(16)?);
     let starting_lba = Lba(fields.u64_le(32)?);
@@ -272,7 +272,7 @@ fn parse_name(bytes: &[u8]) -> Option<String> {
 
 /// The checksum of a header, whose own four bytes count as zero.
 fn checksum_without_itself(header: &[u8]) -> Result<u32> {
-    let fields = Fields::new(header, PARSE);
+    let fields = ByteReader::new(header, PARSE);
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(fields.slice(0, 16)?);
     hasher.update(&[0; 4]);
