@@ -13,7 +13,7 @@ use support::MemoryDisk;
 use wisp::bytes::ReadAt;
 use wisp::error::{Error, Kind as ErrorKind};
 use wisp::filesystem::{self, Btrfs, Details, Extent, Kind, Superblock, Xfs};
-use wisp::plan::grow::{Facts, Goal, Half, PartitionInfo, Plan, Step, plan, refit};
+use wisp::plan::grow::{Decision, Facts, Goal, PartitionInfo, Plan, Step, plan, refit};
 use wisp::settings::Mode;
 use wisp::table;
 use wisp::units::{ByteCount, SectorSize};
@@ -218,17 +218,17 @@ fn names(plan: &Plan) -> Vec<&'static str> {
 }
 
 #[track_caller]
-fn sizes(half: &Half) -> (u64, u64) {
+fn sizes(half: &Decision) -> (u64, u64) {
     match half {
-        Half::Change { before, after, .. } => (before.0, after.0),
+        Decision::Change { before, after, .. } => (before.0, after.0),
         other => panic!("does not change: {other:?}"),
     }
 }
 
 #[track_caller]
-fn refusal(half: &Half) -> &Error {
+fn refusal(half: &Decision) -> &Error {
     match half {
-        Half::Refused(error) => error,
+        Decision::Refused(error) => error,
         other => panic!("is not refused: {other:?}"),
     }
 }
@@ -292,8 +292,8 @@ fn a_second_run_has_nothing_to_do() {
         machine.carry_out(&first);
         let second = machine.plan();
         assert!(second.is_empty(), "{second:?}");
-        assert!(matches!(second.partition, Half::Full(_) | Half::Absent), "{second:?}");
-        assert!(matches!(second.filesystem, Half::Full(_) | Half::Left(_)), "{second:?}");
+        assert!(matches!(second.partition, Decision::Full(_) | Decision::Absent), "{second:?}");
+        assert!(matches!(second.filesystem, Decision::Full(_) | Decision::Left(_)), "{second:?}");
         assert_eq!(second.notes, [""; 0]);
     }
 }
@@ -302,7 +302,7 @@ fn a_second_run_has_nothing_to_do() {
 #[test]
 fn a_full_partition_does_not_keep_the_filesystem_small() {
     let plan = Machine::full().holding(ext4(SMALL_BLOCKS)).plan();
-    assert_eq!(plan.partition, Half::Full(ByteCount(LARGE)));
+    assert_eq!(plan.partition, Decision::Full(ByteCount(LARGE)));
     assert_eq!(names(&plan), ["filesystem"]);
     assert_eq!((goal(&plan).from, goal(&plan).to), (SMALL_BLOCKS, LARGE_BLOCKS));
 }
@@ -310,7 +310,7 @@ fn a_full_partition_does_not_keep_the_filesystem_small() {
 #[test]
 fn a_full_filesystem_does_not_keep_the_partition_small() {
     let plan = Machine::new().holding(ext4(LARGE_BLOCKS)).plan();
-    assert_eq!(plan.filesystem, Half::Full(ByteCount(LARGE)));
+    assert_eq!(plan.filesystem, Decision::Full(ByteCount(LARGE)));
     assert_eq!(names(&plan), ["the backup GPT", "the primary GPT", "kernel"]);
 }
 
@@ -321,13 +321,13 @@ fn a_gain_of_less_than_a_mebibyte_mends_the_table_only() {
     let plan = machine.plan();
     assert_eq!(names(&plan), ["the backup GPT", "the primary GPT"]);
     assert_eq!(sizes(&plan.partition), (SMALL, SMALL));
-    assert_eq!(plan.filesystem, Half::Full(ByteCount(SMALL)));
+    assert_eq!(plan.filesystem, Decision::Full(ByteCount(SMALL)));
 }
 
 #[test]
 fn a_whole_disk_has_one_half() {
     let plan = Machine::whole_disk().plan();
-    assert_eq!(plan.partition, Half::Absent);
+    assert_eq!(plan.partition, Decision::Absent);
     assert_eq!(names(&plan), ["filesystem"]);
     assert_eq!(sizes(&plan.filesystem), (SMALL, DISK_MIB * MIB));
 }
@@ -469,7 +469,7 @@ fn every_kind_has_its_policy() {
             Fate::Grows => assert_eq!(goal(&plan).kind, kind),
             Fate::Layer(name) => {
                 assert_eq!(names(&plan), ["the backup GPT", "the primary GPT", "kernel"], "{kind:?}");
-                assert_eq!(plan.filesystem, Half::Left(format!("the {name} on it was not grown")));
+                assert_eq!(plan.filesystem, Decision::Left(format!("the {name} on it was not grown")));
             }
             Fate::Refused(why) => {
                 assert!(plan.is_empty(), "{plan:?}");
@@ -524,7 +524,7 @@ fn the_lowest_layer_is_named() {
     let layers = vec!["LUKS volume".into(), "LVM physical volume".into()];
     for content in [None, Some(bare(Kind::Luks)), Some(ext4(400_000))] {
         let plan = Machine { layers: layers.clone(), content, ..Machine::new() }.plan();
-        assert_eq!(plan.filesystem, Half::Left("the LUKS volume on it was not grown".into()));
+        assert_eq!(plan.filesystem, Decision::Left("the LUKS volume on it was not grown".into()));
         assert_eq!(sizes(&plan.partition), (SMALL, LARGE));
     }
 }
@@ -542,7 +542,7 @@ fn an_obstacle_of_the_filesystem_does_not_keep_the_partition_small() {
 #[test]
 fn an_obstacle_matters_only_where_something_would_grow() {
     let plan = Machine::full().holding(ext4_in_state(LARGE_BLOCKS, 2)).plan();
-    assert_eq!(plan.filesystem, Half::Full(ByteCount(LARGE)));
+    assert_eq!(plan.filesystem, Decision::Full(ByteCount(LARGE)));
 }
 
 #[test]
@@ -565,7 +565,7 @@ fn a_mounted_filesystem_knows_its_size_better_than_its_superblock() {
         assert_eq!(goal(&machine(None).plan()).from, 400_000);
         assert_eq!(goal(&machine(Some(500_000)).plan()).from, 500_000);
         let room = machine(None).content.unwrap().largest_within(ByteCount(LARGE)).unwrap();
-        assert_eq!(machine(Some(room)).plan().filesystem, Half::Full(ByteCount(room * 4096)), "{kind:?}");
+        assert_eq!(machine(Some(room)).plan().filesystem, Decision::Full(ByteCount(room * 4096)), "{kind:?}");
     }
 }
 
@@ -588,7 +588,7 @@ fn a_filesystem_of_several_devices_grows_on_this_one() {
 #[test]
 fn a_size_that_nobody_can_tell_is_left() {
     let plan = Machine::new().holding(bare(Kind::Btrfs)).plan();
-    assert_eq!(plan.filesystem, Half::Left("wisp cannot tell the size of btrfs".into()));
+    assert_eq!(plan.filesystem, Decision::Left("wisp cannot tell the size of btrfs".into()));
     assert_eq!(sizes(&plan.partition), (SMALL, LARGE));
 }
 
@@ -597,10 +597,10 @@ fn a_size_that_nobody_can_tell_is_left() {
 fn a_filesystem_is_fitted_into_the_room_there_is() {
     let machine = Machine::new();
     let facts = machine.facts();
-    assert_eq!(refit(&facts, ByteCount(SMALL)), Half::Full(ByteCount(SMALL)));
+    assert_eq!(refit(&facts, ByteCount(SMALL)), Decision::Full(ByteCount(SMALL)));
     assert_eq!(refit(&facts, ByteCount(LARGE)), machine.plan().filesystem);
-    assert_eq!(refit(&facts, ByteCount(4096)), Half::Full(ByteCount(SMALL)), "it never shrinks");
-    assert_eq!(refit(&Facts { content: None, ..facts }, ByteCount(LARGE)), Half::Absent);
+    assert_eq!(refit(&facts, ByteCount(4096)), Decision::Full(ByteCount(SMALL)), "it never shrinks");
+    assert_eq!(refit(&Facts { content: None, ..facts }, ByteCount(LARGE)), Decision::Absent);
 }
 
 /// A RAID superblock of version 1.0 that says it lies at sector `at` of its member.
@@ -772,7 +772,7 @@ fn a_journal_that_is_not_replayed_keeps_table_and_filesystem_as_they_are() {
         assert!(refusal(&plan.partition).why.contains("journal"), "{plan:?}");
         let mut full = Machine { mount_options: options.into(), ..Machine::full() };
         full.content = Some(ext4(LARGE_BLOCKS));
-        assert!(matches!(full.plan().filesystem, Half::Full(_)), "nothing to do is no refusal");
+        assert!(matches!(full.plan().filesystem, Decision::Full(_)), "nothing to do is no refusal");
     }
     let dirty =
         |mounted_read_only| Machine { mounted_read_only, ..Machine::new().holding(ext4_with(SMALL_BLOCKS, 1, 0x46)) };

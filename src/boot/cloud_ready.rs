@@ -4,7 +4,7 @@
 //! action open, so that a later boot that works says so.
 
 use super::context::Context;
-use super::journal::State;
+use super::journal::ActionState;
 use crate::error::{Error, Result};
 use alloc::format;
 use alloc::string::String;
@@ -19,7 +19,8 @@ const READERS: [&str; 3] = ["save_userdata", "create_default_user", "set_ssh_key
 pub(super) fn eject_media(context: &mut Context<'_>) -> Result<()> {
     // In a tree of files, the drives are another machine's.
     let Some(access) = context.access.filter(|_| context.is_live()) else { return Ok(()) };
-    let is_open = |name: &&&str| matches!(context.journal.state(name), Some(State::Started | State::Failed));
+    let is_open =
+        |name: &&&str| matches!(context.journal.state(name), Some(ActionState::Started | ActionState::Failed));
     if let Some(reader) = READERS.iter().find(is_open) {
         return Err(Error::refused("eject the provisioning disc", format!("{reader} failed and will read it again")));
     }

@@ -2,7 +2,7 @@
 
 use super::actions::{self, Action, Frequency};
 use super::context::Context;
-use super::journal::State;
+use super::journal::ActionState;
 use super::names;
 use crate::error::{Error, Result};
 use crate::settings::Phase;
@@ -78,7 +78,7 @@ fn open(context: &Context<'_>, phase: Phase, is_meant: fn(&Action) -> bool) -> O
         let is_wanted = !context.settings().skip.contains(name) && (context.has_cloud() || !action.asks);
         let state = context.journal.state(name);
         let is_over = match action.again {
-            Frequency::UntilDone | Frequency::UntilComplete => state == Some(State::Done),
+            Frequency::UntilDone | Frequency::UntilComplete => state == Some(ActionState::Done),
             Frequency::Never => state.is_some(),
             Frequency::EachBoot => true,
         };

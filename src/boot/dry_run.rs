@@ -3,7 +3,7 @@
 use super::actions::{self, Action, Frequency};
 use super::context::Context;
 use super::instance::{self, InstanceMatch};
-use super::journal::{Journal, State};
+use super::journal::{ActionState, Journal};
 use super::{completion, is_disabled, names, userdata_store};
 use crate::error::{Error, Kind, Result};
 use crate::log::Log;
@@ -105,7 +105,7 @@ pub fn describe(phase: Phase, root: &str) -> Result<String> {
 }
 
 fn is_saved(context: &Context<'_>) -> bool {
-    context.journal.state("save_userdata") == Some(State::Done)
+    context.journal.state("save_userdata") == Some(ActionState::Done)
 }
 
 /// The user-data by which the lists would be made: as saved, else as a seed on this machine has it.
@@ -141,9 +141,9 @@ fn line(context: &Context<'_>, name: &str) -> String {
 /// What keeps an action from being run again.
 fn before(context: &Context<'_>, action: &Action) -> Option<&'static str> {
     match (context.journal.state(action.name), action.again) {
-        (Some(State::Done), Frequency::UntilDone | Frequency::Never) => Some("done before"),
-        (Some(State::Failed), Frequency::Never) => Some("failed before"),
-        (Some(State::Started), Frequency::Never) => Some("cut off in an earlier boot, and not run again"),
+        (Some(ActionState::Done), Frequency::UntilDone | Frequency::Never) => Some("done before"),
+        (Some(ActionState::Failed), Frequency::Never) => Some("failed before"),
+        (Some(ActionState::Started), Frequency::Never) => Some("cut off in an earlier boot, and not run again"),
         _ => None,
     }
 }

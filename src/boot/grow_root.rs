@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use crate::error::{Kind, Result};
-use crate::grow::{self, Private, Request, report::State};
+use crate::grow::{self, Private, Request, report::StepState};
 use crate::probe::block::Sysfs;
 use crate::probe::grow_facts::Subject;
 use crate::settings::{Boot, Mode};
@@ -42,11 +42,11 @@ pub(super) fn expand_root(context: &mut Context<'_>) -> Result<()> {
     let report = grow::run(&request, &mut |line| context.say(line));
     report.lines().iter().for_each(|line| context.say(line));
     match report.error() {
-        Some(error) if report.state() == State::Failed && PERMANENT.contains(&error.kind) => {
+        Some(error) if report.state() == StepState::Failed && PERMANENT.contains(&error.kind) => {
             context.degrade(&alloc::format!("{error}"));
             Ok(())
         }
-        Some(error) if report.state() == State::Failed => Err(error.clone()),
+        Some(error) if report.state() == StepState::Failed => Err(error.clone()),
         _ => Ok(()),
     }
 }

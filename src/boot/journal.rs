@@ -40,7 +40,7 @@ const LIMIT: usize = 1 << 20;
 
 /// How far an action has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ActionState {
     /// It began, and nobody knows how it ended.
     Started,
     /// It did what it is for.
@@ -49,7 +49,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl ActionState {
     const ALL: [(Self, &'static str); 3] = [(Self::Started, "started"), (Self::Done, "done"), (Self::Failed, "failed")];
 
     /// Its word in the file.
@@ -71,7 +71,7 @@ pub struct Journal {
     pub machine: String,
     /// `CLOUD/ID`.
     pub instance: Option<String>,
-    entries: Vec<(String, State)>,
+    entries: Vec<(String, ActionState)>,
     /// Whether something was added that may be in memory only.
     is_dirty: bool,
     /// Whether the file is to be written anew before anything is added: what comes next must not become the rest of a line
@@ -120,7 +120,7 @@ impl Journal {
                 Some(("machine", machine)) => self.machine = machine.into(),
                 Some(("instance", instance)) => self.instance = Some(instance.into()),
                 Some((name, word)) => {
-                    if let Some((state, _)) = State::ALL.iter().find(|(_, known)| *known == word) {
+                    if let Some((state, _)) = ActionState::ALL.iter().find(|(_, known)| *known == word) {
                         self.set(name, *state);
                     }
                 }
@@ -149,11 +149,11 @@ impl Journal {
 
     /// How far the action has come for this instance; `None` if it never began.
     #[must_use]
-    pub fn state(&self, action: &str) -> Option<State> {
+    pub fn state(&self, action: &str) -> Option<ActionState> {
         self.entries.iter().find(|(name, _)| name == action).map(|(_, state)| *state)
     }
 
-    fn set(&mut self, action: &str, state: State) {
+    fn set(&mut self, action: &str, state: ActionState) {
         match self.entries.iter_mut().find(|(name, _)| name == action) {
             Some((_, known)) => *known = state,
             None => self.entries.push((action.into(), state)),
@@ -167,7 +167,7 @@ impl Journal {
     /// `Os`.
     pub fn begin(&mut self, machine: &str, instance: Option<&str>, done: &[&str]) -> Result<()> {
         (self.machine, self.instance, self.is_begun) = (machine.into(), instance.map(String::from), false);
-        self.entries = done.iter().map(|action| (String::from(*action), State::Done)).collect();
+        self.entries = done.iter().map(|action| (String::from(*action), ActionState::Done)).collect();
         self.write()
     }
 
@@ -210,11 +210,11 @@ impl Journal {
     ///
     /// # Errors
     /// `Os`; `Absent` when it could not be begun.
-    pub fn note(&mut self, action: &str, state: State) -> Result<()> {
+    pub fn note(&mut self, action: &str, state: ActionState) -> Result<()> {
         let before = self.entries.clone();
         self.set(action, state);
         let added = self.add(action, state.name());
-        let noted = if state == State::Started { added.and_then(|()| self.flush()) } else { added };
+        let noted = if state == ActionState::Started { added.and_then(|()| self.flush()) } else { added };
         if noted.is_err() {
             self.entries = before;
         }
@@ -262,14 +262,14 @@ mod tests {
         let path = folder.to_str().unwrap();
         let mut journal = Journal::read(path).unwrap();
         journal.begin("m", Some("i"), &[]).unwrap();
-        journal.note("one", State::Started).unwrap();
+        journal.note("one", ActionState::Started).unwrap();
         // What a write leaves that stops in the middle.
         journal.file.as_ref().unwrap().append(b"one do").unwrap();
         journal.is_stale = true;
-        journal.note("two", State::Started).unwrap();
-        journal.note("two", State::Done).unwrap();
+        journal.note("two", ActionState::Started).unwrap();
+        journal.note("two", ActionState::Done).unwrap();
         let journal = Journal::read(path).unwrap();
-        assert_eq!((journal.state("one"), journal.state("two")), (Some(State::Started), Some(State::Done)));
+        assert_eq!((journal.state("one"), journal.state("two")), (Some(ActionState::Started), Some(ActionState::Done)));
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -52,8 +52,8 @@ use alloc::vec::Vec;
 use context::Context;
 use core::time::Duration;
 use instance::InstanceMatch;
-use journal::{Journal, State};
-use phase_report::{Facts, Outcome};
+use journal::{ActionState, Journal};
+use phase_report::{PhaseReport, PhaseState};
 
 /// Files by which the owner of a machine switches everything off; the second is Tiny Cloud's.
 pub const SWITCHES: [&str; 2] = ["/etc/wisp.disabled", "/etc/tiny-cloud.disabled"];
@@ -106,7 +106,7 @@ fn readable(folder: &str) -> Result<Journal> {
 /// `Os`.
 pub fn incomplete(root: &str, folder: &str) -> Result<()> {
     let mut journal = readable(folder)?;
-    let has_keys = journal.state(account::HOST_KEYS) == Some(State::Done);
+    let has_keys = journal.state(account::HOST_KEYS) == Some(ActionState::Done);
     // A disk that nothing tells from its copies may be one.
     match journal.instance.clone().filter(|instance| has_keys && instance != instance::NOBODY) {
         Some(instance) => journal.begin(&journal.machine.clone(), Some(&instance), &[account::HOST_KEYS])?,
@@ -221,7 +221,7 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
     }
     // As Tiny Cloud does, so that the lines of a phase stand apart on a console.
     log.info("");
-    let mut run = Run { facts: Facts::begin(&context), context, warned: String::new() };
+    let mut run = Run { facts: PhaseReport::begin(&context), context, warned: String::new() };
     for (name, error) in [("user-data", unread), ("journal", unrecorded)] {
         if error.is_some() {
             run.conclude(name, error, Duration::ZERO);
@@ -262,7 +262,7 @@ fn adopt(context: &mut Context<'_>, standing: &InstanceMatch) -> Result<()> {
 /// A phase that runs.
 struct Run<'a> {
     context: Context<'a>,
-    facts: Facts,
+    facts: PhaseReport,
     /// The last warning, which is not said again for the next action: a record that cannot be written fails for each.
     warned: String,
 }
@@ -296,11 +296,11 @@ impl Run<'_> {
             return;
         }
         match (self.context.journal.state(name), action.again) {
-            (Some(State::Done), Frequency::UntilDone | Frequency::Never) => {
+            (Some(ActionState::Done), Frequency::UntilDone | Frequency::Never) => {
                 self.mark(Level::Info, "--", name, "done before")
             }
-            (Some(State::Failed), Frequency::Never) => self.mark(Level::Notice, "--", name, "failed before"),
-            (Some(State::Started), Frequency::Never) => self.cut_off(action),
+            (Some(ActionState::Failed), Frequency::Never) => self.mark(Level::Notice, "--", name, "failed before"),
+            (Some(ActionState::Started), Frequency::Never) => self.cut_off(action),
             _ => self.perform(action),
         }
     }
@@ -308,7 +308,7 @@ impl Run<'_> {
     fn perform(&mut self, action: &'static Action) {
         self.mark(Level::Info, "++", action.name, "starting");
         let begin = clock::now();
-        match self.note(action, State::Started) {
+        match self.note(action, ActionState::Started) {
             Err(error) if action.again == Frequency::Never => {
                 return self.conclude(action.name, Some(error), Duration::ZERO);
             }
@@ -317,7 +317,7 @@ impl Run<'_> {
         }
         let outcome = (action.run)(&mut self.context);
         let spent = clock::now().saturating_sub(begin);
-        let noted = self.note(action, if outcome.is_ok() { State::Done } else { State::Failed });
+        let noted = self.note(action, if outcome.is_ok() { ActionState::Done } else { ActionState::Failed });
         self.warn(noted);
         self.conclude(action.name, outcome.err(), spent);
     }
@@ -334,7 +334,7 @@ impl Run<'_> {
     /// The user's own work began in a boot that was cut off. It may have had any effect, or none.
     fn cut_off(&mut self, action: &'static Action) {
         let why = "it was cut off in an earlier boot and is not run a second time; to run it again: wisp bootstrap incomplete";
-        let noted = self.note(action, State::Failed);
+        let noted = self.note(action, ActionState::Failed);
         self.conclude(
             action.name,
             Some(noted.err().unwrap_or_else(|| Error::refused("run", why).to(action.name))),
@@ -343,7 +343,7 @@ impl Run<'_> {
     }
 
     fn conclude(&mut self, name: &'static str, failure: Option<Error>, spent: Duration) {
-        let state = if failure.is_none() { State::Done } else { State::Failed };
+        let state = if failure.is_none() { ActionState::Done } else { ActionState::Failed };
         if let Some(error) = &failure {
             self.context.log.error(&format!("      {error}"));
         }
@@ -352,8 +352,8 @@ impl Run<'_> {
         self.context.failures.extend(failure.map(|error| (name, error)));
     }
 
-    fn note(&mut self, action: &Action, state: State) -> Result<()> {
-        let was_done = self.context.journal.state(action.name) == Some(State::Done);
+    fn note(&mut self, action: &Action, state: ActionState) -> Result<()> {
+        let was_done = self.context.journal.state(action.name) == Some(ActionState::Done);
         if action.again == Frequency::EachBoot || action.again == Frequency::UntilComplete && was_done {
             return Ok(());
         }
@@ -372,7 +372,7 @@ impl Run<'_> {
         let flushed = self.context.journal.flush();
         let worked = self.context.failures.is_empty() && flushed.is_ok();
         self.warn(flushed);
-        self.facts.end(&self.context, if worked { Outcome::Done } else { Outcome::Failed });
+        self.facts.end(&self.context, if worked { PhaseState::Done } else { PhaseState::Failed });
         worked
     }
 }

@@ -4,7 +4,7 @@
 //! What is told by metadata goes into files only after it was looked at: text without control characters, addresses.
 
 use super::context::Context;
-use super::journal::State;
+use super::journal::ActionState;
 use crate::error::{Error, Result};
 use crate::hotplug::{INTERFACES, TEXT_LIMIT, find_ifup};
 use crate::metadata::Access;
@@ -52,7 +52,7 @@ const SERVERS_KEY: &str = "meta-data/resolv_conf/nameservers";
 pub(super) fn set_ephemeral_network(context: &mut Context<'_>) -> Result<()> {
     let is_meant = |access: &&Access<'_>| access.verdict.cloud.name == nocloud::NAME && access.is_remote();
     let Some(access) = context.access.filter(is_meant).filter(|_| context.is_live()) else { return Ok(()) };
-    let is_asked_for = reads_interfaces("") && context.journal.state(INTERFACES_ACTION) != Some(State::Done);
+    let is_asked_for = reads_interfaces("") && context.journal.state(INTERFACES_ACTION) != Some(ActionState::Done);
     let is_all_there_is = !reads_interfaces("") && !OTHERS.iter().any(|path| file::exists(path));
     if !is_asked_for && !is_all_there_is || netif::interfaces()?.iter().any(has_address) {
         return Ok(());

@@ -28,7 +28,7 @@ const UNANSWERED: &str = "unanswered";
 
 /// How a phase stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PhaseState {
     /// It runs.
     Running,
     /// All of it worked.
@@ -39,7 +39,7 @@ pub enum Outcome {
     Complete,
 }
 
-impl Outcome {
+impl PhaseState {
     const fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -52,7 +52,7 @@ impl Outcome {
 
 /// What a phase has done so far.
 #[derive(Debug)]
-pub struct Facts {
+pub struct PhaseReport {
     begin: Duration,
     actions: Vec<ActionJson>,
 }
@@ -79,12 +79,12 @@ struct PhaseJson<'a> {
     degraded: &'a [String],
 }
 
-impl Facts {
+impl PhaseReport {
     /// A phase begins.
     #[must_use]
     pub fn begin(context: &Context<'_>) -> Self {
         let facts = Self { begin: clock::now(), actions: Vec::new() };
-        facts.write(context, Outcome::Running);
+        facts.write(context, PhaseState::Running);
         facts
     }
 
@@ -95,14 +95,14 @@ impl Facts {
     }
 
     /// The phase ends.
-    pub fn end(&self, context: &Context<'_>, outcome: Outcome) {
+    pub fn end(&self, context: &Context<'_>, outcome: PhaseState) {
         self.write(context, outcome);
         leave_unanswered(context);
     }
 
-    fn write(&self, context: &Context<'_>, outcome: Outcome) {
+    fn write(&self, context: &Context<'_>, outcome: PhaseState) {
         let verdict = context.access.map(|access| &access.verdict);
-        let is_over = outcome != Outcome::Running;
+        let is_over = outcome != PhaseState::Running;
         let facts = PhaseJson {
             phase: context.phase.name(),
             state: outcome.name(),
@@ -134,17 +134,17 @@ fn write(root: &str, name: &str, text: &str, log: &Log) {
 
 /// A phase had nothing to do.
 pub fn write_complete(context: &Context<'_>) {
-    Facts { begin: clock::now(), actions: Vec::new() }.end(context, Outcome::Complete);
+    PhaseReport { begin: clock::now(), actions: Vec::new() }.end(context, PhaseState::Complete);
 }
 
 /// A phase could not begin, because of `error`.
 pub fn write_failure(root: &str, phase: Phase, error: &Error, log: &Log) {
     let now = clock::now();
-    let mut facts = Facts { begin: now, actions: Vec::new() };
-    facts.add(phase.name(), Outcome::Failed.name(), Duration::ZERO, Some(error));
+    let mut facts = PhaseReport { begin: now, actions: Vec::new() };
+    facts.add(phase.name(), PhaseState::Failed.name(), Duration::ZERO, Some(error));
     let json = PhaseJson {
         phase: phase.name(),
-        state: Outcome::Failed.name(),
+        state: PhaseState::Failed.name(),
         pid: fork::own_number(),
         started: now.as_secs(),
         finished: now.as_secs(),

@@ -1,7 +1,7 @@
 //! What the user sent is fetched, unpacked and kept.
 
 use super::context::Context;
-use super::journal::State;
+use super::journal::ActionState;
 use crate::error::{Kind, Result};
 use crate::provider::Reader;
 use crate::settings::Phase;
@@ -75,7 +75,7 @@ pub(super) fn save_userdata(context: &mut Context<'_>) -> Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "it is an action, as the others are")]
 pub(super) fn missing_userdata(context: &mut Context<'_>) -> Result<()> {
     // Without a record the file counts; that of another instance is removed at the beginning.
-    let is_known = context.journal.state("save_userdata") == Some(State::Done)
+    let is_known = context.journal.state("save_userdata") == Some(ActionState::Done)
         || file::exists(&format!("{}/{NAME}", context.settings().var));
     context.say(if is_known { "there is no user-data" } else { "the user-data has not been saved" });
     Ok(())

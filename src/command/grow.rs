@@ -4,7 +4,7 @@
 
 use super::{Command, DOING, Options, Piece, print, unknown};
 use crate::error::{Error, Kind, Result};
-use crate::grow::report::{Report, State};
+use crate::grow::report::{Report, StepState};
 use crate::grow::{self, Private, PrivatePoint, Request};
 use crate::log::Log;
 use crate::probe::block::Sysfs;
@@ -90,7 +90,7 @@ fn tell(report: &Report, json: bool) -> Result<u8> {
         }
     }
     match report.error() {
-        Some(error) if report.state() >= State::Refused => Err(error.clone()),
+        Some(error) if report.state() >= StepState::Refused => Err(error.clone()),
         _ => Ok(0),
     }
 }

@@ -2,27 +2,29 @@
 
 #![forbid(unsafe_code)]
 
-use super::report::{Half, Report, State};
+use super::report::{Report, StepReport, StepState};
 use crate::error::{Error, Kind};
 use crate::plan::grow::{self as plan, Plan};
 use alloc::vec::Vec;
 
 /// The account of a plan that is not carried out: a dry run, or nothing to do.
 pub(super) fn account(facts: &plan::Facts, plan: &Plan) -> Report {
-    let half = |half: &plan::Half| match half {
-        plan::Half::Absent => None,
-        plan::Half::Full(size) => Some(Half::still(State::Full, *size)),
-        plan::Half::Change { before, after, .. } => {
-            Some(Half { after: *after, ..Half::still(State::Planned, *before) })
+    let half = |half: &plan::Decision| match half {
+        plan::Decision::Absent => None,
+        plan::Decision::Full(size) => Some(StepReport::still(StepState::Full, *size)),
+        plan::Decision::Change { before, after, .. } => {
+            Some(StepReport { after: *after, ..StepReport::still(StepState::Planned, *before) })
         }
-        plan::Half::Left(remark) => Some(Half { remark: Some(remark.clone()), ..Half::still(State::Left, facts.size) }),
-        plan::Half::Refused(error) => Some(Half::stopped(State::Refused, facts.size, error.clone())),
+        plan::Decision::Left(remark) => {
+            Some(StepReport { remark: Some(remark.clone()), ..StepReport::still(StepState::Left, facts.size) })
+        }
+        plan::Decision::Refused(error) => Some(StepReport::stopped(StepState::Refused, facts.size, error.clone())),
     };
     Report {
         device: facts.device.clone(),
         kind: kind_of(facts),
         partition: half(&plan.partition),
-        filesystem: half(&plan.filesystem).unwrap_or_else(|| Half::still(State::Full, facts.size)),
+        filesystem: half(&plan.filesystem).unwrap_or_else(|| StepReport::still(StepState::Full, facts.size)),
         steps: Vec::new(),
         notes: plan.notes.clone(),
     }
@@ -30,10 +32,10 @@ pub(super) fn account(facts: &plan::Facts, plan: &Plan) -> Report {
 
 /// The account of a plan of which nothing is carried out because of `error`.
 pub(super) fn stopped(facts: &plan::Facts, plan: &Plan, error: &Error) -> Report {
-    let state = if error.kind == Kind::Refused { State::Refused } else { State::Failed };
+    let state = if error.kind == Kind::Refused { StepState::Refused } else { StepState::Failed };
     let mut report = account(facts, plan);
     for half in report.partition.iter_mut().chain([&mut report.filesystem]) {
-        *half = Half::stopped(state, half.before, error.clone());
+        *half = StepReport::stopped(state, half.before, error.clone());
     }
     report
 }

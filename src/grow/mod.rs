@@ -30,9 +30,9 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-use mount_point::Place;
+use mount_point::MountPoint;
 pub use mount_point::PrivatePoint;
-use report::{Half, Report, State, Timed};
+use report::{Report, StepReport, StepState, Timed};
 
 /// Whoever else holds the lock (udev looking at the disk, systemd-repart) is done within moments.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -92,7 +92,7 @@ pub struct Private<'a> {
 /// Grows, if there is anything to grow. Every trouble ends up in the report; `tell` hears what takes long.
 pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
-    let Look { disk, facts, plan } = match look(request) {
+    let Survey { disk, facts, plan } = match look(request) {
         Ok(look) => look,
         Err(error) => return Report::stopped(device, error),
     };
@@ -105,7 +105,7 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     if request.dry_run {
         return account(&facts, &plan);
     }
-    Deed { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
+    Execution { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
 }
 
 /// Makes the primary GPT of a disk without visible partitions what its backup says, and has the kernel look again.
@@ -128,13 +128,13 @@ pub fn restore_table(disk: &Block, mode: Mode) -> Result<()> {
 }
 
 /// What is known before anything is changed. The lock is held as long as this lives.
-struct Look {
+struct Survey {
     disk: Option<Device>,
     facts: plan::Facts,
     plan: Plan,
 }
 
-fn look(request: &Request<'_>) -> Result<Look> {
+fn look(request: &Request<'_>) -> Result<Survey> {
     let open = |slice: &PartitionInfo| request.sysfs.named(&slice.disk)?.open(Access::Read);
     let disk = request.subject.block.slice.as_ref().map(open).transpose()?;
     if let (Some(disk), false) = (&disk, request.dry_run) {
@@ -142,7 +142,7 @@ fn look(request: &Request<'_>) -> Result<Look> {
     }
     let facts = request.subject.facts(request.sysfs, disk.as_ref(), request.private.options)?;
     let plan = plan::plan(&facts, disk.as_ref().map(|disk| disk as _), request.mode);
-    Ok(Look { disk, facts, plan })
+    Ok(Survey { disk, facts, plan })
 }
 
 /// Takes the lock on the whole disk, once whoever holds it lets go.
@@ -158,7 +158,7 @@ fn lock(disk: &Device, deadline: Deadline) -> Result<()> {
 }
 
 /// A plan being carried out.
-struct Deed<'a> {
+struct Execution<'a> {
     request: &'a Request<'a>,
     disk: Option<Device>,
     facts: plan::Facts,
@@ -166,7 +166,7 @@ struct Deed<'a> {
     notes: Vec<String>,
 }
 
-impl Deed<'_> {
+impl Execution<'_> {
     fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Some(error) = self.objection(&place, plan) {
@@ -176,12 +176,13 @@ impl Deed<'_> {
             return Report { steps: self.steps, ..stopped(&self.facts, plan, &error) };
         }
         let mut report = account(&self.facts, plan);
-        if let (plan::Half::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition) {
+        if let (plan::Decision::Change { before, after, steps }, Some(half)) = (&plan.partition, &mut report.partition)
+        {
             *half = match steps.iter().try_for_each(|step| self.partition_step(step)) {
-                Ok(()) => Half { after: *after, ..Half::still(State::Grown, *before) },
-                Err(error) => Half::stopped(State::Failed, *before, error),
+                Ok(()) => StepReport { after: *after, ..StepReport::still(StepState::Grown, *before) },
+                Err(error) => StepReport::stopped(StepState::Failed, *before, error),
             };
-            if half.state == State::Failed {
+            if half.state == StepState::Failed {
                 self.notes.push(self.what_was_written().into());
             }
         }
@@ -190,8 +191,8 @@ impl Deed<'_> {
         if place.is_err() {
             place = self.place();
             if let Some(error) = place.as_ref().ok().and_then(|place| self.objection_at(place)) {
-                if let (plan::Half::Change { before, .. }, Ok(place)) = (&plan.filesystem, &place) {
-                    report.filesystem = Half::stopped(State::Refused, *before, error);
+                if let (plan::Decision::Change { before, .. }, Ok(place)) = (&plan.filesystem, &place) {
+                    report.filesystem = StepReport::stopped(StepState::Refused, *before, error);
                     self.leave(place);
                 }
                 report.steps = self.steps;
@@ -199,9 +200,9 @@ impl Deed<'_> {
                 return report;
             }
         }
-        if let plan::Half::Change { before, .. } = plan.filesystem {
+        if let plan::Decision::Change { before, .. } = plan.filesystem {
             let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, tell));
-            report.filesystem = grown.unwrap_or_else(|error| Half::stopped(State::Failed, before, error));
+            report.filesystem = grown.unwrap_or_else(|error| StepReport::stopped(StepState::Failed, before, error));
         }
         if let Ok(place) = &place {
             self.leave(place);
@@ -217,18 +218,18 @@ impl Deed<'_> {
     /// touched; except when the filesystem is larger than its partition, which a table that was lost after an earlier
     /// growth explains: it can be mounted only when the partition has its size again. What holds no filesystem itself
     /// (LUKS, LVM) has no file to look for.
-    fn objection(&self, place: &Result<Place>, plan: &Plan) -> Option<Error> {
+    fn objection(&self, place: &Result<MountPoint>, plan: &Plan) -> Option<Error> {
         let content = self.facts.content.as_ref();
         let is_cut_off = content.and_then(|content| content.extent).is_some_and(|it| it.bytes() > self.facts.size);
         match place {
             Ok(place) => self.objection_at(place),
-            Err(_) if matches!(plan.filesystem, plan::Half::Left(_)) || is_cut_off => None,
+            Err(_) if matches!(plan.filesystem, plan::Decision::Left(_)) || is_cut_off => None,
             Err(error) => Some(error.clone()),
         }
     }
 
     /// Why nothing may be written to what is mounted at `place`.
-    fn objection_at(&self, place: &Place) -> Option<Error> {
+    fn objection_at(&self, place: &MountPoint) -> Option<Error> {
         if let Some(error) = self.request.veto_at(&place.point, &self.facts.device) {
             return Some(error);
         }
@@ -246,9 +247,9 @@ impl Deed<'_> {
     }
 
     /// The mount through which the filesystem is reached: where it is mounted, or a private one.
-    fn place(&mut self) -> Result<Place> {
+    fn place(&mut self) -> Result<MountPoint> {
         if let Some(mounted) = &self.request.subject.mount {
-            return Ok(Place::of(mounted));
+            return Ok(MountPoint::of(mounted));
         }
         let kind = self.facts.content.as_ref().map(|content| content.kind);
         let Some(kind) = kind.filter(|kind| kind.policy() == Policy::Grow) else {
@@ -264,10 +265,10 @@ impl Deed<'_> {
     /// Also has the kernel replay the journal. With a dirty one that takes a mount of its own: ext4 counts its groups
     /// before the replay, and if power went while it grew, it has more of them behind it; growing it on that same mount
     /// stops the kernel with a BUG (seen with 6.1, `fs/ext4/resize.c`, `setup_new_flex_group_blocks`).
-    fn mount_privately(&mut self, kind: filesystem::Kind, what: &str) -> Result<Place> {
+    fn mount_privately(&mut self, kind: filesystem::Kind, what: &str) -> Result<MountPoint> {
         let Private { point, options } = self.request.private;
         let device = &self.facts.device;
-        timed(&mut self.steps, what, || Place::mount(device, point, kind.mount_type(), options))
+        timed(&mut self.steps, what, || MountPoint::mount(device, point, kind.mount_type(), options))
     }
 
     fn partition_step(&mut self, step: &Step) -> Result<()> {
@@ -310,14 +311,19 @@ impl Deed<'_> {
         Err(Error::new(Kind::Unsupported, "tell the kernel the size of", why).to(&*self.facts.device))
     }
 
-    fn grow_filesystem(&mut self, place: &Place, room: ByteCount, tell: &mut dyn FnMut(&str)) -> Result<Half> {
+    fn grow_filesystem(
+        &mut self,
+        place: &MountPoint,
+        room: ByteCount,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<StepReport> {
         let (before, goal) = match plan::refit(&self.facts, room) {
-            plan::Half::Change { before, steps, .. } => match steps.into_iter().next() {
+            plan::Decision::Change { before, steps, .. } => match steps.into_iter().next() {
                 Some(Step::GrowFilesystem(goal)) => (before, goal),
-                _ => return Ok(Half::still(State::Full, before)),
+                _ => return Ok(StepReport::still(StepState::Full, before)),
             },
-            plan::Half::Refused(error) => return Err(error),
-            _ => return Ok(Half::still(State::Full, room)),
+            plan::Decision::Refused(error) => return Err(error),
+            _ => return Ok(StepReport::still(StepState::Full, room)),
         };
         if is_ext(&goal) {
             online::check_groups(self.request.sysfs.root, &self.request.subject.block.name, &goal)?;
@@ -330,18 +336,18 @@ impl Deed<'_> {
         let grown = timed(&mut self.steps, &what, || online::grow(&place.point, device, &goal, deadline, tell));
         Ok(match grown {
             Ok(reached) => {
-                let state = if is_ext(&goal) && reached < goal.to { State::Partly } else { State::Grown };
-                Half { after: self.size_now(&goal, reached), ..Half::still(state, before) }
+                let state = if is_ext(&goal) && reached < goal.to { StepState::Partly } else { StepState::Grown };
+                StepReport { after: self.size_now(&goal, reached), ..StepReport::still(state, before) }
             }
             Err(error) => {
                 let after = self.size_now(&goal, goal.from);
-                Half { after, ..Half::stopped(State::Failed, before, error) }
+                StepReport { after, ..StepReport::stopped(StepState::Failed, before, error) }
             }
         })
     }
 
     /// Puts the mount back. What had to be done is done by now; failing here is a note, not a failure.
-    fn leave(&mut self, place: &Place) {
+    fn leave(&mut self, place: &MountPoint) {
         if !place.is_writable() {
             let left = timed(&mut self.steps, "put its mount back", || place.leave());
             self.notes.extend(left.err().map(|error| format!("{error}, continuing with it as it is")));

@@ -48,7 +48,7 @@ const EINVAL: Kind = Kind::Os(22);
 
 /// A mount of the filesystem that is to grow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct MountPoint {
     /// Where it is.
     pub point: String,
     state: State,
@@ -66,7 +66,7 @@ enum State {
     Private { flags: Flags, options: String },
 }
 
-impl Place {
+impl MountPoint {
     /// Where somebody else mounted it.
     pub(super) fn of(mount: &Mount) -> Self {
         let state = match (mount.filesystem_is_read_only(), mount.read_only) {
@@ -89,12 +89,12 @@ impl Place {
         Ok(Self { point: point.into(), state: State::Private { flags, options } })
     }
 
-    /// Whether [`Place::make_writable`] has something to do.
+    /// Whether [`MountPoint::make_writable`] has something to do.
     pub(super) fn is_writable(&self) -> bool {
         self.state == State::Writable
     }
 
-    /// Makes it writable until [`Place::leave`].
+    /// Makes it writable until [`MountPoint::leave`].
     pub(super) fn make_writable(&self) -> Result<()> {
         match &self.state {
             State::Writable => Ok(()),
@@ -133,9 +133,9 @@ mod tests {
     use super::*;
     use crate::text::mountinfo;
 
-    fn place(flags: &str, options: &str) -> Place {
+    fn place(flags: &str, options: &str) -> MountPoint {
         let line = alloc::format!("22 1 254:2 / / {flags} - xfs /dev/vda2 {options}");
-        Place::of(&mountinfo::find(&line, "/").unwrap())
+        MountPoint::of(&mountinfo::find(&line, "/").unwrap())
     }
 
     #[test]

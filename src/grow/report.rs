@@ -19,7 +19,7 @@ use miniserde::Serialize;
 
 /// How a half ended; later ones are more serious.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
+pub enum StepState {
     /// It had its size already.
     Full,
     /// A layer between that wisp does not grow.
@@ -36,7 +36,7 @@ pub enum State {
     Failed,
 }
 
-impl State {
+impl StepState {
     /// The word in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -54,9 +54,9 @@ impl State {
 
 /// One half: the partition in its table, or the filesystem in its partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Half {
+pub struct StepReport {
     /// How it ended.
-    pub state: State,
+    pub state: StepState,
     /// The size before.
     pub before: ByteCount,
     /// The size now (of a dry run: then).
@@ -67,16 +67,16 @@ pub struct Half {
     pub remark: Option<String>,
 }
 
-impl Half {
+impl StepReport {
     /// A half in `state` whose size is and stays `size`.
     #[must_use]
-    pub const fn still(state: State, size: ByteCount) -> Self {
+    pub const fn still(state: StepState, size: ByteCount) -> Self {
         Self { state, before: size, after: size, why: None, remark: None }
     }
 
     /// A half that was not changed because of `error`.
     #[must_use]
-    pub const fn stopped(state: State, size: ByteCount, error: Error) -> Self {
+    pub const fn stopped(state: StepState, size: ByteCount, error: Error) -> Self {
         Self { state, before: size, after: size, why: Some(error), remark: None }
     }
 }
@@ -107,9 +107,9 @@ pub struct Report {
     /// What it holds: `ext4`.
     pub kind: &'static str,
     /// The partition; `None` for a filesystem on a whole disk.
-    pub partition: Option<Half>,
+    pub partition: Option<StepReport>,
     /// The filesystem.
-    pub filesystem: Half,
+    pub filesystem: StepReport,
     /// What was done, in order.
     pub steps: Vec<Timed>,
     /// What else an operator should know.
@@ -117,7 +117,7 @@ pub struct Report {
 }
 
 #[derive(Serialize)]
-struct HalfJson {
+struct StepReportJson {
     state: &'static str,
     before: u64,
     after: u64,
@@ -137,17 +137,17 @@ struct ReportJson<'a> {
     status: &'static str,
     device: &'a str,
     kind: &'static str,
-    partition: Option<HalfJson>,
-    filesystem: HalfJson,
+    partition: Option<StepReportJson>,
+    filesystem: StepReportJson,
     steps: Vec<StepJson<'a>>,
     notes: &'a Vec<String>,
 }
 
-impl Half {
-    fn json(&self) -> HalfJson {
+impl StepReport {
+    fn json(&self) -> StepReportJson {
         let why = self.why.as_ref().map(ToString::to_string).or_else(|| self.remark.clone());
         let error = self.why.as_ref().map(|error| error.kind.name());
-        HalfJson { state: self.state.name(), before: self.before.0, after: self.after.0, error, why }
+        StepReportJson { state: self.state.name(), before: self.before.0, after: self.after.0, error, why }
     }
 }
 
@@ -155,22 +155,23 @@ impl Report {
     /// The account of a subject that could not even be looked at, be it that wisp does not want to or cannot.
     #[must_use]
     pub fn stopped(device: String, error: Error) -> Self {
-        let state = if matches!(error.kind, Kind::Os(_) | Kind::TimedOut) { State::Failed } else { State::Refused };
-        let filesystem = Half::stopped(state, ByteCount(0), error);
+        let state =
+            if matches!(error.kind, Kind::Os(_) | Kind::TimedOut) { StepState::Failed } else { StepState::Refused };
+        let filesystem = StepReport::stopped(state, ByteCount(0), error);
         Self { device, kind: "unknown", partition: None, filesystem, steps: Vec::new(), notes: Vec::new() }
     }
 
     /// The most serious of both halves.
     #[must_use]
-    pub fn state(&self) -> State {
-        self.partition.as_ref().map_or(State::Full, |half| half.state).max(self.filesystem.state)
+    pub fn state(&self) -> StepState {
+        self.partition.as_ref().map_or(StepState::Full, |half| half.state).max(self.filesystem.state)
     }
 
     /// The first reason why something failed or was refused, the partition's before the filesystem's.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         let halves = self.partition.iter().chain([&self.filesystem]);
-        halves.filter(|half| half.state >= State::Refused).find_map(|half| half.why.as_ref())
+        halves.filter(|half| half.state >= StepState::Refused).find_map(|half| half.why.as_ref())
     }
 
     /// One line of JSON.
@@ -180,7 +181,7 @@ impl Report {
             status: self.state().name(),
             device: &self.device,
             kind: self.kind,
-            partition: self.partition.as_ref().map(Half::json),
+            partition: self.partition.as_ref().map(StepReport::json),
             filesystem: self.filesystem.json(),
             steps: self
                 .steps
@@ -198,7 +199,7 @@ impl Report {
         if let Some(half) = &self.partition {
             lines.extend(sentence(&format!("partition {}", self.device), half));
         }
-        if self.filesystem.state == State::Left {
+        if self.filesystem.state == StepState::Left {
             lines.extend(self.left_line());
         } else {
             lines.extend(sentence(&format!("{} on {}", self.kind, self.device), &self.filesystem));
@@ -212,8 +213,8 @@ impl Report {
         let remark = self.filesystem.remark.as_ref()?;
         let size = self.partition.as_ref().unwrap_or(&self.filesystem).after;
         let verb = match self.partition.as_ref().map(|half| half.state) {
-            Some(State::Grown) => "grown to",
-            Some(State::Planned) => "would grow to",
+            Some(StepState::Grown) => "grown to",
+            Some(StepState::Planned) => "would grow to",
             _ => "stays at",
         };
         Some(format!("{} {verb} {size}; {remark}", self.device))
@@ -221,18 +222,18 @@ impl Report {
 }
 
 /// What became of `thing`; nothing for what was refused or failed, which is told as an error.
-fn sentence(thing: &str, half: &Half) -> Option<String> {
-    let Half { before, after, .. } = half;
+fn sentence(thing: &str, half: &StepReport) -> Option<String> {
+    let StepReport { before, after, .. } = half;
     match half.state {
-        State::Full => Some(format!("{thing} has its full size, {after}")),
-        State::Planned if before == after => Some(format!("{thing} stays at {after}, its table would be mended")),
-        State::Grown if before == after => Some(format!("{thing} stays at {after}, its table was mended")),
-        State::Planned => Some(format!("{thing} would grow from {before} to {after}")),
-        State::Grown => Some(format!("{thing} grown from {before} to {after}")),
-        State::Partly => {
+        StepState::Full => Some(format!("{thing} has its full size, {after}")),
+        StepState::Planned if before == after => Some(format!("{thing} stays at {after}, its table would be mended")),
+        StepState::Grown if before == after => Some(format!("{thing} stays at {after}, its table was mended")),
+        StepState::Planned => Some(format!("{thing} would grow from {before} to {after}")),
+        StepState::Grown => Some(format!("{thing} grown from {before} to {after}")),
+        StepState::Partly => {
             Some(format!("{thing} grown from {before} to {after} within the time budget; the rest is left for later"))
         }
-        State::Left | State::Refused | State::Failed => None,
+        StepState::Left | StepState::Refused | StepState::Failed => None,
     }
 }
 
@@ -251,10 +252,10 @@ mod tests {
     use super::*;
 
     fn sample() -> Report {
-        let grown = |before, after| Half {
+        let grown = |before, after| StepReport {
             before: ByteCount(before),
             after: ByteCount(after),
-            ..Half::still(State::Grown, ByteCount(0))
+            ..StepReport::still(StepState::Grown, ByteCount(0))
         };
         Report {
             device: "/dev/vda2".into(),
@@ -286,18 +287,19 @@ mod tests {
     #[test]
     fn a_layer_is_named() {
         let mut report = sample();
-        report.filesystem = Half::still(State::Left, ByteCount(0));
+        report.filesystem = StepReport::still(StepState::Left, ByteCount(0));
         report.filesystem.remark = Some("the LVM physical volume on it was not grown".into());
         assert_eq!(report.lines()[2], "/dev/vda2 grown to 10 GiB; the LVM physical volume on it was not grown");
-        assert_eq!(report.state(), State::Grown);
+        assert_eq!(report.state(), StepState::Grown);
         assert_eq!(report.error(), None);
     }
 
     #[test]
     fn the_most_serious_half_is_the_status_and_its_reason_is_told() {
         let mut report = sample();
-        report.filesystem = Half::stopped(State::Failed, ByteCount(5), Error::os(28, "grow the filesystem at").to("/"));
-        assert_eq!(report.state(), State::Failed);
+        report.filesystem =
+            StepReport::stopped(StepState::Failed, ByteCount(5), Error::os(28, "grow the filesystem at").to("/"));
+        assert_eq!(report.state(), StepState::Failed);
         assert_eq!(report.error().unwrap().to_string(), "grow the filesystem at /: no space left on device (ENOSPC)");
         let json = report.json();
         assert!(
@@ -311,16 +313,23 @@ mod tests {
         );
     }
 
-    fn half(state: State, before: u64, after: u64) -> Half {
-        Half { after: ByteCount(after), ..Half::still(state, ByteCount(before)) }
+    fn half(state: StepState, before: u64, after: u64) -> StepReport {
+        StepReport { after: ByteCount(after), ..StepReport::still(state, ByteCount(before)) }
     }
 
-    fn whole_disk(filesystem: Half) -> Report {
+    fn whole_disk(filesystem: StepReport) -> Report {
         Report { partition: None, filesystem, steps: Vec::new(), notes: Vec::new(), ..sample() }
     }
 
-    const STATES: [State; 7] =
-        [State::Full, State::Left, State::Planned, State::Grown, State::Partly, State::Refused, State::Failed];
+    const STATES: [StepState; 7] = [
+        StepState::Full,
+        StepState::Left,
+        StepState::Planned,
+        StepState::Grown,
+        StepState::Partly,
+        StepState::Refused,
+        StepState::Failed,
+    ];
 
     #[test]
     fn every_state_has_its_sentence() {
@@ -334,7 +343,7 @@ mod tests {
             None,
         ];
         for (state, wanted) in STATES.into_iter().zip(sentences) {
-            let after = if state == State::Full { 1 } else { 3 };
+            let after = if state == StepState::Full { 1 } else { 3 };
             let lines = whole_disk(half(state, 1 << 30, after << 30)).lines();
             assert_eq!(lines, Vec::from_iter(wanted), "{state:?}");
         }
@@ -344,8 +353,8 @@ mod tests {
     fn a_table_that_is_mended_without_growing_is_told_apart() {
         let mut report = sample();
         for (state, wanted) in [
-            (State::Planned, "partition /dev/vda2 stays at 2 GiB, its table would be mended"),
-            (State::Grown, "partition /dev/vda2 stays at 2 GiB, its table was mended"),
+            (StepState::Planned, "partition /dev/vda2 stays at 2 GiB, its table would be mended"),
+            (StepState::Grown, "partition /dev/vda2 stays at 2 GiB, its table was mended"),
         ] {
             report.partition = Some(half(state, 2 << 30, 2 << 30));
             assert_eq!(report.lines()[1], wanted);
@@ -356,14 +365,14 @@ mod tests {
     fn the_line_of_a_layer_says_what_becomes_of_the_partition() {
         let remark = Some("the LUKS volume on it was not grown".into());
         let mut report = sample();
-        report.filesystem = Half { remark, ..half(State::Left, 7, 7) };
+        report.filesystem = StepReport { remark, ..half(StepState::Left, 7, 7) };
         for (partition, wanted) in [
             (
-                Some(half(State::Planned, 1 << 30, 3 << 30)),
+                Some(half(StepState::Planned, 1 << 30, 3 << 30)),
                 "/dev/vda2 would grow to 3 GiB; the LUKS volume on it was not grown",
             ),
             (
-                Some(half(State::Full, 1 << 30, 1 << 30)),
+                Some(half(StepState::Full, 1 << 30, 1 << 30)),
                 "/dev/vda2 stays at 1 GiB; the LUKS volume on it was not grown",
             ),
             (None, "/dev/vda2 stays at 7 B; the LUKS volume on it was not grown"),
@@ -386,16 +395,16 @@ mod tests {
                 assert!(report.json().starts_with(&format!(r#"{{"status":"{}","#, wanted.name())));
             }
         }
-        assert_eq!(whole_disk(half(State::Full, 1, 1)).state(), State::Full);
+        assert_eq!(whole_disk(half(StepState::Full, 1, 1)).state(), StepState::Full);
     }
 
     #[test]
     fn the_reason_of_the_partition_comes_first() {
         let mut report = sample();
-        report.partition = Some(Half::stopped(State::Refused, ByteCount(1), Error::refused("one", "why")));
-        report.filesystem = Half::stopped(State::Failed, ByteCount(1), Error::refused("two", "why"));
+        report.partition = Some(StepReport::stopped(StepState::Refused, ByteCount(1), Error::refused("one", "why")));
+        report.filesystem = StepReport::stopped(StepState::Failed, ByteCount(1), Error::refused("two", "why"));
         assert_eq!(report.error().unwrap().doing, "one");
-        report.partition = Some(half(State::Grown, 1, 2));
+        report.partition = Some(half(StepState::Grown, 1, 2));
         assert_eq!(report.error().unwrap().doing, "two");
     }
 
@@ -410,7 +419,7 @@ mod tests {
                 r#""why":"find the device mounted at /srv: nothing"},"steps":[],"notes":[]}"#,
             )
         );
-        assert_eq!((report.lines(), report.state()), (Vec::new(), State::Refused));
+        assert_eq!((report.lines(), report.state()), (Vec::new(), StepState::Refused));
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Medium for Device {
 
 /// For what the tasks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum Mode {
     /// The bytes are written.
     Write {
         /// And read back.
@@ -62,7 +62,7 @@ pub(super) enum Deed {
 pub(super) struct DiskWriter<'a> {
     medium: &'a dyn Medium,
     size: u64,
-    deed: Deed,
+    deed: Mode,
     print: Fingerprint,
     /// What is read from the disk.
     found: Memory,
@@ -75,7 +75,7 @@ impl<'a> DiskWriter<'a> {
     ///
     /// # Errors
     /// `Os`: no memory.
-    pub fn new(medium: &'a dyn Medium, size: ByteCount, deed: Deed) -> Result<Self> {
+    pub fn new(medium: &'a dyn Medium, size: ByteCount, deed: Mode) -> Result<Self> {
         Ok(Self { medium, size: size.0, deed, print: Fingerprint::default(), found: Memory::new(REQUEST)? })
     }
 
@@ -125,14 +125,14 @@ impl<'a> DiskWriter<'a> {
 
     fn bytes(&mut self, bytes: &[u8], at: u64) -> Outcome {
         match self.deed {
-            Deed::Write { verify } => {
+            Mode::Write { verify } => {
                 if verify {
                     self.print.bytes(bytes);
                 }
                 let written = self.medium.write_at(ByteCount(at), bytes);
                 written.map_err(|error| Failure::of(Operation::Write, at, &error))
             }
-            Deed::Compare => {
+            Mode::Compare => {
                 let found = self.read(at, bytes.len(), Operation::Compare)?;
                 match found.iter().zip(bytes).position(|(found, byte)| found != byte) {
                     Some(place) => Err(differs(at.saturating_add(place as u64))),
@@ -144,14 +144,14 @@ impl<'a> DiskWriter<'a> {
 
     fn zeros(&mut self, length: u64, at: u64) -> Outcome {
         match self.deed {
-            Deed::Write { verify } => {
+            Mode::Write { verify } => {
                 if verify {
                     self.print.zeros(length);
                 }
                 let zeroed = self.medium.zero(ByteCount(at), ByteCount(length));
                 zeroed.map_err(|error| Failure::of(Operation::Zero, at, &error))
             }
-            Deed::Compare => self.each(at, at.saturating_add(length), Operation::Compare, |at, found| {
+            Mode::Compare => self.each(at, at.saturating_add(length), Operation::Compare, |at, found| {
                 if is_zero(found) {
                     return Ok(());
                 }
@@ -162,7 +162,7 @@ impl<'a> DiskWriter<'a> {
     }
 
     fn settle(&mut self, end: u64, reached: &mut dyn FnMut(u64)) -> Outcome {
-        let Deed::Write { verify } = self.deed else { return Ok(()) };
+        let Mode::Write { verify } = self.deed else { return Ok(()) };
         self.flush()?;
         if !verify {
             return Ok(());
@@ -178,7 +178,7 @@ impl<'a> DiskWriter<'a> {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Outcome {
-        let Deed::Write { verify } = self.deed else { return self.bytes(bytes, 0) };
+        let Mode::Write { verify } = self.deed else { return self.bytes(bytes, 0) };
         self.medium.write_at(ByteCount(0), bytes).map_err(|error| Failure::of(Operation::Write, 0, &error))?;
         self.flush()?;
         if verify {

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
 
-use super::disk_writer::{DIFFER, Deed, DiskWriter, EDGE, HEAD};
+use super::disk_writer::{DIFFER, DiskWriter, EDGE, HEAD, Mode};
 use super::extent;
 use super::pipeline::{MEMORY, Pipeline, Totals};
 use super::protocol::{Command, Failure, Operation};
@@ -78,7 +78,7 @@ pub fn look(order: &WriteOptions<'_>, means: Environment<'_>) -> Result<Vec<Stri
     let mut image = source.image(&order.expected)?;
     fits(&image, &target)?;
     let beginning = beginning(&mut image)?;
-    let judge = Judge::new(order, &image, Deed::Write { verify: false })?;
+    let judge = Judge::new(order, &image, Mode::Write { verify: false })?;
     judge.beginning(&beginning, beginning.len() as u64, &target).map_err(|error| error.to(order.target))?;
     let size = image.size.map_or_else(|| "a disk of unknown size".into(), |size| format!("a disk of {size}"));
     Ok(alloc::vec![format!("{label} holds {size}"), overwritten(&target)])
@@ -92,7 +92,7 @@ pub fn look(order: &WriteOptions<'_>, means: Environment<'_>) -> Result<Vec<Stri
 /// target does not look like a disk that boots.
 pub fn write(order: &WriteOptions<'_>, means: Environment<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Outcome> {
     let target = open_target(order)?;
-    let deed = Deed::Write { verify: order.verify };
+    let deed = Mode::Write { verify: order.verify };
     let mut outcome = carry(order, means, &target, deed, progress).map_err(|error| error.to(order.target))?;
     relocate::put_right(&target, &mut outcome.notes)?;
     if order.grow {
@@ -114,7 +114,7 @@ pub fn verify(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     let target = Target::look(SYSFS, order.target)?;
-    carry(order, means, &target, Deed::Compare, progress).map_err(|error| error.to(order.target))
+    carry(order, means, &target, Mode::Compare, progress).map_err(|error| error.to(order.target))
 }
 
 /// All of the image goes to the target, or is compared with it.
@@ -122,7 +122,7 @@ fn carry(
     order: &WriteOptions<'_>,
     means: Environment<'_>,
     target: &Target,
-    deed: Deed,
+    deed: Mode,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Outcome> {
     // The other process begins before there is anything that both would have.
@@ -138,7 +138,7 @@ fn carry(
     let mut prepare = |pump: &mut Pipeline| {
         let length = pump.poured().size;
         judge.beginning(pump.beginning()?, length, target)?;
-        if deed == Deed::Compare {
+        if deed == Mode::Compare {
             return allow_relocation(pump, target);
         }
         (means.tell)(&overwritten(target));
@@ -149,7 +149,7 @@ fn carry(
         Ok(())
     };
     let of = image.total.map(|size| size.0);
-    let main = if deed == Deed::Compare { Phase::Compare } else { Phase::Write };
+    let main = if deed == Mode::Compare { Phase::Compare } else { Phase::Write };
     let poured = transfer(&mut pump, &mut image, &mut prepare, &mut |read, disk, written, read_back| {
         progress(&match read_back {
             Some(read) => Progress { phase: Phase::ReadBack, read, of: Some(disk), disk, written },
@@ -175,8 +175,8 @@ struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    fn new(order: &WriteOptions<'_>, image: &Image<'a>, deed: Deed) -> Result<Self> {
-        let is_strict = !order.raw && deed != Deed::Compare;
+    fn new(order: &WriteOptions<'_>, image: &Image<'a>, deed: Mode) -> Result<Self> {
+        let is_strict = !order.raw && deed != Mode::Compare;
         let disk = if is_strict { image.disk()? } else { None };
         Ok(Self { is_strict, size: image.size, disk })
     }

@@ -10,7 +10,7 @@ use super::modules::{Lists, Loader};
 use super::{Root, controllers, members, resume};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::filesystem::{Kind, Superblock, requests};
-use crate::grow::report::{Report, State};
+use crate::grow::report::{Report, StepState};
 use crate::grow::{self, Private, Request};
 use crate::log::Log;
 use crate::probe::block::{Block, Sysfs};
@@ -60,12 +60,12 @@ pub struct Task<'a> {
     /// Whether another init comes after wisp.
     pub stock: bool,
     /// What is to be done when the root is found.
-    pub deed: Deed,
+    pub deed: OnFound,
 }
 
 /// What is done with a device that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum OnFound {
     /// A suspended system is woken, or else the root grows.
     WakeAndGrow,
     /// A suspended system is woken: what a second try does after a crash.
@@ -74,7 +74,7 @@ pub enum Deed {
     Nothing,
 }
 
-impl Deed {
+impl OnFound {
     /// What the device is, for messages.
     const fn subject(self) -> &'static str {
         match self {
@@ -130,7 +130,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &ProgressPipe) -> Result<()> {
         found.twins.clear();
     }
     tell_failures(&mut watch.drivers, log);
-    let woken = task.deed != Deed::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
+    let woken = task.deed != OnFound::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
     let root = Root { kind: kind.map_or("", Kind::mount_type).into(), node, options: extra };
     teller.tell(&root.line());
     let what = task.deed.subject().trim_start_matches("the ");
@@ -140,7 +140,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &ProgressPipe) -> Result<()> {
         found.block.size,
         watch.drivers.count()
     ));
-    if task.deed == Deed::WakeAndGrow {
+    if task.deed == OnFound::WakeAndGrow {
         grow_root(task, &found, &root.all_options(&task.settings.mount_options), woken, log);
     }
     Ok(())
@@ -187,7 +187,7 @@ pub fn account(report: &Report, log: &Log) {
         log.info(&line);
     }
     if let Some(error) = report.error() {
-        let switched_off = report.state() == State::Refused && error.kind == ErrorKind::Refused;
+        let switched_off = report.state() == StepState::Refused && error.kind == ErrorKind::Refused;
         let text = format!("{error}; the boot goes on");
         if switched_off { log.warning(&text) } else { log.error(&text) }
     }

@@ -39,7 +39,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
-use find_root::{Deed, Task};
+use find_root::{OnFound, Task};
 use mount::Flags;
 
 /// Where the root is mounted before it becomes the root; dracut's name, which programs know.
@@ -167,7 +167,7 @@ fn tell_settings(settings: &Boot, log: &Log) {
 /// The `/usr` of the root's fstab, which its init may need as much as the root itself.
 fn mount_usr(line: &Cmdline, settings: &Boot, log: &Log) {
     let Some(usr) = mounts::usr(settings, NEW_ROOT, log) else { return };
-    let mounted = find_by_child(line, &usr, Wait::AtMost(USR_WAIT), false, &[Deed::Nothing], log)
+    let mounted = find_by_child(line, &usr, Wait::AtMost(USR_WAIT), false, &[OnFound::Nothing], log)
         .map_err(|error| error.to("/usr"))
         .and_then(|found| switch_root::mount_root(&usr, &found, &format!("{NEW_ROOT}/usr"), log));
     if let Err(error) = mounted {
@@ -197,15 +197,22 @@ fn tell(failures: Vec<Error>, log: &Log) {
 fn prepare_root(line: &Cmdline, settings: &Boot, stock: bool, log: &Log) -> Result<Root> {
     // A second try would be for what the stock init does itself.
     let (wait, deeds) = match stock {
-        true => (Wait::AtMost(STOCK_WAIT), &[Deed::WakeAndGrow] as &[_]),
-        false => (settings.wait, &[Deed::WakeAndGrow, Deed::Wake] as &[_]),
+        true => (Wait::AtMost(STOCK_WAIT), &[OnFound::WakeAndGrow] as &[_]),
+        false => (settings.wait, &[OnFound::WakeAndGrow, OnFound::Wake] as &[_]),
     };
     find_by_child(line, settings, wait, stock, deeds, log)
 }
 
 /// Has a child find the device that `settings` name as the root, and do the first of `deeds`; if it dies too early,
 /// another one the next.
-fn find_by_child(line: &Cmdline, settings: &Boot, wait: Wait, stock: bool, deeds: &[Deed], log: &Log) -> Result<Root> {
+fn find_by_child(
+    line: &Cmdline,
+    settings: &Boot,
+    wait: Wait,
+    stock: bool,
+    deeds: &[OnFound],
+    log: &Log,
+) -> Result<Root> {
     let kernel = uname::release();
     let mut error = Error::absent("find", "its child process told nothing").to("the root");
     for (tries, deed) in deeds.iter().enumerate() {

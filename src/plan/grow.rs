@@ -104,7 +104,7 @@ pub struct Goal {
 
 /// The judgement on one half.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Half {
+pub enum Decision {
     /// There is no such half: a filesystem on a whole disk has no partition.
     Absent,
     /// It has its size already.
@@ -128,9 +128,9 @@ pub enum Half {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The partition in its table.
-    pub partition: Half,
+    pub partition: Decision,
     /// The filesystem in its partition.
-    pub filesystem: Half,
+    pub filesystem: Decision,
     /// What an operator should know besides.
     pub notes: Vec<String>,
 }
@@ -145,14 +145,14 @@ impl Plan {
     /// All steps, in order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         [&self.partition, &self.filesystem].into_iter().flat_map(|half| match half {
-            Half::Change { steps, .. } => steps.as_slice(),
+            Decision::Change { steps, .. } => steps.as_slice(),
             _ => &[],
         })
     }
 
     /// Both halves refused for one reason: nothing is touched.
     fn untouched(error: Error) -> Self {
-        Self { partition: Half::Refused(error.clone()), filesystem: Half::Refused(error), notes: Vec::new() }
+        Self { partition: Decision::Refused(error.clone()), filesystem: Decision::Refused(error), notes: Vec::new() }
     }
 }
 
@@ -179,17 +179,17 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
     let is_layer = layered || matches!(policy, Policy::Layer);
     let partition = match (&facts.slice, disk) {
         (Some(slice), Some(disk)) => {
-            partition_half(facts, slice, disk, rule(mode, is_layer), &mut notes).unwrap_or_else(Half::Refused)
+            partition_half(facts, slice, disk, rule(mode, is_layer), &mut notes).unwrap_or_else(Decision::Refused)
         }
-        _ => Half::Absent,
+        _ => Decision::Absent,
     };
     let room = match &partition {
-        Half::Change { after, .. } => *after,
+        Decision::Change { after, .. } => *after,
         _ => facts.size,
     };
     let filesystem = match &facts.content {
         Some(content) if !is_layer => filesystem_half(facts, content, room),
-        _ => Half::Left(format!("the {} on it was not grown", layer_name(facts))),
+        _ => Decision::Left(format!("the {} on it was not grown", layer_name(facts))),
     };
     let growing = facts.content.as_ref().zip(goal(&filesystem));
     notes.extend(growing.and_then(|(content, goal)| crowded(content, goal)));
@@ -197,7 +197,7 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
     notes.extend(facts.content.as_ref().and_then(other_devices));
     let plan = Plan { partition, filesystem, notes };
     // A disk that belongs to something as a whole is not for the taking, and nobody is to be told to repair its table.
-    if !plan.is_empty() || matches!(plan.partition, Half::Refused(_)) {
+    if !plan.is_empty() || matches!(plan.partition, Decision::Refused(_)) {
         if let Some(name) = facts.claim {
             return refuse(format!("it is a {name} as a whole"));
         }
@@ -255,9 +255,9 @@ fn unreachable_space(content: &Superblock, room: ByteCount) -> Option<String> {
 }
 
 /// What the filesystem shall become, if it shall change.
-fn goal(filesystem: &Half) -> Option<&Goal> {
+fn goal(filesystem: &Decision) -> Option<&Goal> {
     match filesystem {
-        Half::Change { steps, .. } => steps.iter().find_map(|step| match step {
+        Decision::Change { steps, .. } => steps.iter().find_map(|step| match step {
             Step::GrowFilesystem(goal) => Some(goal),
             _ => None,
         }),
@@ -305,7 +305,7 @@ fn partition_half(
     disk: &dyn ReadAt,
     rule: Rule,
     notes: &mut Vec<String>,
-) -> Result<Half> {
+) -> Result<Decision> {
     let refused = |why: &'static str| Error::refused("grow the partition", why).to(&*facts.device);
     if slice.read_only {
         return Err(refused("the disk is read-only"));
@@ -346,8 +346,8 @@ fn partition_half(
         steps.push(Step::TellKernel { number: slice.number, start: slice.start, length: after });
     }
     Ok(match steps.is_empty() {
-        true => Half::Full(facts.size),
-        false => Half::Change { before: facts.size, after, steps },
+        true => Decision::Full(facts.size),
+        false => Decision::Change { before: facts.size, after, steps },
     })
 }
 
@@ -358,25 +358,25 @@ fn length_of(slice: &PartitionInfo, span: Span) -> ByteCount {
 
 /// Judges the filesystem half anew for the `room` that its partition has in the end.
 #[must_use]
-pub fn refit(facts: &Facts, room: ByteCount) -> Half {
+pub fn refit(facts: &Facts, room: ByteCount) -> Decision {
     match &facts.content {
         Some(content) => filesystem_half(facts, content, room),
-        None => Half::Absent,
+        None => Decision::Absent,
     }
 }
 
-fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half {
+fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Decision {
     let (Some(extent), Some(to)) = (&content.extent, content.largest_within(room)) else {
-        return Half::Left(format!("wisp cannot tell the size of {}", content.kind.name()));
+        return Decision::Left(format!("wisp cannot tell the size of {}", content.kind.name()));
     };
     let block = u64::from(extent.block_size);
     let from = facts.live_blocks.unwrap_or(extent.blocks);
     let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(block));
     if to <= from {
-        return Half::Full(bytes(from));
+        return Decision::Full(bytes(from));
     }
     if let Some(why) = content.obstacle() {
-        return Half::Refused(Error::refused("grow the filesystem on", why).to(&*facts.device));
+        return Decision::Refused(Error::refused("grow the filesystem on", why).to(&*facts.device));
     }
     let goal = Goal {
         kind: content.kind,
@@ -389,5 +389,5 @@ fn filesystem_half(facts: &Facts, content: &Superblock, room: ByteCount) -> Half
             _ => 0,
         },
     };
-    Half::Change { before: bytes(from), after: bytes(to), steps: Vec::from([Step::GrowFilesystem(goal)]) }
+    Decision::Change { before: bytes(from), after: bytes(to), steps: Vec::from([Step::GrowFilesystem(goal)]) }
 }

@@ -2,7 +2,7 @@
 
 use super::gcp;
 use super::reader::Reader;
-use super::{Keys, Place};
+use super::{Keys, ValuePath};
 use crate::error::Result;
 use crate::text::base64;
 use crate::text::document::Document;
@@ -161,7 +161,7 @@ impl Reader<'_> {
     }
 
     /// Keys in tags, each of which may be anything else.
-    fn tagged(&mut self, (target, path): Place, found: &mut Found) -> Result<()> {
+    fn tagged(&mut self, (target, path): ValuePath, found: &mut Found) -> Result<()> {
         let tags = self.document(target)?.and_then(|root| root.path(path)).map_or(&[][..], Document::list);
         for key in tags.iter().filter_map(Document::text).filter_map(|tag| tag.strip_prefix(TAG)) {
             add(&key.replace('_', " "), None, found);
@@ -192,7 +192,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn below(&mut self, places: &[Place], field: &str, found: &mut Found) -> Result<()> {
+    fn below(&mut self, places: &[ValuePath], field: &str, found: &mut Found) -> Result<()> {
         for (target, path) in places {
             if path.is_empty() {
                 let text = self.value(target)?.unwrap_or_default();

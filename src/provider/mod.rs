@@ -128,10 +128,10 @@ pub enum KeyLayout {
 
 /// A value: where it may be, the first that is there taken, and how it looks there.
 #[derive(Clone, Copy, Debug)]
-pub struct Item(pub &'static [Place], pub Encoding);
+pub struct Item(pub &'static [ValuePath], pub Encoding);
 
 /// A document and a path in it ([`crate::text::document`]); with an empty path the text as it is sent.
-pub type Place = (&'static str, &'static str);
+pub type ValuePath = (&'static str, &'static str);
 
 /// How a value looks where it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ pub enum Wrapping {
     /// In base64.
     Base64,
     /// In base64 if the word at this place says so.
-    AsSaid(Place),
+    AsSaid(ValuePath),
 }
 
 /// Where public keys are.
@@ -167,16 +167,16 @@ pub enum Keys {
     /// A listing of `NUMBER=NAME` at this path; each key at `PATH/NUMBER/openssh-key` (EC2).
     Listing(&'static str),
     /// Texts of one key a line, below these places; of mappings those under this name if they have it.
-    Below(&'static [Place], &'static str),
+    Below(&'static [ValuePath], &'static str),
     /// The same below one place, then those of a cloud-config in the user-data. If the last is true, also of what does not
     /// begin like one, and all in their order (Incus).
-    WithUserdata(Place, &'static str, bool),
+    WithUserdata(ValuePath, &'static str, bool),
     /// The same below one place, then those in tags (Scaleway).
-    WithTags(Place, &'static str, Place),
+    WithTags(ValuePath, &'static str, ValuePath),
     /// One text, handed on as it is.
-    Verbatim(Place),
+    Verbatim(ValuePath),
     /// `user:key` lines with what goes with them (GCP): the attributes of the instance and those of the project.
-    Gcp(Place, Place),
+    Gcp(ValuePath, ValuePath),
 }
 
 /// Where network interfaces are described.
@@ -209,7 +209,7 @@ pub struct Dir {
 #[derive(Clone, Copy, Debug)]
 pub struct Entries {
     /// The document, and the path of the entries in it; `*` stands for every element.
-    pub place: Place,
+    pub place: ValuePath,
     /// The MAC address.
     pub mac: &'static str,
     /// Addresses, with the path of their prefix length, netmask or subnet.
@@ -224,7 +224,7 @@ pub struct Entries {
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
     /// Where the service says it.
-    pub said: Place,
+    pub said: ValuePath,
     /// Which string of the firmware says it, and how that begins; one that does not says something else.
     pub known: (Field, &'static str),
 }

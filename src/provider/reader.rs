@@ -4,7 +4,7 @@
 //! everything in one document costs one request. Where the firmware states who this machine is, nothing is believed
 //! before the service has said the same: whoever answers in its place does not know it.
 
-use super::{Check, Cloud, Encoding, Field, Item, KeyLayout, Place, Source, Wrapping, same_uuid};
+use super::{Check, Cloud, Encoding, Field, Item, KeyLayout, Source, ValuePath, Wrapping, same_uuid};
 use crate::error::{Error, Kind, Result};
 use crate::settings::is_user_name;
 use crate::text::base64;
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The first of `places` that is there, each asked only when those before it are absent.
-    fn first(&mut self, places: &[Place]) -> Result<Option<Vec<u8>>> {
+    fn first(&mut self, places: &[ValuePath]) -> Result<Option<Vec<u8>>> {
         for (target, path) in places {
             let found = if path.is_empty() {
                 self.value(target)?

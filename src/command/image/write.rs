@@ -45,7 +45,7 @@ pub(in crate::command) const WRITE: Command = Command {
            --json          progress and result as lines of JSON on standard output\n\
            --quiet, -q     no progress, only the result\n",
     takes_any_word: false,
-    run: |arguments| run(arguments, Deed::Write),
+    run: |arguments| run(arguments, Action::Write),
 };
 
 pub(in crate::command) const VERIFY: Command = Command {
@@ -66,14 +66,14 @@ pub(in crate::command) const VERIFY: Command = Command {
            --json          progress and result as lines of JSON on standard output\n\
            --quiet, -q     no progress\n",
     takes_any_word: false,
-    run: |arguments| run(arguments, Deed::Verify),
+    run: |arguments| run(arguments, Action::Verify),
 };
 
 /// How a URL begins whose bytes anybody on the way may change; the letters of a scheme have no case (RFC 3986, 3.1).
 const PLAIN: &str = "http://";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum Action {
     Write,
     Look,
     Verify,
@@ -95,7 +95,7 @@ struct EndJson<'a> {
     why: Option<String>,
 }
 
-fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
+fn run(arguments: &[&str], deed: Action) -> Result<u8> {
     let Arguments { order, deed, show, timeout, spool } = read(arguments, deed)?;
     let mut display = Display::new(show);
     let log = Log::stderr();
@@ -109,9 +109,9 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
     let means = Environment { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout), spool };
     let mut shown = |progress: &crate::image::Progress| display.progress(progress);
     let outcome = match deed {
-        Deed::Write => write::write(&order, means, &mut shown),
-        Deed::Verify => write::verify(&order, means, &mut shown),
-        Deed::Look => write::look(&order, means).map(|notes| Outcome { notes, ..Outcome::default() }),
+        Action::Write => write::write(&order, means, &mut shown),
+        Action::Verify => write::verify(&order, means, &mut shown),
+        Action::Look => write::look(&order, means).map(|notes| Outcome { notes, ..Outcome::default() }),
     };
     display.clear();
     if show == Show::Json {
@@ -122,7 +122,7 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
         for note in &outcome.notes {
             print(&format!("{note}\n"))?;
         }
-        if deed != Deed::Look {
+        if deed != Action::Look {
             print(&summary(&order, deed, &outcome, &display))?;
         }
     }
@@ -132,15 +132,15 @@ fn run(arguments: &[&str], deed: Deed) -> Result<u8> {
 /// What the arguments say.
 struct Arguments<'a> {
     order: WriteOptions<'a>,
-    deed: Deed,
+    deed: Action,
     show: Show,
     timeout: Option<Duration>,
     /// Where a temporary file goes, if that was said.
     spool: Option<&'a str>,
 }
 
-fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<Arguments<'a>> {
-    let is_write = deed == Deed::Write;
+fn read<'a>(arguments: &'a [&'a str], deed: Action) -> Result<Arguments<'a>> {
+    let is_write = deed == Action::Write;
     let mut order = WriteOptions::default();
     let (mut deed, mut timeout, mut spool) = (deed, None, None);
     let mut show = if stdio::is_terminal(stdio::error()) { Show::Terminal } else { Show::Lines };
@@ -155,7 +155,7 @@ fn read<'a>(arguments: &'a [&'a str], deed: Deed) -> Result<Arguments<'a>> {
             Piece::Option("--verify", None) if is_write => order.verify = true,
             Piece::Option("--grow", None) if is_write => order.grow = true,
             Piece::Option("--raw", None) if is_write => order.raw = true,
-            Piece::Option("--dry-run" | "-n", None) if is_write => deed = Deed::Look,
+            Piece::Option("--dry-run" | "-n", None) if is_write => deed = Action::Look,
             Piece::Option(name @ "--timeout", value) => timeout = Some(seconds(name, options.value(name, value)?)?),
             Piece::Option("--spool", value) => spool = Some(options.value("--spool", value)?),
             Piece::Option("--json", None) => show = Show::Json,
@@ -193,11 +193,11 @@ pub(super) fn size(text: &str) -> Result<ByteCount> {
 }
 
 /// `wrote 4 GiB (1.1 GiB of data) to /dev/vdb in 12.3 s, 340 MiB/s; SHA-256 verified; read back`.
-fn summary(order: &WriteOptions<'_>, deed: Deed, outcome: &Outcome, display: &Display) -> String {
+fn summary(order: &WriteOptions<'_>, deed: Action, outcome: &Outcome, display: &Display) -> String {
     let took = display.took();
     let (size, data, target) = (outcome.size, outcome.written, order.target);
     let mut text = match deed {
-        Deed::Verify => format!("{target} holds the image, {size} ({data} of data)"),
+        Action::Verify => format!("{target} holds the image, {size} ({data} of data)"),
         _ => format!("wrote {size} ({data} of data) to {target}"),
     };
     text.push_str(&format!(" in {} s", progress::seconds(took)));
@@ -212,7 +212,7 @@ fn summary(order: &WriteOptions<'_>, deed: Deed, outcome: &Outcome, display: &Di
     text
 }
 
-fn json(order: &WriteOptions<'_>, deed: Deed, outcome: &Result<Outcome>, display: &Display) -> String {
+fn json(order: &WriteOptions<'_>, deed: Action, outcome: &Result<Outcome>, display: &Display) -> String {
     let nothing = Outcome::default();
     let (done, error) = match outcome {
         Ok(done) => (done, None),
@@ -226,7 +226,7 @@ fn json(order: &WriteOptions<'_>, deed: Deed, outcome: &Result<Outcome>, display
         zeroed: done.zeroed.0,
         milliseconds: u64::try_from(display.took().as_millis()).unwrap_or(u64::MAX),
         digest: done.checksum.map(|digest| format!("{}:{}", digest.word(), digest.digits())),
-        verified: error.is_none() && (order.verify || deed == Deed::Verify),
+        verified: error.is_none() && (order.verify || deed == Action::Verify),
         notes: &done.notes,
         kind: error.map(|error| error.kind.name()),
         why: error.map(|error| format!("{error}")),

@@ -206,22 +206,22 @@ fn image() -> Vec<u8> {
     disk
 }
 
-fn run(disk: &Disk, deed: Deed, content: &mut Pieces<'_>) -> Result<Totals> {
+fn run(disk: &Disk, deed: Mode, content: &mut Pieces<'_>) -> Result<Totals> {
     run_on(disk, disk.size, deed, content)
 }
 
-fn run_on(disk: &dyn Medium, size: usize, deed: Deed, content: &mut Pieces<'_>) -> Result<Totals> {
+fn run_on(disk: &dyn Medium, size: usize, deed: Mode, content: &mut Pieces<'_>) -> Result<Totals> {
     let size = ByteCount(size as u64);
     let partner = WriterProcess::start(DiskWriter::new(disk, size, deed)?, MEMORY)?;
     let mut pump = Pipeline::new(partner, size, SectorSize::B512);
     let mut prepare = |pump: &mut Pipeline| match deed {
-        Deed::Compare => Ok(()),
-        Deed::Write { .. } => pump.ask(Command::Prepare, &mut |_| {}),
+        Mode::Compare => Ok(()),
+        Mode::Write { .. } => pump.ask(Command::Prepare, &mut |_| {}),
     };
     transfer(&mut pump, content, &mut prepare, &mut |_, _, _, _| {})
 }
 
-const VERIFIED: Deed = Deed::Write { verify: true };
+const VERIFIED: Mode = Mode::Write { verify: true };
 
 #[test]
 fn an_image_arrives_whole_however_it_comes() {
@@ -241,7 +241,7 @@ fn an_image_arrives_whole_however_it_comes() {
         assert!(disk.bytes().starts_with(&image), "{most} {told}");
         assert_eq!(disk.bytes()[image.len()..10 * MIB + 1024], [0; 324], "a sector is filled with zeros");
         assert_eq!(disk.bytes()[10 * MIB + 1024], 0xAA, "what is behind it stays");
-        assert_eq!(run(&disk, Deed::Compare, &mut Pieces::of(&image, most, told)), Ok(poured));
+        assert_eq!(run(&disk, Mode::Compare, &mut Pieces::of(&image, most, told)), Ok(poured));
         outcomes.push(poured);
     }
     // The MiB in front, 4 bytes, 3 MiB and 100 bytes, 2 bytes over the seam of two blocks, 3 bytes, and the rest.
@@ -320,7 +320,7 @@ fn what_fails_in_the_other_process_keeps_its_kind_and_its_reason() {
     }
     // A disk that ends before it should is not one that holds other bytes.
     let disk = Disk::new(4 * MIB);
-    let error = run_on(&disk, 12 * MIB, Deed::Compare, &mut Pieces::of(&vec![0xAA; 8 * MIB], usize::MAX, BLOCK));
+    let error = run_on(&disk, 12 * MIB, Mode::Compare, &mut Pieces::of(&vec![0xAA; 8 * MIB], usize::MAX, BLOCK));
     assert_eq!(error.unwrap_err().to_string(), "compare the image with: it ends too early at byte 3145728");
 }
 
@@ -332,8 +332,8 @@ fn a_disk_that_keeps_other_bytes_is_found_out_when_it_is_read_back() {
         disk.loses.set(Some(lost));
         let error = run(&disk, VERIFIED, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
         assert_eq!((error.kind, error.doing), (Kind::Corrupt, "read back what was written to"), "{lost}");
-        assert!(run(&disk, Deed::Write { verify: false }, &mut Pieces::of(&image, usize::MAX, BLOCK)).is_ok());
-        let error = run(&disk, Deed::Compare, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
+        assert!(run(&disk, Mode::Write { verify: false }, &mut Pieces::of(&image, usize::MAX, BLOCK)).is_ok());
+        let error = run(&disk, Mode::Compare, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
         assert_eq!((error.kind, &*error.why), (Kind::Corrupt, &*format!("they differ at byte {lost}")));
     }
 }
@@ -343,11 +343,11 @@ fn a_bit_where_zeros_belong_is_a_difference() {
     let (image, disk) = (image(), Disk::new(12 * MIB));
     run(&disk, VERIFIED, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap();
     disk.put(6 * MIB + 77, &[1]);
-    let error = run(&disk, Deed::Compare, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
+    let error = run(&disk, Mode::Compare, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
     assert_eq!(&*error.why, format!("they differ at byte {}", 6 * MIB + 77));
     disk.put(6 * MIB + 77, &[0]);
     disk.put(5, &[image[5] ^ 1]);
-    let error = run(&disk, Deed::Compare, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
+    let error = run(&disk, Mode::Compare, &mut Pieces::of(&image, usize::MAX, BLOCK)).unwrap_err();
     assert_eq!(&*error.why, "they differ at byte 5");
 }
 
