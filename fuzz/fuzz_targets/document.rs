@@ -4,8 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use wisp::settings::{Agent, Sources};
 use wisp::text::cmdline::Cmdline;
-use wisp::text::shell_assignments::Conf;
 use wisp::text::document::Document;
+use wisp::text::shell_assignments::Conf;
 use wisp::text::xml::Xml;
 use wisp::userdata::Config;
 

@@ -6,7 +6,7 @@ use wisp::packet::dhcp4::{Answer, Client};
 use wisp::packet::dns::{self, Family, Name, Query};
 use wisp::packet::ipv4::Datagram;
 use wisp::packet::netlink::{Answers, Attributes, Messages};
-use wisp::packet::rtnetlink::{parse_address, parse_link, parse_way};
+use wisp::packet::rtnetlink::{parse_address, parse_link, parse_route_lookup};
 
 /// The `N` bytes at `at`, or zeros.
 fn bytes<const N: usize>(input: &[u8], at: usize) -> [u8; N] {
@@ -45,7 +45,7 @@ fn netlink(datagram: &[u8]) {
     let _ = Answers::new(u32::from_ne_bytes(bytes(datagram, 8))).take(datagram, "fuzz");
     assert!(Messages::new(datagram).count() <= datagram.len() / 16 + 1);
     assert!(Attributes::after(datagram, 0).count() <= datagram.len() / 4);
-    let _ = (parse_link(datagram), parse_address(datagram), parse_way(datagram));
+    let _ = (parse_link(datagram), parse_address(datagram), parse_route_lookup(datagram));
 }
 
 fuzz_target!(|input: &[u8]| {
