@@ -7,6 +7,8 @@
 #[expect(dead_code, reason = "the tests of `link` use all of it")]
 #[path = "netif/network.rs"]
 mod network;
+#[path = "support/port.rs"]
+mod port;
 #[path = "support/root.rs"]
 mod root;
 
@@ -148,7 +150,7 @@ fn a_seed_has_its_own_interfaces_and_servers_of_names() {
 fn a_seed_out_of_reach_leaves_a_network_by_which_it_may_be_reached_later() {
     let root = Root::new("silent");
     root.card("eth0", 2, "up");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = port::reserve();
     root.write("proc/cmdline", &format!("ds=nocloud;s=http://127.0.0.1:{port}/ wisp.metadata_deadline=1\n"));
     assert!(root.boot("set_network_interfaces").contains("set_network_interfaces: failed"));
     assert_eq!(root.read(INTERFACES), format!("{LOOPBACK}auto eth0\niface eth0 inet dhcp\n\n"));

@@ -3,6 +3,8 @@
 mod download;
 mod faults;
 mod locked;
+#[path = "../support/port.rs"]
+mod port;
 mod remote;
 mod server;
 mod store;

@@ -1,7 +1,8 @@
 //! A server that does exactly what its script says, one connection after the other, and then is gone.
 
+use super::port::reserve;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::thread::JoinHandle;
 
@@ -96,14 +97,9 @@ pub fn dial(endpoints: Vec<Endpoint>) -> Connector {
     Connector { endpoints, interface: None, low_port: false, host: "metadata.test".into(), tls: None }
 }
 
-/// An address without a listener. It stays taken, so that no other test can listen there meanwhile.
+/// An address without a listener.
 pub fn deaf() -> Endpoint {
-    use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = getsockname(&socket).unwrap().try_into().unwrap();
-    std::mem::forget(socket);
-    Endpoint::Tcp(address)
+    Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, reserve())))
 }
 
 fn serve(connections: Vec<Vec<Step>>, accept: impl Fn() -> Box<dyn Connection>) -> Vec<String> {

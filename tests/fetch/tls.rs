@@ -3,6 +3,7 @@
 //! Whom wisp believes stands in its environment, which a process must not change while its threads read it: each fetch
 //! is made by this program started anew, with the one test that does it.
 
+use super::port::reserve;
 use super::server::deaf;
 use super::{ONCE, PATIENT};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -55,7 +56,7 @@ impl Authority {
 
     /// A server with that certificate, which answers each request of one connection with the next of `replies`.
     fn serve(&self, options: &str, replies: Vec<Vec<u8>>) -> Peer {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = reserve();
         let arguments = format!("s_server -quiet -cert leaf.pem -key leaf.key -accept 127.0.0.1:{port} {options}");
         let mut child = Command::new("openssl")
             .args(arguments.trim().split(' '))
