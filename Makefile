@@ -115,7 +115,7 @@ release: ## both programs for Rust's musl target, as they are published: build/r
 demo: build build/metadata-server ## a machine image boots in a cloud: its root grows, it reads its metadata; in its own words
 	@qemu/demo
 
-test: build ## unit tests, house rules, and the command line of the shipped programs
+test: build ## unit tests, repository rules, and the command line of the shipped programs
 	@tests/require tests/packages test
 	@tests/run $(CARGO)
 
@@ -151,14 +151,14 @@ $(GNU_TOOL)nm --size-sort --reverse-sort --print-size --demangle --radix=d targe
 	sed -E '/^[0-9]+ [0-9]+ [bB] /d; s/^[0-9]+ 0*([0-9]+) ./  \1\t/' | head -n 10
 endef
 
-check: ## formatting, clippy, documentation and house rules; warnings are errors
+check: ## formatting, clippy, documentation and repository rules; warnings are errors
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path fuzz/Cargo.toml
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --all-targets --no-default-features -- -D warnings
 	$(CARGO) clippy --locked --lib --bins --features static -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --locked --no-deps --document-private-items
-	$(CARGO) test --locked --test house
+	$(CARGO) test --locked --test rules
 	@echo "unsafe blocks: $$(grep -rE 'unsafe (\{|impl|extern)' --include='*.rs' src | wc -l)"
 
 install: $(if $(wildcard $(OUT)/wisp),,build) ## copy to DESTDIR= PREFIX= (BINDIR= LIBEXECDIR= DOCDIR=)

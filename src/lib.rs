@@ -1,9 +1,9 @@
 //! wisp: one small static program that brings a machine image to life.
 //!
-//! This file is the map. The modules below are the rooms of the house, from the lowest to the highest; **a room uses
-//! only rooms above its line** (`tests/house/` enforces it), so reading downwards never needs what comes later.
+//! This file is the architecture. The modules are listed in layers, from the lowest to the highest: **a module uses only
+//! modules above its line** (`tests/rules/` enforces it), so a reader who goes downwards never needs what comes later.
 //!
-//! # One way through
+//! # Data flow
 //!
 //! ```text
 //! kernel command line, arguments ─► settings ─┐
@@ -16,16 +16,16 @@
 //!
 //! ```text
 //! firmware, command line, sockets, labels ─► probe ─► provider::detect ─► one cloud, a row of one table
-//!                                                                                 │
-//! a service (fetch over http), a volume, a seed ─► metadata, one provider::Source ┴─► provider::Reader ─► imds, JSON
+//!                                                                              │
+//! a service (fetch over http), a volume, a seed ─► metadata, a provider::Source ┴─► provider::Reader ─► imds, JSON
 //! ```
 //!
 //! and, in the first boot of an instance, once for each of its four phases,
 //!
 //! ```text
-//! settings, the cloud, the kind of user-data ─► plan::first_boot ─► names ─► boot::actions, one table ─► account, service,
-//!                                                                  │         hotplug, grow, metadata
-//!                     boot::journal: started, done, failed ◄───────┘
+//! settings, cloud, kind of user-data ─► plan::first_boot ─► names ─► boot::actions, one table ─► account, service,
+//!                                                                 │                              hotplug, grow, metadata
+//!                    boot::journal: started, done, failed ◄───────┘
 //! ```
 //!
 //! and, where another system is to be on a disk, or a disk in a file that a cloud imports,
@@ -37,8 +37,9 @@
 //!
 //! The first packet is sent when the first value is asked for; `--network` (a lease) and a seed with a URL are earlier.
 //!
-//! The rooms listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a refusal is a
-//! value with its reason, so a dry run, the log of what is meant and "a second run changes nothing" come for free.
+//! The modules listed before `sys` are pure: bytes and text in, values out; no clock, no device. A plan is a value, and a
+//! refusal is a value with its reason. So a dry run prints the plan, the log names each step before it is done, and a second
+//! run has an empty plan.
 //!
 //! # How the disk is changed
 //!
@@ -46,51 +47,51 @@
 //!
 //! 1. The whole disk is opened read-only and locked, so that udev stays away. [`probe`] reads the partition table, the
 //!    superblock, and where the kernel thinks the partition lies. Nothing is open for writing.
-//! 2. [`plan::grow`] judges both halves: the partition in its table, and the filesystem in its partition. On any doubt
-//!    it refuses, and nothing has been written. If both have their size, that is all: no write, no mount.
-//! 3. A filesystem that is not mounted is mounted read-only where only wisp sees it, to look for the owner's word
-//!    against growing. (A dirty journal is replayed by that, as by any mount; where it is not, nothing is written.) Where
-//!    the mount fails, nothing is touched, unless the filesystem is larger than its partition.
-//! 4. A signature that an earlier use of the disk left where the partition is going to end, and by which it would be taken
-//!    for something else, becomes zeros. [`table`] has planned the other writes. For GPT: the new backup at the end of the disk; flush; then the primary, from
-//!    sector 0 to the one sector of the entry that changed and on to a multiple of 4 KiB, in one request (4 KiB for the
-//!    first 24 partitions of a disk with 512-byte sectors); flush. For an MBR: one sector (with logical partitions,
-//!    container first). Each write bypasses the page cache and is read back; a device that answers with other bytes
-//!    gets the old ones back.
-//! 5. The kernel is told about this one partition (`BLKPG`), which works while it is mounted.
-//! 6. The filesystem is asked to grow by its own call, on a mount that is writable for that long.
+//! 2. [`plan::grow`] decides about the partition in its table and about the filesystem in its partition. On any doubt it
+//!    refuses, and nothing has been written. If both have their final size, nothing is done: no write, no mount.
+//! 3. A filesystem that is not mounted is mounted read-only in a private mount namespace, to look for the opt-out file. (The
+//!    mount replays a dirty journal; where it does not, nothing is written.) If the mount fails, nothing is changed, unless
+//!    the filesystem is larger than its partition.
+//! 4. A stale signature where the partition is going to end, by which the partition would be detected as something else, is
+//!    overwritten with zeros. [`table`] has planned the other writes. For GPT: the new backup at the end of the disk; flush;
+//!    then the primary, from sector 0 to the one sector of the entry that changed and on to a multiple of 4 KiB, in one
+//!    request (4 KiB for the first 24 partitions of a disk with 512-byte sectors); flush. For an MBR: one sector (with
+//!    logical partitions, the container first). Each write bypasses the page cache and is read back; if other bytes come
+//!    back, the old ones are restored.
+//! 5. The kernel gets the new size of this one partition (`BLKPG`), which works while it is mounted.
+//! 6. The filesystem grows by its own system call, on a mount that is writable for that long.
 //!
 //! # What happens when the power goes
 //!
-//! Disks write whole physical sectors; on this wisp relies, on nothing more.
+//! wisp relies on one property of a disk: it writes whole physical sectors.
 //!
 //! | cut | what is on the disk | next boot |
 //! |---|---|---|
 //! | while a stale signature is erased | zeros in space of no partition | boots, and grows |
-//! | before or while the backup is written | the old primary, untouched | boots, and grows |
-//! | while the primary is written | header or entry is old and the other new; the new backup is sound | the kernel may see no partition; wisp detects its own trace (the sound backup differs in the end of one partition and in nothing else), completes the primary, and grows |
+//! | before or while the backup is written | the old primary, unchanged | boots, and grows |
+//! | while the primary is written | header or entry is old and the other new; the new backup is sound | the kernel may see no partition; wisp detects its interrupted update (the sound backup differs in the end of one partition and in nothing else), completes the primary, and grows |
 //! | between the sectors of an MBR with logical partitions | a container larger than it need be | boots, and grows on |
 //! | after the table, before the filesystem | a larger partition, the old filesystem | boots, the filesystem grows |
-//! | while the filesystem grows | the business of its journal or copy-on-write | boots, and grows on |
-//! | while an image is written over the disk | zeros where a table or boot code would begin: the first MiB is written when all else is on the medium and its digest right | nothing that looks like a system; the same command line has it written again |
+//! | while the filesystem grows | the filesystem's journal or copy-on-write keeps it consistent | boots, and grows on |
+//! | while an image is written over the disk | zeros where a table or boot code would begin: the first MiB is written last, when the rest is flushed and its digest is right | nothing bootable; with the same command line the image is written again |
 //!
-//! A filesystem is never larger than a table that is already on the medium. Any other damage of a primary GPT with a
-//! sound backup is repaired only on the user's word (`wisp.grow=repair`); with both copies damaged nothing is touched.
+//! A filesystem never grows past a table that is not yet on the disk. Any other damage of a primary GPT with a sound backup
+//! is repaired only on request (`wisp.grow=repair`); with both copies damaged nothing is written.
 //!
 //! # What is done once
 //!
-//! [`boot`] notes in a journal that an action begins, and has that on the medium before the action does anything. Every
-//! action but the user's own can be done twice: it looks first, and replaces files whole. So after a cut the next boot does
-//! again what was not noted as done, and the user's own work, which may not bear it, is told and left. The journal belongs
-//! to one instance; in another one it is begun anew, and with it the keys that the machine shows.
+//! [`boot`] records in a journal that an action starts, and flushes the record before the action does anything. Every action
+//! except the user's own is idempotent: it checks first, and replaces files atomically. After a power cut the next boot
+//! repeats each action that is not recorded as done. The user's own work, which may not be idempotent, is reported and not
+//! repeated. The journal belongs to one instance; a new instance starts a new journal, and gets new host keys.
 //!
-//! # What is nowhere
+//! # Invariants
 //!
 //! * Outside `sys` there is no `unsafe`, no `unwrap`, no unchecked arithmetic or index.
-//! * No room listed before `sys` knows what time it is.
-//! * wisp starts no other program for its own work, only the init that takes its place, what the user sent or asked for, and
-//!   what is the distribution's business: its packages, its services, its `ifup`.
-//! * No room but `command` (and the first process) prints an error; it is returned.
+//! * No module listed before `sys` reads the clock.
+//! * wisp starts no other program for its own work, only the init that it hands over to, what the user sent or asked for, and
+//!   what the distribution owns: packages, services, `ifup`.
+//! * Modules return errors; only `command` and PID 1 print them.
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(
@@ -114,15 +115,15 @@ pub mod units;
 
 pub mod bytes;
 
-// Pure rooms: bytes or text in, values out.
+// Pure modules: bytes or text in, values out.
 
 // gzip, bzip2, xz, lzma, lzop, lz4, zstd: checksums verified, output limited.
 pub mod codec;
 
-// GPT and MBR: what stands in them, and the writes that make one partition larger.
+// GPT and MBR: what they contain, and the writes that make one partition larger.
 pub mod table;
 
-// Superblocks: what a device holds, how it is called, how far it reaches.
+// Superblocks: the content of a device, its names, its size.
 pub mod filesystem;
 
 // Disk images: qcow2, VHD, VMDK, tar, raw; where in the file the disk's bytes are, and the files that clouds import. And
@@ -139,13 +140,13 @@ pub mod text;
 pub mod http;
 pub mod packet;
 
-// Every word of the kernel command line and of the configuration that wisp heeds.
+// Every parameter of the kernel command line and of the configuration file.
 pub mod settings;
 
-// What the user sent: unpacked, its kind, and what it says.
+// User-data: decompressed, its kind, its content.
 pub mod userdata;
 
-// Clouds as rows of one table: how each is detected, asked and understood.
+// Clouds as rows of one table: how each is detected and queried.
 pub mod provider;
 
 // Facts and settings in, steps out.
@@ -159,10 +160,10 @@ pub mod sys;
 // Lines for the operator.
 pub mod log;
 
-// Users, groups, the keys that may log in, the keys that the machine shows.
+// Users, groups, authorized keys, host keys.
 pub mod account;
 
-// OpenRC or systemd below a root: what starts at boot.
+// The services of OpenRC or systemd below a root.
 pub mod service;
 
 // Writes that are verified.
@@ -174,31 +175,31 @@ pub mod probe;
 // Requests with deadlines and second tries, over TCP, Unix sockets and TLS.
 pub mod fetch;
 
-// A network that reaches as far as metadata needs.
+// Network interfaces: a network that is enough to reach metadata.
 pub mod netif;
 
-// The metadata of this machine: the right source for its cloud, opened and asked.
+// The metadata of this machine: the source for its cloud.
 pub mod metadata;
 
-// Carries out a growing plan, and accounts for it.
+// Carries out a growing plan, and reports on it.
 pub mod grow;
 
 // Images from anywhere onto disks, and into the files that clouds import.
 pub mod image;
 
-// What mdev does when a device comes or goes.
+// What mdev runs when a device is added or removed.
 pub mod hotplug;
 
-// PID 1 before switch_root, the builder of its initramfs, and what the hooks of other initramfs call.
+// PID 1 before switch_root, the builder of its initramfs, and the entry points for the hooks of other initramfs.
 pub mod initramfs;
 
 // First boot: four phases, one table of actions, and a record of what was done for this instance.
 pub mod boot;
 
-// The command line: one table, one file a command.
+// The command line: one table, one file per command.
 pub mod command;
 
-// What a unit test says that this machine cannot run.
+// How a unit test reports that it cannot run on this machine.
 #[cfg(test)]
 #[path = "../tests/support/skip.rs"]
 mod skip;

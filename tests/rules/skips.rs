@@ -21,7 +21,7 @@ fn what_a_skipped_test_prints() {
     }
     let output = skipped("");
     let printed = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(printed, "SKIPPED house::skips::what_a_skipped_test_prints: this is one\n");
+    assert_eq!(printed, "SKIPPED rules::skips::what_a_skipped_test_prints: this is one\n");
     assert!(output.status.success());
     let output = skipped("true");
     assert!(!output.status.success(), "the merge gate skips nothing");
@@ -31,7 +31,7 @@ fn what_a_skipped_test_prints() {
 
 #[test]
 fn skipped_tests_are_listed_and_not_counted_as_passed() {
-    let root = env::temp_dir().join(format!("wisp-house-skips-{}", std::process::id()));
+    let root = env::temp_dir().join(format!("wisp-rules-skips-{}", std::process::id()));
     fs::create_dir_all(root.join("tests")).unwrap();
     fs::create_dir_all(root.join("build")).unwrap();
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/run"), root.join("tests/run")).unwrap();

@@ -1,4 +1,4 @@
-//! The rules of the house, as tests over the repository itself.
+//! The rules of this repository, as tests over its files.
 //!
 //! Each rule is a function on text that lives in a module here, with tests that show what it accepts and what it
 //! refuses; this file applies them. `CONTRIBUTING.md` says the rules in words.
@@ -24,8 +24,8 @@ const LARGE: &[(&str, &str)] = &[
     ("src/codec/xz/framing.rs", "one state machine: the stages of the .xz format in the order of the file"),
 ];
 
-/// Files that may use one room above them, and why.
-const DOORS: &[(&str, &str, &str)] = &[
+/// Files that may use one module above them, and why.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("src/sys/entry.rs", "command", "musl's start-up code calls a C `main`, and only `sys` may export one"),
     ("src/codec/bzip2.rs", "sys", "its library is called through pointers, and only `sys` may have them"),
 ];
@@ -75,12 +75,12 @@ fn none(complaints: impl IntoIterator<Item = String>) {
 }
 
 #[test]
-fn a_room_uses_only_rooms_above_it() {
+fn a_module_uses_only_modules_above_it() {
     let sources = rust(&["src/"]);
     let lib = sources.iter().find(|source| source.path == "src/lib.rs").expect("there is a map");
-    let rooms = imports::rooms(&lib.text);
-    assert!(rooms.len() > 10, "the map lists its rooms");
-    none(sources.iter().flat_map(|source| imports::upward(source, &rooms, DOORS)));
+    let modules = imports::modules(&lib.text);
+    assert!(modules.len() > 10, "the map lists its modules");
+    none(sources.iter().flat_map(|source| imports::upward(source, &modules, EXCEPTIONS)));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn every_error_kind_is_provoked() {
     let kinds = kinds::variants(error);
     assert!(kinds.len() > 5, "the kinds were found");
     // This test's own modules talk about kinds and provoke none.
-    let others: Vec<Source> = sources.into_iter().filter(|source| !source.path.starts_with("tests/house/")).collect();
+    let others: Vec<Source> = sources.into_iter().filter(|source| !source.path.starts_with("tests/rules/")).collect();
     none(kinds::unprovoked(&kinds, &others));
 }
 

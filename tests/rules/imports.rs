@@ -1,9 +1,9 @@
-//! A room uses only rooms above its line in `src/lib.rs`; the list there is the only one.
+//! A module uses only modules above its line in `src/lib.rs`; the list there is the only one.
 
 use crate::source::{Source, Token, tokens};
 
-/// The rooms of `lib.rs`, each with the number of its line: rooms without a blank line between them share one.
-pub fn rooms(lib: &str) -> Vec<(String, usize)> {
+/// The modules of `lib.rs`, each with the number of its line: modules without a blank line between them share one.
+pub fn modules(lib: &str) -> Vec<(String, usize)> {
     let (mut out, mut line) = (Vec::new(), 0);
     for text in lib.lines().map(str::trim) {
         let name = text.strip_prefix("pub mod ").or_else(|| text.strip_prefix("mod "));
@@ -16,23 +16,24 @@ pub fn rooms(lib: &str) -> Vec<(String, usize)> {
     out
 }
 
-/// What `source` uses and must not, one sentence each; `doors` are (path, room it may use, why).
-pub fn upward(source: &Source, rooms: &[(String, usize)], doors: &[(&str, &str, &str)]) -> Vec<String> {
+/// What `source` uses and must not, one sentence each; `exceptions` are (path, module it may use, why).
+pub fn upward(source: &Source, modules: &[(String, usize)], exceptions: &[(&str, &str, &str)]) -> Vec<String> {
     let path: Vec<&str> = source.path.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
-    let room = path[0];
-    if matches!(room, "lib" | "main") {
+    let module = path[0];
+    if matches!(module, "lib" | "main") {
         return Vec::new();
     }
     let depth = path.iter().filter(|part| **part != "mod").count();
-    let line_of = |name: &str| rooms.iter().find(|(room, _)| room == name).map(|(_, line)| *line);
-    let Some(own) = line_of(room) else { return vec![format!("{}: {room} is not in lib.rs", source.path)] };
+    let line_of = |name: &str| modules.iter().find(|(module, _)| module == name).map(|(_, line)| *line);
+    let Some(own) = line_of(module) else { return vec![format!("{}: {module} is not in lib.rs", source.path)] };
     let mut out = Vec::new();
     for Token { line, text: used } in used(&tokens(&source.code), depth) {
         let place = format!("{}:{line}", source.path);
         match line_of(used) {
-            _ if used == room || doors.iter().any(|door| (door.0, door.1) == (source.path.as_str(), used)) => {}
-            None => out.push(format!("{place}: {used} is not a room of lib.rs")),
-            Some(other) if other >= own => out.push(format!("{place}: {room} uses {used}, which is not above it")),
+            _ if used == module
+                || exceptions.iter().any(|exception| (exception.0, exception.1) == (source.path.as_str(), used)) => {}
+            None => out.push(format!("{place}: {used} is not a module of lib.rs")),
+            Some(other) if other >= own => out.push(format!("{place}: {module} uses {used}, which is not above it")),
             Some(_) => {}
         }
     }
@@ -94,13 +95,13 @@ mod tests {
     const LIB: &str = "pub mod error;\npub mod units;\n\npub mod table;\n\nmod plan;\n";
 
     fn complaints(path: &str, code: &str) -> usize {
-        upward(&Source::parse(path, code), &rooms(LIB), &[("src/table/door.rs", "plan", "it is a door")]).len()
+        upward(&Source::parse(path, code), &modules(LIB), &[("src/table/door.rs", "plan", "it is an exception")]).len()
     }
 
     #[test]
-    fn rooms_share_a_line_without_a_blank_one_between() {
-        let rooms = rooms(LIB);
-        let found: Vec<(&str, usize)> = rooms.iter().map(|(name, line)| (name.as_str(), *line)).collect();
+    fn modules_share_a_line_without_a_blank_one_between() {
+        let modules = modules(LIB);
+        let found: Vec<(&str, usize)> = modules.iter().map(|(name, line)| (name.as_str(), *line)).collect();
         assert_eq!(found, [("error", 0), ("units", 0), ("table", 1), ("plan", 2)]);
     }
 
@@ -110,7 +111,7 @@ mod tests {
             "use crate::error::Error;",
             "use crate::{error::{Error, Kind}, units};",
             "use crate::table::gpt; pub(crate) fn f() {}",
-            "use super::plan; // inside the room",
+            "use super::plan; // inside the module",
             "use super::super::units::Lba;",
             "#[cfg(test)]\nmod tests { use crate::plan; }",
             "let text = \"crate::plan\";",
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_door_opens_one_way_for_one_file() {
+    fn an_exception_is_for_one_module_of_one_file() {
         assert_eq!(complaints("src/table/door.rs", "use crate::plan;"), 0);
         assert_eq!(complaints("src/table/door.rs", "use crate::cellar;"), 1);
     }

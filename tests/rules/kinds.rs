@@ -1,4 +1,4 @@
-//! Every kind of error that some room returns is provoked by some test.
+//! Every kind of error that some module returns is provoked by some test.
 
 use crate::source::{Source, closing};
 

@@ -56,13 +56,13 @@ pub fn header(source: &Source) -> Option<String> {
     (!opens).then(|| format!("{}: does not open with //! and what it is for", source.path))
 }
 
-/// Whether `source` is the door of a room: the file that the room's `mod` line names.
-fn is_door(path: &str) -> bool {
+/// Whether `source` is the root file of a module: the one that the module's `mod` line names.
+fn is_module_root(path: &str) -> bool {
     let inside = path.trim_start_matches("src/");
     !inside.contains('/') || inside.ends_with("/mod.rs") && inside.matches('/').count() == 1
 }
 
-/// `unsafe` lives in `sys` only: every other room forbids it, and a file of `sys` that has it says why.
+/// `unsafe` lives in `sys` only: every other module forbids it, and a file of `sys` that has it says why.
 pub fn unsafe_fence(source: &Source) -> Option<String> {
     let flat: String = source.code.split_whitespace().collect();
     let path = &source.path;
@@ -72,7 +72,7 @@ pub fn unsafe_fence(source: &Source) -> Option<String> {
         return (has && !says).then(|| format!("{path}: has unsafe code and no #![expect(unsafe_code, reason = …)]"));
     }
     let forbids = flat.contains("#![forbid(unsafe_code)]");
-    let needs = path != "src/lib.rs" && is_door(path);
+    let needs = path != "src/lib.rs" && is_module_root(path);
     (needs && !forbids).then(|| format!("{path}: does not say #![forbid(unsafe_code)]"))
 }
 
@@ -134,11 +134,11 @@ mod tests {
     }
 
     #[test]
-    fn rooms_forbid_unsafe_and_sys_says_why() {
+    fn modules_forbid_unsafe_and_sys_says_why() {
         let judge = |path: &str, text: &str| unsafe_fence(&Source::parse(path, text)).is_none();
         assert!(judge("src/disk.rs", "#![forbid(unsafe_code)]") && !judge("src/disk.rs", "// #![forbid(unsafe_code)]"));
         assert!(!judge("src/table/mod.rs", ""));
-        assert!(judge("src/table/gpt.rs", ""), "the room's own file forbids it for all of the room");
+        assert!(judge("src/table/gpt.rs", ""), "the module's own file forbids it for all of the module");
         assert!(judge("src/sys/mod.rs", "pub mod entry;"));
         assert!(!judge("src/sys/entry.rs", "unsafe { f() }"));
         assert!(judge("src/sys/entry.rs", "#![expect(unsafe_code, reason = \"C\")]\nunsafe { f() }"));
