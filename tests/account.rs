@@ -353,7 +353,7 @@ fn without_files_there_are_no_accounts() {
 }
 
 #[test]
-fn keys_join_those_that_are_there_and_modes_are_mended() {
+fn keys_join_those_that_are_there_and_modes_are_repaired() {
     let (root, ann) = Root::with_ann("keys");
     let file = "home/ann/.ssh/authorized_keys";
     assert_eq!(account::install_keys(root.path(), &ann, &keys(&[KEY])).unwrap(), 1);
@@ -380,7 +380,7 @@ fn keys_join_those_that_are_there_and_modes_are_mended() {
 }
 
 #[test]
-fn keys_are_where_sshd_is_told_to_look() {
+fn keys_are_where_sshd_is_configured_to_look() {
     let (root, ann) = Root::with_ann("told");
     root.write(
         "etc/ssh/sshd_config",
@@ -565,7 +565,7 @@ fn what_is_cut_off_is_done_again_from_the_beginning() {
 }
 
 #[test]
-fn keys_that_sshd_is_told_to_show_are_made_where_it_looks() {
+fn keys_that_sshd_is_configured_to_use_are_made_where_it_looks() {
     let all = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /srv/keys/my_ed25519\nHostKey /srv/keys/my_rsa\n";
     let root = with_sshd("told-host", all);
     root.write("srv/keys/my_rsa", "the image's\n");

@@ -252,7 +252,7 @@ fn without_a_cloud_the_machine_is_known_by_its_firmware() {
 }
 
 #[test]
-fn a_serial_number_that_names_a_seed_is_not_told_to_everybody() {
+fn a_serial_number_that_names_a_seed_is_not_public() {
     let machine = Machine::bare("serial");
     machine.write("seeds/meta-data", "hostname: web\n");
     machine.write("sys/class/dmi/id/product_serial", "ds=nocloud;s=/seeds/;k=http://10.0.0.1/?secret\n");
@@ -502,7 +502,7 @@ fn a_phase_that_was_killed_is_not_running_for_ever() {
 }
 
 #[test]
-fn what_is_no_record_and_no_text_is_told() {
+fn invalid_records_and_texts_are_reported() {
     let machine = Machine::seeded("corrupt", "i-1");
     machine.write(&format!("{STATE}/journal"), "something else\n");
     let outcome = machine.wisp(&["early"]);
@@ -777,7 +777,7 @@ fn an_identity_that_firmware_spells_otherwise_is_the_same() {
 }
 
 #[test]
-fn an_instance_that_moves_to_another_machine_is_told_and_remembered() {
+fn an_instance_that_moves_to_another_machine_is_reported_and_recorded() {
     let machine = Machine::seeded("moved", "i-1");
     machine.boot();
     machine.firmware("4c4c4544-0002");
@@ -1003,7 +1003,7 @@ fn a_disk_that_cannot_keep_the_user_data_is_no_silent_cloud() {
 }
 
 #[test]
-fn a_record_that_is_none_is_an_error_that_ends_and_can_be_mended() {
+fn an_invalid_record_is_an_error_that_can_be_repaired() {
     let machine = Machine::seeded("broken", "i-1");
     machine.write(&format!("{STATE}/journal"), "wisp journal 2\n");
     assert_eq!(codes(&machine.try_boot()), [5; 4]);
@@ -1083,7 +1083,7 @@ fn incomplete_keeps_what_this_machine_is_known_by_and_no_other() {
 }
 
 #[test]
-fn a_clone_of_a_disk_that_is_half_done_begins_anew() {
+fn a_clone_of_a_disk_that_is_half_done_starts_over() {
     for (name, phases) in [("half", 3), ("third", 1)] {
         let machine = Machine::seeded(name, "i-1");
         PHASES[..phases].iter().for_each(|phase| assert_eq!(machine.wisp(&[phase]).code, Some(0)));

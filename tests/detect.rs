@@ -144,7 +144,7 @@ fn every_cloud_is_detected_by_what_its_machines_show() {
 }
 
 #[test]
-fn a_machine_of_nobody_is_nobodys() {
+fn a_machine_without_a_cloud_has_no_instance() {
     for (index, shows) in [
         &[][..],
         &["sys_vendor=QEMU", "product_name=Standard PC (Q35 + ICH9, 2009)"],

@@ -50,7 +50,7 @@ const PARTITIONS: &str = "
 ";
 
 #[test]
-fn an_image_is_told_in_words() {
+fn an_image_is_described_in_text() {
     let root = Root::empty("words");
     out(&root, GPT);
     out(
@@ -78,7 +78,7 @@ fn an_image_is_told_in_words() {
 }
 
 #[test]
-fn an_image_is_told_in_json() {
+fn an_image_is_described_in_json() {
     let root = Root::empty("json");
     out(&root, GPT);
     out(&root, "gzip -1k disk.raw");
@@ -101,7 +101,7 @@ fn an_image_is_told_in_json() {
 }
 
 #[test]
-fn an_old_table_and_larger_sectors_are_told() {
+fn an_old_table_and_larger_sectors_are_described() {
     let root = Root::empty("tables");
     let dos = "truncate -s 64M dos && printf 'label: dos\n2048,8M,c\n20480,16M,5\n22528,1M,82\n' | sfdisk -q dos";
     out(&root, dos);
@@ -120,7 +120,7 @@ fn an_old_table_and_larger_sectors_are_told() {
 }
 
 #[test]
-fn what_cannot_be_told_ends_with_its_reason() {
+fn what_cannot_be_described_ends_with_its_reason() {
     let root = Root::empty("errors");
     out(&root, "head -c 1M /dev/urandom > disk; printf QED > qed; head -c 600 /dev/zero >> qed; : > empty");
     out(&root, "printf 'QED\\0' | dd of=qed conv=notrunc status=none");

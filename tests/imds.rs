@@ -249,7 +249,7 @@ fn the_name_alone_is_enough() {
 
 /// What is closed must not become a connection or a disk that messages are written into.
 #[test]
-fn closed_descriptors_are_nobodys() {
+fn closed_descriptors_have_no_owner() {
     let machine = Machine::usual("closed");
     let program = machine.program().get_program().to_owned();
     let shell = |redirect: &str| {
@@ -300,7 +300,7 @@ fn a_service_that_refuses_connections_is_given_up_within_ten_seconds() {
 }
 
 #[test]
-fn a_machine_of_no_cloud_is_told_before_any_item() {
+fn a_machine_of_no_cloud_is_reported_before_any_item() {
     let machine = Machine::without_cloud("none");
     let (code, out, err) = machine.imds(&["+n", "@hostname"]);
     assert_eq!((code, out.as_str(), err.lines().count()), (2, "", 1), "{err}");
@@ -371,7 +371,7 @@ impl Tls {
 
 /// The shipped program has parts of its TLS from elsewhere (`build.rs`), so it is the one that must show its handshakes.
 #[test]
-fn a_seed_is_read_over_tls_and_from_nobody_else() {
+fn a_seed_is_read_over_tls_from_the_verified_server_only() {
     const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
     const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
     for (name, authority, key) in [

@@ -387,7 +387,7 @@ fn a_damaged_primary_waits_for_the_users_word() {
 
 /// A run that was cut off between the table and the kernel, or a tool that never told it.
 #[test]
-fn a_kernel_that_knows_less_than_the_table_is_told() {
+fn a_kernel_that_knows_less_than_the_table_is_updated() {
     let machine = Machine { size: SMALL, ..Machine::full().holding(ext4(SMALL_BLOCKS)) };
     let plan = machine.plan();
     assert_eq!(names(&plan), ["kernel", "filesystem"]);
@@ -586,7 +586,7 @@ fn a_filesystem_of_several_devices_grows_on_this_one() {
 }
 
 #[test]
-fn a_size_that_nobody_can_tell_is_left() {
+fn an_unknown_size_is_left() {
     let plan = Machine::new().holding(bare(Kind::Btrfs)).plan();
     assert_eq!(plan.filesystem, Decision::Left("wisp cannot tell the size of btrfs".into()));
     assert_eq!(sizes(&plan.partition), (SMALL, LARGE));
@@ -756,7 +756,7 @@ fn a_stale_signature_at_the_new_end_is_erased_before_anything_else() {
 
 /// F5 where the table was made larger before, by another tool: the kernel is not told before the signature is gone.
 #[test]
-fn a_stale_signature_is_erased_where_only_the_kernel_has_to_be_told() {
+fn a_stale_signature_is_erased_where_only_the_kernel_is_updated() {
     let mut machine = Machine { size: SMALL, ..Machine::full().holding(ext4(SMALL_BLOCKS)) };
     machine.disk.patch(START + LARGE - (8 << 10), &md_1_0((LARGE - (8 << 10)) / 512));
     assert_eq!(names(&machine.plan()), ["a stale signature", "kernel", "filesystem"]);

@@ -104,7 +104,7 @@ fn help_fits_a_terminal_of_80_columns() {
 
 /// The options that a command accepts are the strings in its source that look like one.
 #[test]
-fn help_tells_every_option_and_no_other() {
+fn help_lists_every_option_and_no_other() {
     for name in commands() {
         let mut text = help(&name);
         // Commands that differ in a word share a file, and an option that several have stands in one.

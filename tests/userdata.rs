@@ -78,10 +78,10 @@ impl Place {
     /// What becomes of several actions of one phase.
     fn acts(&self, names: &[&'static str], userdata: &str) -> Vec<Result<()>> {
         self.write("var/lib/cloud/user-data", userdata);
-        let (log, tell) = (Log::stderr(), |_: &str| {});
+        let (log, notify) = (Log::stderr(), |_: &str| {});
         let userdata = Userdata::parse(Some(userdata.into()));
         let journal = Journal::read(&self.machine.settings.var).unwrap();
-        let mut context = Context::new(Phase::Final, &self.machine, None, (&log, &tell), userdata, journal);
+        let mut context = Context::new(Phase::Final, &self.machine, None, (&log, &notify), userdata, journal);
         let run = |name: &&'static str| {
             let outcome = (actions::find(name).unwrap().run)(&mut context);
             context.failures.extend(outcome.clone().err().map(|error| (*name, error)));
@@ -173,7 +173,7 @@ fn what_editors_leave_in_a_script_is_taken_out() {
 }
 
 #[test]
-fn a_child_in_the_background_keeps_nobody_waiting() {
+fn a_child_in_the_background_is_not_waited_for_at_the_end() {
     let place = Place::live("background");
     let begin = Instant::now();
     let (outcome, said, exit) = place.script("#!/bin/sh\nsleep 100 &\necho $! begun\n");
@@ -253,7 +253,7 @@ fn a_line_of_commands_is_in_no_list_of_processes() {
 }
 
 #[test]
-fn a_config_that_cannot_be_understood_is_told_once() {
+fn a_config_that_cannot_be_parsed_is_reported_once() {
     let place = Place::tree("damaged");
     let names = ["userdata_user", "userdata_bootcmd", "userdata_write_files", "userdata_packages", "userdata_ntp"];
     let outcomes = place.acts(&names, "#alpine-config\npackages: [secret\n");
@@ -361,7 +361,7 @@ fn files_are_written_below_the_root() {
 }
 
 #[test]
-fn apk_is_told_where_from_and_where_to() {
+fn apk_gets_repositories_and_root() {
     let place = Place::tree("apk");
     place.write("etc/os-release", "ID=alpine\nVERSION_ID=3.20.1\n");
     place.write("etc/apk/repositories", "http://a/v3.20/main\n");

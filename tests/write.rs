@@ -321,7 +321,7 @@ fn what_the_kernel_does_not_see_is_no_way_around() {
 }
 
 #[test]
-fn a_disk_that_fails_in_the_middle_is_told_with_the_kernels_reason() {
+fn a_disk_that_fails_in_the_middle_is_reported_with_the_errno() {
     let root = Root::empty("fails");
     let image = image(&root);
     let point = root.join("full");

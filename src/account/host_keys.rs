@@ -264,7 +264,7 @@ fn run(program: &Program<'_>, deadline: Deadline) -> Result<()> {
     let mut child = fork::spawn(|teller| {
         let ended = program.run(stdio::error().as_fd(), &mut || ()).and_then(|ended| ended.success("run"));
         ended.err().map_or(0, |error| {
-            teller.tell(&format!("{error}"));
+            teller.notify(&format!("{error}"));
             1
         })
     })?;

@@ -83,7 +83,7 @@ mod tests {
     const ED25519: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIE3VyMJz2n0hTxP8xYxMq9zKq9n0x0Yk5H4T1mE8w2Aq";
 
     #[test]
-    fn keys_are_taken_with_their_comments_and_told_apart_by_their_bodies() {
+    fn keys_are_taken_with_their_comments_and_compared_by_their_bodies() {
         for line in [
             format!("ssh-ed25519 {ED25519}"),
             format!("  ssh-ed25519 \t {ED25519} ann@example.org and more\r\n"),

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_from_before_the_boot_is_nobodys() {
+    fn a_lock_from_before_the_boot_has_no_owner() {
         let now = i64::try_from(clock::wall().as_secs()).unwrap();
         let up = i64::try_from(clock::since_boot().as_secs()).unwrap();
         assert!(is_of_this_boot(now) && is_of_this_boot(now - up));
@@ -218,7 +218,7 @@ mod tests {
         let (path, etc) = etc("record");
         let mut child = fork::spawn(|teller| {
             let lock = etc.lock(".pwd.lock");
-            teller.tell(if matches!(lock, Ok(Some(_))) { "taken" } else { "failed" });
+            teller.notify(if matches!(lock, Ok(Some(_))) { "taken" } else { "failed" });
             clock::pause(Duration::from_secs(3600));
             0
         })

@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_that_cannot_be_changed_keep_nobody_out() {
+    fn rules_that_cannot_be_changed_lock_no_user_out() {
         let file = after("rules", |context| {
             std::fs::write(format!("{}/etc/sudoers.d", context.root()), "no folder").unwrap();
             std::fs::create_dir_all(format!("{}/etc/doas.d/90-wisp-ann.conf", context.root())).unwrap();

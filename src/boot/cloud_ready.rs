@@ -34,7 +34,7 @@ pub(super) fn eject_media(context: &mut Context<'_>) -> Result<()> {
 pub(super) fn report_ready(context: &mut Context<'_>) -> Result<()> {
     let Some(access) = context.access.filter(|_| context.is_live()) else { return Ok(()) };
     let failure = failure(&context.failures);
-    let told = access.report(failure.as_deref(), context.tell)?;
+    let told = access.report(failure.as_deref(), context.notify)?;
     if let Some(reason) = failure {
         return Err(not_ready(&reason, told));
     }

@@ -25,7 +25,7 @@ pub struct Context<'a> {
     /// Why there is no cloud to be asked, where that is so.
     pub missing: Option<String>,
     /// What hears of second tries.
-    pub tell: &'a dyn Fn(&str),
+    pub notify: &'a dyn Fn(&str),
     /// Where lines go.
     pub log: &'a Log,
     /// What the user sent, as it was saved when this phase began, or by this phase.
@@ -52,7 +52,7 @@ impl<'a> Context<'a> {
         phase: Phase,
         machine: &'a Machine,
         access: Option<&'a Access<'a>>,
-        (log, tell): (&'a Log, &'a dyn Fn(&str)),
+        (log, notify): (&'a Log, &'a dyn Fn(&str)),
         userdata: Userdata,
         journal: Journal,
     ) -> Self {
@@ -62,7 +62,7 @@ impl<'a> Context<'a> {
             access,
             lost: None,
             missing: None,
-            tell,
+            notify,
             log,
             userdata,
             journal,
@@ -161,8 +161,8 @@ impl<'a> Context<'a> {
             return Err(error.clone());
         }
         let access = self.access.ok_or_else(|| self.lost.clone().unwrap_or_else(|| self.machine.unknown()))?;
-        let tell = self.tell;
-        let reader = self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone());
+        let notify = self.notify;
+        let reader = self.opened.get_or_insert_with(|| access.open(notify)).as_mut().map_err(|error| error.clone());
         let answer = reader.and_then(look);
         if let Err(error) = &answer {
             self.is_unanswered |= error.kind.may_retry() && error.kind != Kind::Absent;

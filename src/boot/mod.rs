@@ -176,9 +176,9 @@ fn bootstrap(phase: Phase, machine: &Machine, log: &Log) -> Result<bool> {
         Err(error) => (None, Some(error)),
     };
     // Second tries, and what is read around: the phase continues past them.
-    let tell = |line: &str| log.warning(&format!("      {line}"));
+    let notify = |line: &str| log.warning(&format!("      {line}"));
     let journal = Journal::read(&machine.settings.var)?;
-    let mut context = Context::new(phase, machine, access.as_ref(), (log, &tell), Userdata::parse(None), journal);
+    let mut context = Context::new(phase, machine, access.as_ref(), (log, &notify), Userdata::parse(None), journal);
     context.lost = lost;
     if !context.is_live() && context.access.is_some_and(Access::is_far) {
         // It would speak of the machine that this runs on, its keys and all.

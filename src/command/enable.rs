@@ -36,7 +36,7 @@ pub(super) const DISABLE: Command = Command {
 };
 
 pub(super) fn enable(root: &str) -> Result<u8> {
-    let told = tell(service::enable(root)?);
+    let told = notify(service::enable(root)?);
     let is_there = |path: &str| tree::is_there(&format!("{root}{path}"));
     if is_there("/usr/bin/cloud-init") && !is_there("/etc/cloud/cloud-init.disabled") {
         Log::stderr().warning(
@@ -48,11 +48,11 @@ pub(super) fn enable(root: &str) -> Result<u8> {
 }
 
 pub(super) fn disable(root: &str) -> Result<u8> {
-    tell(service::disable(root)?)
+    notify(service::disable(root)?)
 }
 
 /// One line a change, where Tiny Cloud has it.
-fn tell(changes: alloc::vec::Vec<alloc::string::String>) -> Result<u8> {
+fn notify(changes: alloc::vec::Vec<alloc::string::String>) -> Result<u8> {
     let log = Log::stderr();
     changes.iter().for_each(|change| log.info(change));
     Ok(0)

@@ -52,7 +52,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     }
     let target = target.unwrap_or("/");
     let report = account(target, mode, dry_run).unwrap_or_else(|error| Report::stopped(target.into(), error));
-    tell(&report, json)
+    notify(&report, json)
 }
 
 /// Grows what is at `target`.
@@ -81,7 +81,7 @@ fn subject(target: &str) -> Result<Subject> {
     )
 }
 
-fn tell(report: &Report, json: bool) -> Result<u8> {
+fn notify(report: &Report, json: bool) -> Result<u8> {
     if json {
         print(&format!("{}\n", report.json()))?;
     } else {

@@ -38,7 +38,7 @@ Items, from left to right:
                     @ipv4-prefix @ipv6-prefix, a path below it, or a switch
   PATH              a path of the cloud's own, below its base
   -e +e             skip failures, end at the first one (+e)
-  -E +E             say nothing of failures, tell them (+E)
+  -E +E             say nothing of failures, notify them (+E)
   +n +s +t          a newline, a blank, a tab
 
 Values are written as they are, without a newline. Exit: 0, 1 when a lookup
@@ -68,14 +68,14 @@ const NO_CLOUD: u8 = 2;
 /// opened is the failure of each lookup, to be skipped or not as any other.
 struct Metadata<'a> {
     access: &'a Access<'a>,
-    tell: &'a dyn Fn(&str),
+    notify: &'a dyn Fn(&str),
     opened: Option<Result<Reader<'a>>>,
 }
 
 impl<'a> Metadata<'a> {
     fn reader(&mut self) -> Result<&mut Reader<'a>> {
-        let (access, tell) = (self.access, self.tell);
-        self.opened.get_or_insert_with(|| access.open(tell)).as_mut().map_err(|error| error.clone())
+        let (access, notify) = (self.access, self.notify);
+        self.opened.get_or_insert_with(|| access.open(notify)).as_mut().map_err(|error| error.clone())
     }
 }
 
@@ -195,12 +195,12 @@ fn place(root: &str) -> Result<&str> {
 
 fn answer(access: &Access<'_>, (json, save): (bool, bool), items: &[&str], log: &Log) -> Result<u8> {
     let tells = Cell::new(true);
-    let tell = |line: &str| {
+    let notify = |line: &str| {
         if tells.get() {
             log.warning(line);
         }
     };
-    let mut metadata = Metadata { access, tell: &tell, opened: None };
+    let mut metadata = Metadata { access, notify: &notify, opened: None };
     if json {
         print(&format!("{}\n", metadata.reader()?.instance()?.json()))?;
     }

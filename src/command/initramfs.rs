@@ -93,17 +93,17 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let image = build(&recipe)?;
     if output == STANDARD_OUTPUT {
         return match stdio::write(stdio::output(), &image.bytes).map_err(|error| error.to("standard output"))? {
-            true => tell(&recipe, &image, "standard output"),
+            true => notify(&recipe, &image, "standard output"),
             false => Err(Error::new(Kind::Os(EPIPE), "write", "").to("standard output")),
         };
     }
     // Nothing in it is secret, and QEMU may run as anybody.
     file::write_atomically(output, &image.bytes, 0o644)?;
-    tell(&recipe, &image, output)
+    notify(&recipe, &image, output)
 }
 
 /// What was made, on standard error, where an image on standard output does not meet it.
-fn tell(recipe: &Recipe, image: &Initramfs, output: &str) -> Result<u8> {
+fn notify(recipe: &Recipe, image: &Initramfs, output: &str) -> Result<u8> {
     let log = Log::stderr();
     let size = ByteCount(image.bytes.len() as u64);
     log.info(&format!(

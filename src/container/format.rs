@@ -184,7 +184,7 @@ mod tests {
     use crate::error::Kind;
 
     #[test]
-    fn formats_are_told_by_their_first_bytes() {
+    fn formats_are_detected_by_their_first_bytes() {
         for (start, format) in [
             (b"QFI\xfb\0\0\0\x03".as_slice(), Format::Qcow2),
             (b"QFI\xfb\0\0\0\x02", Format::Qcow2),
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpt_tells_its_sector_size() {
+    fn a_gpt_shows_its_sector_size() {
         let mut start = [0; START];
         assert_eq!(sector_size(&start), None);
         start[4096..].copy_from_slice(SIGNATURE);

@@ -23,16 +23,16 @@ const DNS_PORT: u16 = 53;
 /// Fetches one URL after the other, over one connection while they are of one server.
 pub struct HttpClient<'a> {
     policy: Policy,
-    tell: &'a dyn Fn(&str),
+    notify: &'a dyn Fn(&str),
     servers: Vec<IpAddr>,
     open: Option<(Url, Session<'a>)>,
 }
 
 impl<'a> HttpClient<'a> {
-    /// `tell` is called as by [`Session::telling`].
+    /// `notify` is called as by [`Session::telling`].
     #[must_use]
-    pub fn new(policy: Policy, tell: &'a dyn Fn(&str)) -> Self {
-        Self { policy, tell, servers: Vec::new(), open: None }
+    pub fn new(policy: Policy, notify: &'a dyn Fn(&str)) -> Self {
+        Self { policy, notify, servers: Vec::new(), open: None }
     }
 
     /// Looks names up at `servers`, if there are any, and not at those of `/etc/resolv.conf`: a network that was just
@@ -54,7 +54,7 @@ impl<'a> HttpClient<'a> {
             Some(session) => session,
             None => {
                 let dial = dial(&url, &self.servers, Deadline::after(clock::now(), self.policy.total))?;
-                Session::new(dial, self.policy, &[], None).telling(self.tell)
+                Session::new(dial, self.policy, &[], None).telling(self.notify)
             }
         };
         let outcome = session.get_within(&url.target, limit);

@@ -43,7 +43,7 @@ pub struct Download<'a> {
     place: Url,
     policy: Policy,
     servers: &'a [IpAddr],
-    tell: &'a dyn Fn(&str),
+    notify: &'a dyn Fn(&str),
     flow: Option<BodyStream>,
     /// Known from the first reply on.
     identity: Option<Validators>,
@@ -83,13 +83,13 @@ impl fmt::Debug for Download<'_> {
 
 impl<'a> Download<'a> {
     /// Asks for what is at `url`, and reads the head of the reply. Names are looked up at `servers`, or at those of
-    /// `/etc/resolv.conf` if there are none; `tell` hears a line when it breaks off and one when it goes on.
+    /// `/etc/resolv.conf` if there are none; `notify` is called with a line when it breaks off and one when it goes on.
     ///
     /// # Errors
     /// As [`Url::parse`]; `Unsupported` for https in a build without TLS and for a packed reply; `RangeReader` with the status
     /// of a refusal; `Refused` for redirects without end or to less safety; `Os`, `TimedOut`, `Corrupt`, `Absent` when the
     /// policy's time was up, with the last reason.
-    pub fn open(url: &str, policy: Policy, servers: &'a [IpAddr], tell: &'a dyn Fn(&str)) -> Result<Self> {
+    pub fn open(url: &str, policy: Policy, servers: &'a [IpAddr], notify: &'a dyn Fn(&str)) -> Result<Self> {
         let origin = Url::parse(url)?;
         let place = origin.clone();
         let mut download = Self {
@@ -97,7 +97,7 @@ impl<'a> Download<'a> {
             place,
             policy,
             servers,
-            tell,
+            notify,
             flow: None,
             identity: None,
             at: 0,
@@ -308,7 +308,7 @@ impl<'a> Download<'a> {
             return Err(Error::new(error.kind, error.doing, why).to(error.to.as_str()));
         }
         if !core::mem::replace(&mut trouble.told, true) {
-            (self.tell)(&format!("{error}{after}; trying again for up to {} s", limit.as_secs()));
+            (self.notify)(&format!("{error}{after}; trying again for up to {} s", limit.as_secs()));
         }
         self.trouble = Some(trouble);
         clock::pause(pause);
@@ -327,7 +327,7 @@ impl<'a> Download<'a> {
     fn tell_end(&self, how: &str, trouble: &Trouble) {
         let spent = clock::now().saturating_sub(trouble.since);
         let (seconds, tenths) = (spent.as_secs(), spent.subsec_millis() / 100);
-        (self.tell)(&format!("GET {}: {how}, after {seconds}.{tenths} s", self.place));
+        (self.notify)(&format!("GET {}: {how}, after {seconds}.{tenths} s", self.place));
     }
 }
 

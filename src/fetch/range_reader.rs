@@ -42,8 +42,8 @@ impl<'a> RangeReader<'a> {
     ///
     /// # Errors
     /// As there; `Unsupported` when the server does not say how large it is.
-    pub fn open(url: &str, policy: Policy, servers: &'a [IpAddr], tell: &'a dyn Fn(&str)) -> Result<Self> {
-        Download::open(url, policy, servers, tell)?.into_remote()
+    pub fn open(url: &str, policy: Policy, servers: &'a [IpAddr], notify: &'a dyn Fn(&str)) -> Result<Self> {
+        Download::open(url, policy, servers, notify)?.into_remote()
     }
 
     pub(super) fn new(mut download: Download<'a>) -> Result<Self> {

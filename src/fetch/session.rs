@@ -61,7 +61,7 @@ pub struct Session<'a> {
     /// Why the service was given up before it was reached: nothing is sent to it after that.
     given_up: Option<Error>,
     counts: Counts,
-    tell: Option<&'a dyn Fn(&str)>,
+    notify: Option<&'a dyn Fn(&str)>,
     /// What every reply of the real service carries.
     echo: Option<(&'a str, &'a str)>,
 }
@@ -100,16 +100,16 @@ impl<'a> Session<'a> {
             reached: false,
             given_up: None,
             counts: Counts::default(),
-            tell: None,
+            notify: None,
             echo: None,
         }
     }
 
-    /// Has `tell` called with a line for the operator when a request does not succeed at once: the first time, when the
+    /// Has `notify` called with a line for the operator when a request does not succeed at once: the first time, when the
     /// reason changes, and when it did succeed at last.
     #[must_use]
-    pub fn telling(mut self, tell: &'a dyn Fn(&str)) -> Self {
-        self.tell = Some(tell);
+    pub fn telling(mut self, notify: &'a dyn Fn(&str)) -> Self {
+        self.notify = Some(notify);
         self
     }
 
@@ -368,8 +368,8 @@ impl<'a> Session<'a> {
     }
 
     fn note(&self, line: &str) {
-        if let Some(tell) = self.tell {
-            tell(line);
+        if let Some(notify) = self.notify {
+            notify(line);
         }
     }
 }

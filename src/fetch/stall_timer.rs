@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn enough_bytes_begin_the_time_anew() {
+    fn enough_bytes_restart_the_timer() {
         let (mut pace, second) = (StallTimer::default(), Duration::from_secs(1));
         for _ in 0..100 {
             assert_eq!(pace.count(65_535, 4 * second, second), None);

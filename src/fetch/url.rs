@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_told_to_nobody() {
+    fn a_query_is_never_logged() {
         let url = Url::parse("https://a:8443/b?token=c").unwrap();
         assert_eq!((url.to_string(), format!("{url:?}")), ("https://a:8443/b".into(), "https://a:8443/b".into()));
     }

@@ -640,7 +640,7 @@ fn an_lvm_volume_header_outside_of_the_sector_is_refused() {
 }
 
 #[test]
-fn bcache_is_told_from_early_bcachefs() {
+fn bcache_is_distinguished_from_early_bcachefs() {
     let bcache = fields(512, &[(8, &8u64.to_le_bytes()), (24, &bcache::BCACHE_MAGIC), (40, &UUID)]);
     let found = Device::new(SIZE).with(4096, bcache.clone()).detect().unwrap().unwrap();
     assert_eq!((found.kind, found.uuid.as_deref()), (Kind::Bcache, Some(UUID_TEXT)));

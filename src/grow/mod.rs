@@ -89,8 +89,8 @@ pub struct Private<'a> {
     pub options: &'a str,
 }
 
-/// Grows, if there is anything to grow. Every trouble ends up in the report; `tell` hears what takes long.
-pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
+/// Grows, if there is anything to grow. Every trouble ends up in the report; `notify` is called for steps that take long.
+pub fn run(request: &Request<'_>, notify: &mut dyn FnMut(&str)) -> Report {
     let device = request.subject.block.node();
     let Survey { disk, facts, plan } = match look(request) {
         Ok(look) => look,
@@ -105,7 +105,7 @@ pub fn run(request: &Request<'_>, tell: &mut dyn FnMut(&str)) -> Report {
     if request.dry_run {
         return account(&facts, &plan);
     }
-    Execution { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, tell)
+    Execution { request, disk, facts, steps: Vec::new(), notes: Vec::new() }.run(&plan, notify)
 }
 
 /// Makes the primary GPT of a disk without visible partitions what its backup says, and has the kernel look again.
@@ -167,7 +167,7 @@ struct Execution<'a> {
 }
 
 impl Execution<'_> {
-    fn run(mut self, plan: &Plan, tell: &mut dyn FnMut(&str)) -> Report {
+    fn run(mut self, plan: &Plan, notify: &mut dyn FnMut(&str)) -> Report {
         let mut place = self.place();
         if let Some(error) = self.objection(&place, plan) {
             if let Ok(place) = &place {
@@ -201,7 +201,7 @@ impl Execution<'_> {
             }
         }
         if let plan::Decision::Change { before, .. } = plan.filesystem {
-            let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, tell));
+            let grown = place.clone().and_then(|place| self.grow_filesystem(&place, room, notify));
             report.filesystem = grown.unwrap_or_else(|error| StepReport::stopped(StepState::Failed, before, error));
         }
         if let Ok(place) = &place {
@@ -315,7 +315,7 @@ impl Execution<'_> {
         &mut self,
         place: &MountPoint,
         room: ByteCount,
-        tell: &mut dyn FnMut(&str),
+        notify: &mut dyn FnMut(&str),
     ) -> Result<StepReport> {
         let (before, goal) = match plan::refit(&self.facts, room) {
             plan::Decision::Change { before, steps, .. } => match steps.into_iter().next() {
@@ -333,7 +333,7 @@ impl Execution<'_> {
         }
         let deadline = self.request.budget.map_or(Deadline::NEVER, |budget| Deadline::after(clock::now(), budget));
         let (what, device) = (format!("grow {}", goal.kind.name()), &self.facts.device);
-        let grown = timed(&mut self.steps, &what, || online::grow(&place.point, device, &goal, deadline, tell));
+        let grown = timed(&mut self.steps, &what, || online::grow(&place.point, device, &goal, deadline, notify));
         Ok(match grown {
             Ok(reached) => {
                 let state = if is_ext(&goal) && reached < goal.to { StepState::Partly } else { StepState::Grown };

@@ -69,11 +69,11 @@ fn groups_in(statistics: &str) -> Option<u64> {
 }
 
 /// Grows the filesystem of `device`, mounted at `point`, towards `goal`; returns the blocks it is then known to have.
-/// `tell` hears of each step that took long.
+/// `notify` is called for each step that took long.
 ///
 /// # Errors
 /// `Os` and `Refused` from the kernel; what was grown until then stays.
-pub fn grow(point: &str, device: &str, goal: &Goal, deadline: Deadline, tell: &mut dyn FnMut(&str)) -> Result<u64> {
+pub fn grow(point: &str, device: &str, goal: &Goal, deadline: Deadline, notify: &mut dyn FnMut(&str)) -> Result<u64> {
     let mounted = Mounted::open(point, device)?;
     match goal.kind {
         Kind::Xfs => {
@@ -86,7 +86,7 @@ pub fn grow(point: &str, device: &str, goal: &Goal, deadline: Deadline, tell: &m
             let size = mounted.btrfs_device_size(goal.devid)?;
             Ok(size.0.checked_div(u64::from(goal.block_size)).unwrap_or(0))
         }
-        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => grow_ext(&mounted, goal, deadline, tell),
+        Kind::Ext2 | Kind::Ext3 | Kind::Ext4 => grow_ext(&mounted, goal, deadline, notify),
         other => Err(Error::unsupported("grow", "the kernel has no call for it").to(other.name())),
     }
 }
@@ -102,7 +102,7 @@ fn patiently(deadline: Deadline, mut call: impl FnMut() -> Result<()>) -> Result
     }
 }
 
-fn grow_ext(mounted: &Mounted, goal: &Goal, deadline: Deadline, tell: &mut dyn FnMut(&str)) -> Result<u64> {
+fn grow_ext(mounted: &Mounted, goal: &Goal, deadline: Deadline, notify: &mut dyn FnMut(&str)) -> Result<u64> {
     let begun = clock::now();
     let mut pace = Pace::new(goal);
     let mut reached = goal.from;
@@ -115,7 +115,7 @@ fn grow_ext(mounted: &Mounted, goal: &Goal, deadline: Deadline, tell: &mut dyn F
         let so_far = clock::now().saturating_sub(begun);
         if so_far > STEP_AIM && reached < goal.to {
             let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(u64::from(goal.block_size)));
-            tell(&format!("still growing: {} of {} after {} s", bytes(reached), bytes(goal.to), so_far.as_secs()));
+            notify(&format!("still growing: {} of {} after {} s", bytes(reached), bytes(goal.to), so_far.as_secs()));
         }
     }
     Ok(reached)

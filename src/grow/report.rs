@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_serious_half_is_the_status_and_its_reason_is_told() {
+    fn the_most_serious_step_is_the_status_and_its_reason_is_reported() {
         let mut report = sample();
         report.filesystem =
             StepReport::stopped(StepState::Failed, ByteCount(5), Error::os(28, "grow the filesystem at").to("/"));
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_mended_without_growing_is_told_apart() {
+    fn a_table_that_is_repaired_without_growing_has_its_own_state() {
         let mut report = sample();
         for (state, wanted) in [
             (StepState::Planned, "partition /dev/vda2 stays at 2 GiB, its table would be mended"),
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_milliseconds() {
+    fn times_are_reported_in_milliseconds() {
         for (micros, wanted) in [(0, "0.000 ms"), (7, "0.007 ms"), (12_345, "12.345 ms"), (60_000_000, "60000.000 ms")]
         {
             assert_eq!(milliseconds(Duration::from_micros(micros)), wanted);

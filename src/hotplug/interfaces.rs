@@ -29,11 +29,11 @@ const NOTE: &str = "\
 ";
 
 /// Puts the file below `root` together; returns whether it is another one than before, which is then `interfaces.bak`. A
-/// file in the folder that cannot be read, or for which there is no room, is left out, and `tell` hears of it.
+/// file in the folder that cannot be read, or for which there is no room, is left out, and `notify` is called for it.
 ///
 /// # Errors
 /// `Os`, `Refused` for what cannot be read of all: the folder, the template if a card needs it, and the old file.
-pub fn assemble(root: &str, tell: &dyn Fn(&str)) -> Result<bool> {
+pub fn assemble(root: &str, notify: &dyn Fn(&str)) -> Result<bool> {
     let folder = format!("{root}{FOLDER}");
     let present = file::list(&folder)?;
     let cards = file::list(&format!("{root}/sys/class/net")).unwrap_or_default();
@@ -43,7 +43,7 @@ pub fn assemble(root: &str, tell: &dyn Fn(&str)) -> Result<bool> {
         let path = format!("{folder}/{name}");
         let added =
             file::read(&path, TEXT_LIMIT).and_then(|piece| append(text, &piece).map_err(|error| error.to(path)));
-        added.unwrap_or_else(|error| tell(&format!("{error}; the file is left out of {INTERFACES}")));
+        added.unwrap_or_else(|error| notify(&format!("{error}; the file is left out of {INTERFACES}")));
     };
     for name in cards.into_iter().filter(|name| is_interface(name)) {
         if present.contains(&name) {

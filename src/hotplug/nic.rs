@@ -37,12 +37,12 @@ const NUMBER_LIMIT: usize = 32;
 const NAME_LIMIT: usize = 15;
 
 /// Does what mdev calls for when the card `name` comes (`add`) or goes (`remove`), below `root`; with a root, no program is
-/// run and no process ended. `tell` hears of files that cannot be read.
+/// run and no process ended. `notify` is called for files that cannot be read.
 ///
 /// # Errors
 /// `Usage` for a name or an action that is none; `TimedOut` when another run does not end; those of [`assemble`]; `Ended`
 /// when the interface could not be taken up.
-pub fn changed(root: &str, name: &str, action: &str, tell: &dyn Fn(&str)) -> Result<()> {
+pub fn changed(root: &str, name: &str, action: &str, notify: &dyn Fn(&str)) -> Result<()> {
     const DOING: &str = "see to the network card";
     let is_name = |letter: u8| letter.is_ascii_alphanumeric() || matches!(letter, b'_' | b'.' | b'-');
     if name.len() > NAME_LIMIT
@@ -56,7 +56,7 @@ pub fn changed(root: &str, name: &str, action: &str, tell: &dyn Fn(&str)) -> Res
     }
     tree::make_directories(&format!("{root}{LOCK_FOLDER}"), 0o755)?;
     let _lock = Lock::wait(&format!("{root}{LOCK}"), Deadline::after(clock::now(), LOCK_WAIT), LOCK_PAUSE)?;
-    assemble(root, tell)?;
+    assemble(root, notify)?;
     if !file::exists(&format!("{root}{STARTED}")) {
         return Ok(());
     }

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_told_to_nobody() {
+    fn a_query_is_never_logged() {
         assert_eq!(path_of("/a/b?token=c"), "/a/b");
         assert_eq!(path_of("/a\r\nb#c"), "/a??b");
         assert!(!emit(&Request::get("/a b?secret")).unwrap_err().to_string().contains("secret"));

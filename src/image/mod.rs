@@ -75,7 +75,7 @@ pub struct Environment<'a> {
     /// Name servers to ask instead of those of `/etc/resolv.conf`; none: those.
     pub servers: &'a [IpAddr],
     /// Hears when a server has to be asked again, and when a download goes on after a break.
-    pub tell: &'a dyn Fn(&str),
+    pub notify: &'a dyn Fn(&str),
     /// How patient a download is.
     pub policy: Policy,
     /// Where an image with tables may go that cannot be read at any offset; none: it is refused.

@@ -77,7 +77,7 @@ pub(super) fn tell_kernel(target: &Target) -> Option<String> {
 }
 
 /// Grows what lies last on the disk `block`, which no program has open for itself alone.
-pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<String> {
+pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, notify: &dyn Fn(&str)) -> Vec<String> {
     let subject = match subject(sysfs, block) {
         Ok(subject) => subject,
         Err(error) => return alloc::vec![format!("{error}; nothing is grown")],
@@ -89,7 +89,7 @@ pub(super) fn grow(sysfs: Sysfs<'_>, block: &Block, tell: &dyn Fn(&str)) -> Vec<
     let private = Private { point: point.path(), options: "" };
     let markers = &[grow::DISABLED];
     let request = Request { sysfs, subject, mode: Mode::On, dry_run: false, budget: None, private, markers };
-    let report = grow::run(&request, &mut |line| tell(line));
+    let report = grow::run(&request, &mut |line| notify(line));
     let why = report.error().map(|error| format!("{error}"));
     let has_grown = report.partition.iter().chain([&report.filesystem]).any(|half| half.after > half.before);
     let mut notes = Report { steps: Vec::new(), ..report }.lines();

@@ -98,7 +98,7 @@ pub fn write(order: &WriteOptions<'_>, means: Environment<'_>, progress: &mut dy
     if order.grow {
         // Nothing may have it for itself alone while it is mounted to grow.
         let (block, _pinned) = target.release();
-        outcome.notes.extend(relocate::grow(SYSFS, &block, means.tell));
+        outcome.notes.extend(relocate::grow(SYSFS, &block, means.notify));
     }
     Ok(outcome)
 }
@@ -141,11 +141,11 @@ fn carry(
         if deed == Mode::Compare {
             return allow_relocation(pump, target);
         }
-        (means.tell)(&overwritten(target));
+        (means.notify)(&overwritten(target));
         order.begun.iter().for_each(|begun| begun.set(true));
         pump.ask(Command::Prepare, &mut |_| {})?;
         // What becomes no image must not be mounted by what the kernel remembers of the partitions before.
-        relocate::tell_kernel(target).iter().for_each(|why| (means.tell)(why));
+        relocate::tell_kernel(target).iter().for_each(|why| (means.notify)(why));
         Ok(())
     };
     let of = image.total.map(|size| size.0);

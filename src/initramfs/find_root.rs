@@ -132,7 +132,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &ProgressPipe) -> Result<()> {
     tell_failures(&mut watch.drivers, log);
     let woken = task.deed != OnFound::Nothing && !task.stock && watch.wake(&task.settings.resume, log);
     let root = Root { kind: kind.map_or("", Kind::mount_type).into(), node, options: extra };
-    teller.tell(&root.line());
+    teller.notify(&root.line());
     let what = task.deed.subject().trim_start_matches("the ");
     log.info(&format!(
         "{what} {wanted} is {} ({}), {} modules loaded",

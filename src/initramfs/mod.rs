@@ -92,7 +92,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
     let failures = mount_all();
     let log = Log::kernel();
     let mut limit = kmsg::Limit::lift();
-    tell(failures, &log);
+    notify(failures, &log);
     let text = file::read("/proc/cmdline", cmdline::LENGTH_LIMIT).unwrap_or_default();
     let line = Cmdline::parse(&String::from_utf8_lossy(&text));
     let settings = Boot::from_cmdline(&line);
@@ -114,7 +114,7 @@ pub fn run(arguments: &[Vec<u8>]) -> Error {
             unmount_all();
             log.info(&switch_root::farewell(&stock));
             let error = fork::become_program(&stock, switch_root::with_name(&stock, arguments));
-            tell(mount_all(), &log);
+            notify(mount_all(), &log);
             limit = kmsg::Limit::lift();
             log.error(&format!("{error}, continuing without it"));
             tell_settings(&settings, &log);
@@ -187,7 +187,7 @@ fn find_stock(settings: &Boot, log: &Log) -> Option<String> {
 }
 
 /// What could not be mounted.
-fn tell(failures: Vec<Error>, log: &Log) {
+fn notify(failures: Vec<Error>, log: &Log) {
     for failure in failures {
         log.error(&format!("{failure}, continuing without it"));
     }
@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_child_tells_is_understood() {
+    fn the_messages_of_the_child_are_parsed() {
         for (kind, options) in [("ext4", ""), ("", ""), ("ext4", "journal_path=/dev/vdb")] {
             let root = Root { kind: kind.into(), node: "/dev/vda2".into(), options: options.into() };
             assert_eq!(Root::parse(&root.line()), Some(root));

@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_seldom_holds_a_root_is_late() {
+    fn what_rarely_holds_a_root_is_late() {
         for (path, late) in [
             ("kernel/drivers/ata/ata_piix.ko", true),
             ("kernel/drivers/ata/pata_acpi.ko.xz", true),

@@ -199,11 +199,11 @@ impl<'a> Access<'a> {
         self.verdict.cloud.name != nocloud::NAME && self.is_remote()
     }
 
-    /// A reader of everything that the cloud says. `tell` hears of second tries.
+    /// A reader of everything that the cloud says. `notify` is called for second tries.
     ///
     /// # Errors
     /// What keeps a seed or a volume from being read; a service is not asked yet.
-    pub fn open(&'a self, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
+    pub fn open(&'a self, notify: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let cloud = self.verdict.cloud;
         if let Some(device) = self.sign_of_label(cloud)
             && cloud.name != nocloud::NAME
@@ -212,24 +212,24 @@ impl<'a> Access<'a> {
             return Ok(Reader::new(cloud, Box::new(source), self.identity()));
         }
         if cloud.service.is_none() {
-            return self.seed(cloud, tell);
+            return self.seed(cloud, notify);
         }
-        match self.service(cloud, tell) {
+        match self.service(cloud, notify) {
             // A virtual machine whose host has no agent in it has the same facts on a volume.
             Err(error) if error.kind == Kind::Absent => {
                 let other = self.verdict.others.iter().find(|other| other.name == nocloud::NAME);
-                other.map_or(Err(error), |other| self.seed(other, tell))
+                other.map_or(Err(error), |other| self.seed(other, notify))
             }
             outcome => outcome,
         }
     }
 
-    fn seed(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
+    fn seed(&'a self, cloud: &'static Cloud, notify: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let servers = self.network.borrow().servers.clone();
-        nocloud_seed::open(cloud, nocloud_seed::Place { machine: self.machine, servers, tell }, self.identity())
+        nocloud_seed::open(cloud, nocloud_seed::Place { machine: self.machine, servers, notify }, self.identity())
     }
 
-    fn service(&'a self, cloud: &'static Cloud, tell: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
+    fn service(&'a self, cloud: &'static Cloud, notify: &'a dyn Fn(&str)) -> Result<Reader<'a>> {
         let service = cloud.service.as_ref().ok_or_else(|| Error::absent("find the service of", cloud.title))?;
         let scopes: Vec<u32> = netif::candidates(self.interfaces(&self.network.borrow()), service.interface)
             .iter()
@@ -242,7 +242,7 @@ impl<'a> Access<'a> {
             token_optional: cloud.name == "aws" && !self.is_amazon(),
             policy: Policy { total, ..Policy::METADATA },
         };
-        let http = service::Http::new(service, way, &self.machine.lifetime, tell);
+        let http = service::Http::new(service, way, &self.machine.lifetime, notify);
         let mut reader = Reader::new(cloud, Box::new(http), self.identity());
         if cloud.name == azure::NAME
             && let Some(local) = volume::provisioning_disc(SYSFS, &self.machine.root)?

@@ -76,7 +76,7 @@ struct Files<'a> {
 /// What the files of a source are read with.
 struct Origins<'a> {
     machine: &'a Machine,
-    tell: &'a dyn Fn(&str),
+    notify: &'a dyn Fn(&str),
     web: HttpClient<'a>,
     /// For files that may be missing.
     optional: HttpClient<'a>,
@@ -94,7 +94,7 @@ impl Source for Files<'_> {
         let mut content = None;
         for origin in self.origins.iter().rev() {
             match self.reader.read(origin, name) {
-                Err(error) if name != USER_DATA => (self.reader.tell)(&format!("{error}; continuing without {name}")),
+                Err(error) if name != USER_DATA => (self.reader.notify)(&format!("{error}; continuing without {name}")),
                 found => content = found?,
             }
             if content.is_some() {
@@ -113,17 +113,17 @@ pub(super) struct Place<'a> {
     /// Servers of names, where the network was configured for this alone.
     pub(super) servers: Vec<IpAddr>,
     /// Hears of second tries, and of what cannot be read.
-    pub(super) tell: &'a dyn Fn(&str),
+    pub(super) notify: &'a dyn Fn(&str),
 }
 
 /// A reader of the seed of this machine; `Absent` where there is none.
 pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identity) -> Result<Reader<'a>> {
-    let Place { machine, tell, servers } = place;
+    let Place { machine, notify, servers } = place;
     let total = machine.settings.deadline.unwrap_or(Policy::METADATA.total);
     let policy = Policy { total, ..Policy::METADATA };
     let short = Policy { total: OPTIONAL.min(total), later: OPTIONAL.min(total), ..policy };
-    let optional = HttpClient::new(short, tell).asking(servers.clone());
-    let mut reader = Origins { machine, tell, web: HttpClient::new(policy, tell).asking(servers), optional };
+    let optional = HttpClient::new(short, notify).asking(servers.clone());
+    let mut reader = Origins { machine, notify, web: HttpClient::new(policy, notify).asking(servers), optional };
     let mut seed = Seed::default();
     words(machine).into_iter().for_each(|word| seed.take_word(word));
     for folder in FOLDERS {
@@ -132,10 +132,10 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identi
         let origin = Origin::Dir(path);
         match reader.meta(&origin) {
             Ok(Meta { text: None, .. }) if !has_user_data => {}
-            Ok(meta) => seed.take(meta, origin, tell),
+            Ok(meta) => seed.take(meta, origin, notify),
             Err(error) => {
-                tell(&format!("{error}; continuing with empty meta-data"));
-                seed.take(Meta { text: None, fault: None }, origin, tell);
+                notify(&format!("{error}; continuing with empty meta-data"));
+                seed.take(Meta { text: None, fault: None }, origin, notify);
             }
         }
     }
@@ -144,7 +144,7 @@ pub(super) fn open<'a>(cloud: &'static Cloud, place: Place<'a>, identity: Identi
     if let Some(named) = seed.place.clone().or_else(|| entry(&nocloud::merged(seed.meta.clone()), "seedfrom")) {
         let origin = Origin::Named(named);
         let meta = reader.meta(&origin)?;
-        seed.take(meta, origin, tell);
+        seed.take(meta, origin, notify);
     }
     if !seed.found {
         // The caller decides whether that is a failure: for a phase it is not (`Context::has_lost_seed`).
@@ -210,9 +210,9 @@ impl Seed {
     }
 
     /// Takes what the source at `origin` has.
-    fn take(&mut self, meta: Meta, origin: Origin, tell: &dyn Fn(&str)) {
+    fn take(&mut self, meta: Meta, origin: Origin, notify: &dyn Fn(&str)) {
         if let Some(fault) = &meta.fault {
-            tell(&format!("{fault}; continuing with what can be read"));
+            notify(&format!("{fault}; continuing with what can be read"));
         }
         if let Some(text) = &meta.text {
             self.meta.push(Document::parse_lenient(text).0);
@@ -231,14 +231,14 @@ impl Seed {
             match volume(device, reader) {
                 Ok((meta, origin)) if meta.fault.is_none() => {
                     if meta.text.as_deref().unwrap_or_default().trim_ascii().is_empty() {
-                        (reader.tell)(&format!("{device} is labelled cidata and has user-data and no meta-data"));
+                        (reader.notify)(&format!("{device} is labelled cidata and has user-data and no meta-data"));
                     }
-                    self.take(meta, origin, reader.tell);
+                    self.take(meta, origin, reader.notify);
                     return None;
                 }
                 Ok(seed) => faulty = faulty.or(Some(seed)),
                 Err(error) => {
-                    (reader.tell)(&format!("{error}; looking for another"));
+                    (reader.notify)(&format!("{error}; looking for another"));
                     last = Some(error);
                 }
             }
@@ -247,7 +247,7 @@ impl Seed {
             Some(seed) => seed,
             None => return last,
         };
-        self.take(meta, origin, reader.tell);
+        self.take(meta, origin, reader.notify);
         None
     }
 }

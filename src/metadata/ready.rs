@@ -31,11 +31,11 @@ const PORT: u16 = 80;
 
 impl Access<'_> {
     /// Reports that the machine is ready, or what `failure` says, where the cloud wants to hear it; whether it did.
-    /// `tell` hears of second tries.
+    /// `notify` is called for second tries.
     ///
     /// # Errors
     /// As [`report`]; those of finding the service.
-    pub fn report(&self, failure: Option<&str>, tell: &dyn Fn(&str)) -> Result<bool> {
+    pub fn report(&self, failure: Option<&str>, notify: &dyn Fn(&str)) -> Result<bool> {
         let cloud = self.verdict.cloud;
         let endpoints = match cloud.ready {
             Ready::Unasked => return Ok(false),
@@ -55,7 +55,7 @@ impl Access<'_> {
             cloud,
             Way { endpoints, interface, token_optional: false, policy: Policy { total, ..POLICY } },
             failure,
-            tell,
+            notify,
         )
     }
 }
@@ -66,13 +66,13 @@ impl Access<'_> {
 /// # Errors
 /// As [`Session::send`], of the last form that was tried; `TimedOut` when the cloud changes its mind faster than it can
 /// be told.
-pub fn report(cloud: &'static Cloud, way: Way, failure: Option<&str>, tell: &dyn Fn(&str)) -> Result<bool> {
+pub fn report(cloud: &'static Cloud, way: Way, failure: Option<&str>, notify: &dyn Fn(&str)) -> Result<bool> {
     match (cloud.ready, &cloud.service) {
-        (Ready::WireServer, _) => wire(way, failure, tell).map(|()| true),
+        (Ready::WireServer, _) => wire(way, failure, notify).map(|()| true),
         (Ready::Patch(target, body), Some(service)) if failure.is_none() => {
             let headers = &[("Content-Type", ready::JSON)];
             let request = Request { method: Method::Patch, target, headers, body: Some(body.as_bytes()) };
-            match Http::new(service, way, "", tell).send(&request) {
+            match Http::new(service, way, "", notify).send(&request) {
                 // An older one, which has no ear for it.
                 Err(error) if matches!(error.kind, Kind::Remote(404 | 405 | 501)) => Ok(false),
                 told => told.map(|()| true),
@@ -83,12 +83,12 @@ pub fn report(cloud: &'static Cloud, way: Way, failure: Option<&str>, tell: &dyn
 }
 
 /// Azure's two forms, the second where the wire server has no word of success for the first.
-fn wire(way: Way, failure: Option<&str>, tell: &dyn Fn(&str)) -> Result<()> {
+fn wire(way: Way, failure: Option<&str>, notify: &dyn Fn(&str)) -> Result<()> {
     let policy = way.policy;
     let end = Deadline::after(clock::now(), policy.total);
     let address = way.endpoints.first().map_or_else(String::new, |endpoint| format!("{endpoint}"));
     let host = address.strip_suffix(":80").unwrap_or(&address);
-    let mut session = Session::new(way.dial(host, false), policy, &[], None).telling(tell);
+    let mut session = Session::new(way.dial(host, false), policy, &[], None).telling(notify);
     let body = ready::health(failure);
     let request = Request {
         method: Method::Post,
@@ -98,7 +98,7 @@ fn wire(way: Way, failure: Option<&str>, tell: &dyn Fn(&str)) -> Result<()> {
     };
     match session.send(&request, &[]) {
         Err(error) if matches!(error.kind, Kind::Remote(_)) => {
-            tell(&format!("{error}; reporting in the older form"));
+            notify(&format!("{error}; reporting in the older form"));
             in_xml(&mut session, end, failure)
         }
         told => told.map(|_| ()),

@@ -34,7 +34,7 @@ pub struct Way {
 impl<'a> Http<'a> {
     /// The service of `cloud`. Nothing is sent yet. `lifetime` is how many seconds a token is to live, as text.
     #[must_use]
-    pub fn new(service: &'static Service, way: Way, lifetime: &'a str, tell: &'a dyn Fn(&str)) -> Self {
+    pub fn new(service: &'static Service, way: Way, lifetime: &'a str, notify: &'a dyn Fn(&str)) -> Self {
         let host = match way.endpoints.first() {
             Some(Endpoint::Unix(_)) => "localhost",
             _ => service.addresses.first().copied().unwrap_or_default(),
@@ -47,7 +47,7 @@ impl<'a> Http<'a> {
         });
         let policy = Policy { again: service.again, ..way.policy };
         let dial = way.dial(host, service.low_port);
-        Self { session: Session::new(dial, policy, service.headers, token).telling(tell).expecting(service.echo) }
+        Self { session: Session::new(dial, policy, service.headers, token).telling(notify).expecting(service.echo) }
     }
 
     /// Sends what is no question.

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_refuses_is_told() {
+    fn errors_of_the_kernel_are_reported() {
         assert_eq!(Answers::new(1).take(&error(1, 101), DOING).unwrap_err().kind, Kind::Os(101));
         let done = answer(raw::NLMSG_DONE, 0, 1, &(-12i32).to_ne_bytes());
         assert_eq!(Answers::new(1).take(&done, DOING).unwrap_err().kind, Kind::Os(12));

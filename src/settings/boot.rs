@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_cannot_be_meant_is_told_and_the_default_holds() {
+    fn an_invalid_parameter_is_reported_and_the_default_holds() {
         let settings = boot("root=nonsense wisp.grow=maybe wisp.grow.budget=-1 wisp.onfail=");
         assert_eq!(settings.complaints_of_growing().count(), 2);
         assert_eq!((settings.root, settings.mode, settings.budget), (None, Mode::On, BUDGET));
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_init_are_not_heeded() {
+    fn parameters_for_init_are_ignored() {
         assert_eq!(boot("root=/dev/vda1 -- root=/dev/vda2 wisp.grow=off"), boot("root=/dev/vda1"));
     }
 

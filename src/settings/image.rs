@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_a_url_holds_none_of_it() {
+    fn errors_about_a_url_contain_none_of_it() {
         let error = image("wisp.image=https://me:secret@h/i wisp.target=/dev/vda").unwrap().err().unwrap();
         assert!(!format!("{error:?}").contains("secret"));
     }

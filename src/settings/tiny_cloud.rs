@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told_and_the_default_holds() {
+    fn invalid_values_are_reported_and_the_default_holds() {
         for (file, why) in [
             ("CLOUD_USER=../root", "CLOUD_USER= in line 1 of /etc/wisp.conf: not a name for a user"),
             ("CLOUD_USER=-x", "not a name"),

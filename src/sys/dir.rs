@@ -526,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_put_in_place_of_a_new_one_is_given_to_nobody() {
+    fn a_directory_put_in_place_of_a_new_one_keeps_its_owner() {
         let root = root("exchanged");
         let other = Dir::open(&root, "/a").unwrap().unwrap();
         other.set(0o700, Owner::ROOT.possible()).unwrap();
@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_mended_and_only_empty_folders_removed() {
+    fn modes_are_repaired_and_only_empty_directories_removed() {
         let root = root("set");
         let folder = Dir::open(&root, "/a").unwrap().unwrap();
         let owner = folder.facts().unwrap().owner;

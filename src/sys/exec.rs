@@ -159,7 +159,7 @@ impl Call {
         // What is sent to the group is for the program and its children; this process reports how the program ends.
         signal::block_all();
         let failed = |errno: Errno| {
-            teller.tell(&format!("{}", errno.raw_os_error()));
+            teller.notify(&format!("{}", errno.raw_os_error()));
             0
         };
         match fork::split() {

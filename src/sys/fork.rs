@@ -46,7 +46,7 @@ pub struct ProgressPipe(OwnedFd);
 /// What a parent hears next from its child.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChildEvent {
-    /// A line the child sent with [`ProgressPipe::tell`].
+    /// A line the child sent with [`ProgressPipe::notify`].
     Line(String),
     /// The child ended; its exit code, or the number of the signal that ended it.
     Ended(core::result::Result<u8, i32>),
@@ -56,7 +56,7 @@ pub enum ChildEvent {
 
 impl ProgressPipe {
     /// Sends one line to the parent. A parent that is gone or does not listen is no reason to stop working.
-    pub fn tell(&self, line: &str) {
+    pub fn notify(&self, line: &str) {
         let mut message = Vec::from(line.as_bytes());
         message.push(b'\n');
         let _ = rustix::io::write(&self.0, &message);
@@ -365,10 +365,10 @@ mod tests {
     }
 
     #[test]
-    fn a_child_tells_its_lines_and_its_exit_code() {
+    fn a_child_sends_its_lines_and_its_exit_code() {
         let mut child = spawn(|teller| {
-            teller.tell("one");
-            teller.tell("two");
+            teller.notify("one");
+            teller.notify("two");
             7
         })
         .unwrap();
@@ -387,7 +387,7 @@ mod tests {
                 let limit = clock::timespec(Duration::from_secs(20));
                 let _ = rustix::event::poll(&mut closed, Some(&limit));
                 let is_closed = closed[0].revents().contains(PollFlags::ERR);
-                teller.tell("unheard");
+                teller.notify("unheard");
                 if is_closed { 7 } else { 1 }
             });
             drop(writer);
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_is_told_as_its_signal() {
+    fn a_crash_is_reported_as_its_signal() {
         let mut child = spawn(|_| {
             let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::KILL);
             0

@@ -233,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_carries_bytes_both_ways_and_tells_its_end() {
+    fn a_stream_carries_bytes_both_ways_and_reports_its_end() {
         carries_both_ways(&TcpListener::bind("127.0.0.1:0").unwrap());
     }
 
     #[test]
-    fn a_stream_over_ipv6_carries_bytes_both_ways_and_tells_its_end() {
+    fn a_stream_over_ipv6_carries_bytes_both_ways_and_reports_its_end() {
         match TcpListener::bind("[::1]:0") {
             Ok(listener) => carries_both_ways(&listener),
             Err(error) => crate::skip::skip(&std::format!("there is no IPv6: {error}")),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_leaves_from_the_port_it_is_told() {
+    fn a_stream_leaves_from_the_given_port() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let from = Origin { port: Some(port), interface: None, mark: None };
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_longer_than_told() {
+    fn no_wait_is_longer_than_its_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = Stream::connect(Address::Tcp(listener.local_addr().unwrap()), Origin::default()).unwrap();
         let (mut peer, _) = listener.accept().unwrap();

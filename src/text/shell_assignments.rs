@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_assignment_is_told_and_the_rest_counts() {
+    fn invalid_assignments_are_reported_and_the_rest_counts() {
         for (line, why) in [
             ("echo hello", "KEY=value"),
             ("exported K=1", "KEY"),

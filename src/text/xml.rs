@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn another_document_is_told_apart() {
+    fn another_document_is_distinguished() {
         let xml = Xml::parse(b"<Environment/>").unwrap();
         assert_eq!(xml.root(OVF, "Environment").unwrap_err().kind, Kind::Corrupt);
         assert!(xml.root("", "Environment").unwrap().at("", "x").unwrap().is_none());
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_is_told_with_its_place() {
+    fn malformed_documents_are_reported_with_their_position() {
         for (text, kind, why) in [
             ("<a><b></a>", Kind::Corrupt, "line 1, column 7: another element ends here"),
             ("<a>\n<x:b/></a>", Kind::Corrupt, "line 2, column 2: a prefix is not declared"),

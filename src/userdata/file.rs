@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_told_without_its_content() {
+    fn invalid_values_are_reported_without_their_content() {
         for (entry, why) in [
             ("encoding: rot13, content: secret", "its encoding is not known"),
             ("encoding: b64, content: sec-ret", "its content is no base64"),

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_word_tells_the_kind() {
+    fn the_first_word_decides_the_kind() {
         for (text, kind) in [
             ("", UserdataKind::Missing),
             (" \r\n\t", UserdataKind::Missing),

@@ -22,8 +22,8 @@ pub fn noise(size: usize) -> Arc<Vec<u8>> {
 /// What comes from `url`, and what was told meanwhile.
 fn fetch(url: &str, policy: Policy) -> (Result<Vec<u8>, Error>, Vec<String>) {
     let told = RefCell::new(Vec::new());
-    let tell = |line: &str| told.borrow_mut().push(line.to_owned());
-    let outcome = Download::open(url, policy, &[], &tell).and_then(|mut download| read(&mut download));
+    let notify = |line: &str| told.borrow_mut().push(line.to_owned());
+    let outcome = Download::open(url, policy, &[], &notify).and_then(|mut download| read(&mut download));
     (outcome, told.into_inner())
 }
 

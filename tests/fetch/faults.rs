@@ -22,10 +22,10 @@ fn error_of(policy: Policy, steps: &[Step]) -> Error {
 }
 
 #[test]
-fn nobody_listening_is_tried_until_the_time_is_up() {
+fn a_port_without_a_listener_is_tried_until_the_deadline() {
     let lines = RefCell::new(Vec::new());
-    let tell = |line: &str| lines.borrow_mut().push(line.to_owned());
-    let mut session = Session::new(dial(vec![deaf()]), HASTY, &[], None).telling(&tell);
+    let notify = |line: &str| lines.borrow_mut().push(line.to_owned());
+    let mut session = Session::new(dial(vec![deaf()]), HASTY, &[], None).telling(&notify);
     let error = session.get("/x").unwrap_err();
     assert_eq!(error.kind, Kind::Os(111));
     assert!(
@@ -171,10 +171,10 @@ fn what_the_service_refuses_is_final() {
 #[test]
 fn a_service_in_trouble_is_asked_again() {
     let lines = RefCell::new(Vec::new());
-    let tell = |line: &str| lines.borrow_mut().push(line.to_owned());
+    let notify = |line: &str| lines.borrow_mut().push(line.to_owned());
     let script = [429, 500, 502, 503, 503, 504, 408].map(|status| answer(status, "", "wait")).concat();
     let server = Server::tcp(vec![[&script[..], &answer(200, "", "a")].concat()]);
-    let mut session = Session::new(server.dial(), PATIENT, &[], None).telling(&tell);
+    let mut session = Session::new(server.dial(), PATIENT, &[], None).telling(&notify);
     assert_eq!(get(&mut session).as_deref(), Some("a"));
     assert_eq!(session.counts(), Counts { requests: 8, connections: 1, retries: 7 });
     assert_eq!(server.heard().len(), 8);

@@ -116,10 +116,10 @@ fn bodies_of_every_framing_arrive() {
 #[test]
 fn a_kept_connection_that_was_closed_is_replaced_silently() {
     let told = RefCell::new(Vec::new());
-    let tell = |line: &str| told.borrow_mut().push(line.to_owned());
+    let notify = |line: &str| told.borrow_mut().push(line.to_owned());
     let once = || Vec::from(answer(200, "", "a"));
     let server = Server::tcp(vec![once(), [&once()[..], &[Step::Reset]].concat(), once()]);
-    let mut session = Session::new(server.dial(), PATIENT, &[], None).telling(&tell);
+    let mut session = Session::new(server.dial(), PATIENT, &[], None).telling(&notify);
     for _ in 0..3 {
         assert_eq!(get(&mut session).as_deref(), Some("a"));
     }
@@ -130,7 +130,7 @@ fn a_kept_connection_that_was_closed_is_replaced_silently() {
 }
 
 #[test]
-fn a_connection_with_bytes_nobody_asked_for_is_not_used_again() {
+fn a_connection_with_unrequested_bytes_is_not_used_again() {
     let more = Step::Say(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil".into());
     let Step::Say(good) = reply(200, "", "good") else { panic!() };
     let Step::Say(evil) = &more else { panic!() };

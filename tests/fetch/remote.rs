@@ -77,7 +77,7 @@ fn far(turn: impl Fn(&Arc<Vec<u8>>) -> Turn + Send + 'static) -> Error {
 }
 
 #[test]
-fn another_version_and_a_server_without_ranges_are_told() {
+fn another_version_and_a_server_without_ranges_are_reported() {
     let changed = far(|bytes| Turn { fields: "ETag: \"two\"\r\n".into(), ..Turn::whole(bytes) });
     assert_eq!((changed.kind, &*changed.why), (Kind::Refused, "it changed on the server while it was fetched"));
     let longer = far(|_| Turn::whole(&noise(SIZE + 1)));

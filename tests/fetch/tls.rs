@@ -14,7 +14,7 @@ use wisp::codec::Source;
 use wisp::error::Kind;
 use wisp::fetch::{Connector, Download, Endpoint, Session, Url};
 
-/// Where [`the_started_anew_fetches`] finds its order: a port, the name the server must prove, and what to get.
+/// Where [`the_child_process_fetches`] finds its order: a port, the name the server must prove, and what to get.
 const ORDER: &str = "WISP_TEST_ORDER";
 
 fn openssl(folder: &Path, arguments: &str) -> Output {
@@ -104,11 +104,11 @@ impl Drop for Peer {
 
 /// What a new process, with this file of authorities, gets at `targets` from the server, which must be called `name`.
 fn fetch(port: u16, name: &str, targets: &str, authorities: Option<&Path>) -> String {
-    start_anew("tls::the_started_anew_fetches", &format!("{port} {name} {targets}"), authorities)
+    start_again("tls::the_child_process_fetches", &format!("{port} {name} {targets}"), authorities)
 }
 
 /// What the test of this name says when it is given this order.
-fn start_anew(test: &str, order: &str, authorities: Option<&Path>) -> String {
+fn start_again(test: &str, order: &str, authorities: Option<&Path>) -> String {
     run(Command::new(std::env::current_exe().unwrap()), test, order, authorities)
 }
 
@@ -128,7 +128,7 @@ fn run(mut command: Command, test: &str, order: &str, authorities: Option<&Path>
 
 /// Without an order it only shows that where nobody listens there is nobody to trust.
 #[test]
-fn the_started_anew_fetches() {
+fn the_child_process_fetches() {
     let order = std::env::var(ORDER).unwrap_or_else(|_| {
         let Endpoint::Tcp(address) = deaf() else { panic!() };
         format!("{} localhost /", address.port())
@@ -158,7 +158,7 @@ fn the_started_anew_fetches() {
 
 /// Without an order, as above.
 #[test]
-fn the_started_anew_downloads() {
+fn the_child_process_downloads() {
     let order = std::env::var(ORDER).unwrap_or_else(|_| {
         let Endpoint::Tcp(address) = deaf() else { panic!() };
         format!("https://{address}/")
@@ -190,7 +190,7 @@ fn a_download_is_encrypted_from_its_first_byte_to_its_last() {
     let moved = b"HTTP/1.1 302 Moved\r\nLocation: http://localhost/secret?secret\r\nContent-Length: 0\r\n\r\n";
     let peer = authority.serve("", vec![reply(&vec![b'z'; 300_000]), moved.to_vec()]);
     let url = format!("https://localhost:{}", peer.port);
-    let got = start_anew("tls::the_started_anew_downloads", &format!("{url}/a {url}/b?c"), Some(&authority.file()));
+    let got = start_again("tls::the_child_process_downloads", &format!("{url}/a {url}/b?c"), Some(&authority.file()));
     let refused = "it redirects from https to http, http://localhost/secret";
     assert_eq!(got, format!("300000 Some(122)\nGET {url}/b: {refused}"));
 }
@@ -227,7 +227,7 @@ fn servers_of_every_usual_kind_are_understood() {
 }
 
 #[test]
-fn who_does_not_prove_his_name_is_told_nothing() {
+fn a_server_with_an_invalid_certificate_gets_no_request() {
     for (name, names, years, asked, authorities, why) in [
         ("name", "DNS:other", NOW, "localhost", true, "its certificate is for another name"),
         ("address", "DNS:localhost", NOW, "127.0.0.1", true, "its certificate is for another name"),
@@ -252,7 +252,7 @@ fn the_authorities_of_the_system_are_trusted() {
         && exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["-rm", "sh", "-c", script]).arg(authority.file()).arg(std::env::current_exe().unwrap());
-    let got = run(command, "tls::the_started_anew_fetches", &format!("{} localhost /", peer.port), None);
+    let got = run(command, "tls::the_child_process_fetches", &format!("{} localhost /", peer.port), None);
     assert!(got.starts_with("Some((1, Some(97)))"), "{got}");
 }
 

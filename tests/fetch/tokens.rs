@@ -86,10 +86,10 @@ fn what_is_no_token_is_not_used() {
 #[test]
 fn a_token_is_waited_for_like_anything_else() {
     let lines = RefCell::new(Vec::new());
-    let tell = |line: &str| lines.borrow_mut().push(line.to_owned());
+    let notify = |line: &str| lines.borrow_mut().push(line.to_owned());
     let script = [answer(503, "", ""), answer(503, "", ""), answer(200, "", "t"), answer(200, "", "a")].concat();
     let server = Server::tcp(vec![script]);
-    let mut session = Session::new(server.dial(), PATIENT, &[], Some(TOKEN)).telling(&tell);
+    let mut session = Session::new(server.dial(), PATIENT, &[], Some(TOKEN)).telling(&notify);
     assert_eq!(get(&mut session).as_deref(), Some("a"));
     assert_eq!(session.counts().retries, 2);
     assert_eq!(server.heard().len(), 4);

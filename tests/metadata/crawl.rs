@@ -58,9 +58,9 @@ fn every_cloud_is_understood_as_recorded() {
     for (cloud, recording) in recordings().into_iter().filter(|(_, recording)| expected(recording, "refused").is_none())
     {
         let server = Server::start(Options::of(&recording));
-        let tell = |line: &str| eprintln!("{recording}: {line}");
+        let notify = |line: &str| eprintln!("{recording}: {line}");
         let service = cloud.service.as_ref().unwrap();
-        let http = Http::new(service, way(&server, Policy::METADATA), "300", &tell);
+        let http = Http::new(service, way(&server, Policy::METADATA), "300", &notify);
         let mut reader = Reader::new(cloud, Box::new(http), identity(cloud.name));
         let mut hold = |item: &str, found: wisp::error::Result<Option<Vec<u8>>>| {
             let Some(wanted) = expected(&recording, item) else { return };
@@ -101,10 +101,10 @@ fn a_provisioning_disc_fills_what_the_service_has_not() {
         userdata: Some(b"#!/bin/sh".to_vec()),
         keys: vec!["ssh-rsa AAAA disc".to_owned()],
     };
-    let tell = |_: &str| {};
+    let notify = |_: &str| {};
     for (recording, on_disc) in [("azure", false), ("azure/bare", true)] {
         let server = Server::start(Options::of(recording));
-        let http = Http::new(cloud.service.as_ref().unwrap(), way(&server, Policy::METADATA), "300", &tell);
+        let http = Http::new(cloud.service.as_ref().unwrap(), way(&server, Policy::METADATA), "300", &notify);
         let mut reader = Reader::new(cloud, Box::new(http), identity("azure"));
         reader.set_local(local());
         assert_eq!(reader.userdata().unwrap().unwrap(), b"#!/bin/sh");
@@ -122,10 +122,10 @@ fn nothing_that_a_stranger_says_is_believed() {
     let mut complaints = Vec::new();
     for (cloud, recording) in strangers {
         let server = Server::start(Options::of(&recording));
-        let tell = |_: &str| {};
+        let notify = |_: &str| {};
         // A reader of its own for each, as a command may ask for one thing only.
         let new = || {
-            let http = Http::new(cloud.service.as_ref().unwrap(), way(&server, Policy::METADATA), "300", &tell);
+            let http = Http::new(cloud.service.as_ref().unwrap(), way(&server, Policy::METADATA), "300", &notify);
             Reader::new(cloud, Box::new(http), identity(cloud.name))
         };
         for (item, found) in [
@@ -153,7 +153,7 @@ impl Source for Named {
 }
 
 #[test]
-fn nobody_is_called_what_no_user_can_be_called() {
+fn invalid_user_names_are_refused() {
     let cloud = CLOUDS.iter().find(|cloud| cloud.name == "azure").unwrap();
     let of = |said: &str, on_disc: Option<&str>| {
         let mut reader = Reader::new(cloud, Box::new(Named(said.to_owned())), Identity::default());

@@ -56,8 +56,8 @@ fn serve(cloud: &Cloud, fault: &'static Fault) -> (Server, Endpoint, Option<Path
 fn ask(cloud: &'static Cloud, endpoint: Endpoint, policy: Policy) -> Vec<Found> {
     let service = cloud.service.as_ref().expect("only clouds with a service are asked");
     let way = Way { endpoints: vec![endpoint], interface: None, token_optional: false, policy };
-    let tell = |_: &str| {};
-    let http = Http::new(service, way, "300", &tell);
+    let notify = |_: &str| {};
+    let http = Http::new(service, way, "300", &notify);
     items(&mut Reader::new(cloud, Box::new(http), identity(cloud.name)))
 }
 
@@ -155,10 +155,10 @@ fn a_seed_on_a_web_server_survives_every_fault() {
     let face = |fault: &'static Fault| {
         let server = Server::start(Options::of("nocloud").with(fault));
         let machine = seeded(&server, fault);
-        let tell = |_: &str| {};
+        let notify = |_: &str| {};
         let started = Instant::now();
         let access = machine.access().expect("the command line says which cloud it is");
-        let found = match access.open(&tell) {
+        let found = match access.open(&notify) {
             Ok(mut reader) => items(&mut reader),
             Err(error) => vec![("seed", Err(error))],
         };

@@ -149,7 +149,7 @@ fn an_incarnation_that_never_rests_is_given_up() {
 }
 
 #[test]
-fn others_are_told_of_success_only() {
+fn others_are_notified_of_success_only() {
     for (name, target, body) in
         [("scaleway", "/state", r#"{"state_detail":"booted"}"#), ("incus", "/1.0", r#"{"state":"Ready"}"#)]
     {
@@ -167,7 +167,7 @@ fn others_are_told_of_success_only() {
 
 /// As it is where everything goes over a socket.
 #[test]
-fn a_host_is_told_over_its_socket() {
+fn a_host_is_notified_over_its_socket() {
     let path = std::env::temp_dir().join(format!("wisp-ready-{}.sock", std::process::id()));
     let server = Server::start(Options::of("incus").at(Place::Unix(path.clone())));
     let endpoint = Endpoint::Unix(path.to_str().expect("it is text").to_owned());

@@ -169,7 +169,7 @@ fn unusual_ways_carry_the_same_body() {
 }
 
 #[test]
-fn lies_about_lengths_are_told() {
+fn wrong_lengths_are_reported() {
     for (name, lie, end) in [
         ("length-too-large", "Content-Length: 6\r\n", "web-1"),
         ("length-too-small", "Content-Length: 4\r\n", "web-1"),

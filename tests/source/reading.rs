@@ -4,7 +4,7 @@ use wisp::error::{Error, Result};
 use wisp::fetch::Policy;
 use wisp::image::{Content, Environment, Expected, Image, Piece, Source};
 
-pub const MEANS: Environment = Environment { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
+pub const MEANS: Environment = Environment { servers: &[], notify: &|_| {}, policy: Policy::IMAGE, spool: None };
 
 pub const NOTHING: Expected = Expected { checksum: None, size: None };
 

@@ -42,7 +42,7 @@ fn repair() -> Rule {
 }
 
 #[test]
-fn a_table_tells_everything_about_its_partitions() {
+fn a_table_has_everything_about_its_partitions() {
     let disk = image().make();
     let table = read(&disk);
     assert_eq!((table.kind(), table.repair_needed(), table.partitions().len()), ("gpt", false, 2));
@@ -307,7 +307,7 @@ fn a_wrong_size_in_the_protective_mbr_is_put_right_alone() {
 }
 
 #[test]
-fn a_damaged_backup_is_written_anew() {
+fn a_damaged_backup_is_rewritten() {
     for damage in [0, 33 * 512 - 500, 32 * 512 + 92] {
         let mut disk = image().make();
         let at = (GIB << 20) - 33 * 512 + damage;
@@ -362,7 +362,7 @@ fn a_backup_that_cannot_be_read_does_not_hide_a_sound_primary() {
 
 /// F.1/18: the backup at the true end, and at the end that the disk had when the image was made.
 #[test]
-fn a_damaged_primary_is_rebuilt_only_when_told_to() {
+fn a_damaged_primary_is_rebuilt_only_on_request() {
     for larger in [1, 8] {
         for damaged in [vec![1], vec![2], (1..34).collect()] {
             let mut disk = image().make();

@@ -22,7 +22,7 @@ fn with_logicals() -> MemoryDisk {
 }
 
 #[test]
-fn a_table_tells_everything_about_its_partitions() {
+fn a_table_has_everything_about_its_partitions() {
     let disk = with_logicals();
     let table = read(&disk);
     assert_eq!((table.kind(), table.repair_needed()), ("dos", false));

@@ -75,7 +75,7 @@ fn run(arguments: &[&str]) -> Result<u8> {
     let directory = super::spool_directory(spool);
     let means = Environment {
         servers: &[],
-        tell: &|line| Log::stderr().info(line),
+        notify: &|line| Log::stderr().info(line),
         policy: Policy::COMMAND.within(timeout),
         spool: Some(Spool { directory: &directory, target: None }),
     };

@@ -99,14 +99,14 @@ fn run(arguments: &[&str], deed: Action) -> Result<u8> {
     let Arguments { order, deed, show, timeout, spool } = read(arguments, deed)?;
     let mut display = Display::new(show);
     let log = Log::stderr();
-    let tell = |text: &str| log.info(text);
+    let notify = |text: &str| log.info(text);
     let is_plain = order.source.get(..PLAIN.len()).is_some_and(|start| start.eq_ignore_ascii_case(PLAIN));
     if is_plain && order.expected.checksum.is_none() {
         log.warning("nothing vouches for what comes over http: without its digest anybody on the way may change it");
     }
     let directory = super::spool_directory(spool);
     let spool = Some(Spool { directory: &directory, target: None });
-    let means = Environment { servers: &[], tell: &tell, policy: Policy::COMMAND.within(timeout), spool };
+    let means = Environment { servers: &[], notify: &notify, policy: Policy::COMMAND.within(timeout), spool };
     let mut shown = |progress: &crate::image::Progress| display.progress(progress);
     let outcome = match deed {
         Action::Write => write::write(&order, means, &mut shown),

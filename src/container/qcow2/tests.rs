@@ -113,7 +113,7 @@ fn zeros_are_no_data_wherever_their_cluster_is() {
 }
 
 #[test]
-fn what_is_not_read_is_told_by_name() {
+fn unsupported_formats_are_named() {
     use Kind::{Corrupt, Refused, Unsupported};
     refused(3, 7, &[4], Unsupported, "its version, 4, is not 2 or 3");
     refused(3, 79, &[2], Corrupt, "it is marked as corrupt");

@@ -105,10 +105,10 @@ pub(super) fn judge(
             is_known = false;
         }
     }
-    tell(&kernel, &rows, &places, is_known, findings);
+    notify(&kernel, &rows, &places, is_known, findings);
 }
 
-fn tell(kernel: &str, rows: &[Row], places: &[Place], is_known: bool, findings: &mut Findings) {
+fn notify(kernel: &str, rows: &[Row], places: &[Place], is_known: bool, findings: &mut Findings) {
     let mut there: Vec<&str> = Vec::new();
     for ((module, is_early, verdict, why), place) in rows.iter().zip(places) {
         match place {

@@ -113,7 +113,7 @@ struct Begun<'m> {
 
 impl<'m> Begun<'m> {
     fn open(name: &str, means: Environment<'m>) -> Result<Self> {
-        let mut download = Download::open(name, means.policy, means.servers, means.tell)?;
+        let mut download = Download::open(name, means.policy, means.servers, means.notify)?;
         let mut head = vec![0; START];
         let mut length = 0_usize;
         while let Some(rest) = head.get_mut(length..).filter(|rest| !rest.is_empty()) {

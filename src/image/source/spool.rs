@@ -75,12 +75,12 @@ pub(super) fn spool(
     let free = limit.free.map_or_else(String::new, |free| format!(", where {free} are free"));
     let holds = disk.map_or_else(String::new, |disk| format!(", for a disk of {disk}"));
     let line = format!("putting {}{packed}{holds}, into a temporary file {length}", format.name());
-    (means.tell)(&format!("{line} in {}{free}", spool.directory));
+    (means.notify)(&format!("{line} in {}{free}", spool.directory));
     if let Some(stated) = stated {
         limit.allow(stated.0, stated.0)?;
     }
     let file = directory.create()?;
-    let size = fill(&file, &mut image, &mut room, count, &limit, means.tell)?;
+    let size = fill(&file, &mut image, &mut room, count, &limit, means.notify)?;
     Ok((file, size))
 }
 
@@ -128,7 +128,7 @@ fn fill(
     room: &mut [u8],
     count: usize,
     limit: &Limit<'_>,
-    tell: &dyn Fn(&str),
+    notify: &dyn Fn(&str),
 ) -> Result<ByteCount> {
     let (mut at, mut stored, mut count) = (0_u64, 0_u64, count);
     let mut said = clock::now();
@@ -139,7 +139,7 @@ fn fill(
         limit.allow(at, stored)?;
         if clock::now().saturating_sub(said) >= PAUSE {
             said = clock::now();
-            tell(&format!("the temporary file has {}", ByteCount(at)));
+            notify(&format!("the temporary file has {}", ByteCount(at)));
         }
         count = match image.next(room)? {
             Piece::Bytes(count) => count,

@@ -508,7 +508,7 @@ fn that_a_disk_was_begun_is_known_before_its_first_byte_goes() {
                 begun,
                 ..WriteOptions::default()
             };
-            let means = Environment { servers: &[], tell: &|_| {}, policy: crate::fetch::Policy::IMAGE, spool: None };
+            let means = Environment { servers: &[], notify: &|_| {}, policy: crate::fetch::Policy::IMAGE, spool: None };
             let error = super::write(&order, means, &mut |progress| heard = progress.disk).unwrap_err();
             (error.kind, heard)
         };

@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_child_tells_at_its_end_is_understood() {
+    fn the_last_message_of_the_child_is_parsed() {
         for (line, wanted) in [
             ("written sha256=unverified bytes=1", "ok sha256=unverified bytes=1"),
             ("there why=x", "skipped why=x"),
@@ -194,7 +194,7 @@ mod tests {
     fn a_child_that_dies_is_a_failure_unless_it_was_done() {
         let heard = |line: &'static str| {
             let child = fork::spawn(|teller| {
-                teller.tell(line);
+                teller.notify(line);
                 std::process::abort()
             });
             words(listen(child.unwrap(), Deadline::after(clock::now(), SILENCE)))

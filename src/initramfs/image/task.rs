@@ -85,7 +85,7 @@ pub fn run(task: &Task<'_>, log: &Log, teller: &ProgressPipe) -> u8 {
             format!("{word} {}", account(step, &error))
         }
     };
-    teller.tell(&told);
+    teller.notify(&told);
     0
 }
 
@@ -108,13 +108,14 @@ impl Delivery<'_> {
         let mut watch = Watch::begin(drivers, self.task.place.wait).map_err(at("target"))?;
         let target = find(&mut watch, &image.target, "the target", log).map_err(at("target"))?;
         let source = bring(&mut watch, &image.origin, log).map_err(at("source"))?;
-        self.teller.tell(ALIVE);
+        self.teller.notify(ALIVE);
         let network = match &image.origin {
             Origin::Url(url) => Some(connect(&mut watch, url, &image.network, log).map_err(at("network"))?),
             _ => None,
         };
         let servers = network.as_ref().map(|held| name_servers(&image.network, held)).unwrap_or_default();
-        let means = Environment { servers: &servers, tell: &|line| log.info(line), policy: Policy::IMAGE, spool: None };
+        let means =
+            Environment { servers: &servers, notify: &|line| log.info(line), policy: Policy::IMAGE, spool: None };
         let told = self.put(&source, means, &target).map_err(at("write"));
         if let Some(error) = network.and_then(|held| held.release().err()) {
             log.warning(&format!("{error}; the network stays as it is"));
@@ -147,7 +148,7 @@ impl Delivery<'_> {
             let now = clock::now();
             if now.saturating_sub(sign) >= SIGN_OF_LIFE {
                 sign = now;
-                self.teller.tell(ALIVE);
+                self.teller.notify(ALIVE);
             }
             if let Some(line) = pace.line(progress, now) {
                 log.info(&line);
@@ -347,10 +348,10 @@ mod tests {
         ] {
             let last = deliver(&image, |task, log, teller| {
                 let delivery = Delivery { task, log, teller, begun: Cell::new(false) };
-                let means = Environment { servers: &[], tell: &|_| {}, policy: Policy::IMAGE, spool: None };
+                let means = Environment { servers: &[], notify: &|_| {}, policy: Policy::IMAGE, spool: None };
                 let error = delivery.put(&disks.source.0, means, &chosen).unwrap_err();
                 let is_refused = error.kind == Kind::Refused && !delivery.begun.get();
-                teller.tell(&format!("{is_refused} {error}"));
+                teller.notify(&format!("{is_refused} {error}"));
             });
             let node = &disks.target.0;
             assert_eq!(last, format!("true write to {node}: it is not the disk that was chosen any more"));

@@ -146,7 +146,7 @@ fn options_lie_in_other_fields_and_in_parts() {
 }
 
 #[test]
-fn answers_are_told_apart() {
+fn answers_are_distinguished() {
     assert!(matches!(CLIENT.find_answer(&reply(2, &[])), Ok(Some(Answer::Offer(lease))) if lease.prefix == 32));
     assert_eq!(CLIENT.find_answer(&reply(6, &[])), Ok(Some(Answer::Refused(SERVER))));
     assert_eq!(CLIENT.find_answer(&reply(9, &[])), Ok(None));
