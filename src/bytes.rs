@@ -1,4 +1,4 @@
-//! Checked access to bytes that somebody else wrote.
+//! Checked access to bytes that someone else wrote.
 //!
 //! Every on-disk and on-wire format is read through [`ByteReader`], so no offset or length from outside can reach past a
 //! buffer, and the one thing the pure rooms ask of the world is [`ReadAt`]: these bytes, at this offset, all or error.

@@ -2,7 +2,7 @@
 //!
 //! An [`Error`] says what was being done, to what, and why it did not work, in words an operator can act on:
 //! `read the backup GPT header of /dev/vda: checksum does not match`. Rooms return it; only `command` (and PID 1,
-//! which has nobody to return to) prints it. The [`Kind`] decides the exit code and whether trying again may help,
+//! which has no one to return to) prints it. The [`Kind`] decides the exit code and whether trying again may help,
 //! in one table, `Kind::row`.
 #![forbid(unsafe_code)]
 

@@ -77,7 +77,7 @@ impl Log {
         Self { target: Target::Stderr }
     }
 
-    /// As a phase of the first boot writes; of a tree that is not the running system (`is_live`) nobody keeps records.
+    /// As a phase of the first boot writes; of a tree that is not the running system (`is_live`) no one keeps records.
     #[must_use]
     pub fn phase(name: &str, is_live: bool) -> Self {
         let keeper = if !is_live {
@@ -126,7 +126,8 @@ impl Log {
         }
     }
 
-    /// What only somebody wants to know who looks for a fault: written where the environment has `DEBUG`, as Tiny Cloud has it.
+    /// What only someone wants to know who looks for a fault: written where the environment has `DEBUG`, as Tiny Cloud
+    /// has it.
     pub fn debug(&self, text: &str) {
         if environment::variable(c"DEBUG").is_some() {
             self.line(Level::Debug, text);

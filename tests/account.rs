@@ -78,7 +78,7 @@ impl Root {
         assert!(owned.is_none_or(|owned| owned == (owner.uid, owner.gid)), "{path}: {owned:?}");
     }
 
-    /// All files but locks, each with what changes when somebody touches it.
+    /// All files but locks, each with what changes when someone touches it.
     fn state(&self) -> Vec<(PathBuf, u64, i64, i64, u32)> {
         let (mut out, mut folders) = (Vec::new(), vec![self.0.clone()]);
         while let Some(folder) = folders.pop() {
@@ -296,7 +296,7 @@ fn the_rule_for_the_user_is_behind_those_of_the_image() {
     let said = sudo_allows(&root, "ann");
     let ann = said.split("User nobody").next().unwrap();
     assert!(ann.trim_end().ends_with("(ALL) NOPASSWD: ALL"), "{said}");
-    // What sudo passes over is in nobody's way.
+    // What sudo passes over is in no one's way.
     let root = Root::debian("sudo-passed-over");
     root.write("etc/sudoers.d/z.local", "ALL ALL=(ALL) ALL\n");
     root.write("etc/sudoers.d/z~", "ALL ALL=(ALL) ALL\n");
@@ -545,7 +545,7 @@ fn a_disk_that_is_full_keeps_the_keys_of_the_image() {
 #[test]
 fn keys_of_another_system_stay() {
     let root = with_sshd("elsewhere", "HostKey /etc/ssh/ssh_host_ed25519_key\nHostKey /keys/rsa\n");
-    // A link of this root that means another place of this root; to whoever looks from outside, it is his own.
+    // A link of this root that means another place of this root; to anyone who looks from outside, it is his own.
     root.write("outside/rsa", "theirs");
     let outside = root.join("outside");
     symlink(&outside, root.join("keys")).unwrap();
@@ -595,7 +595,7 @@ fn sshd_shows_the_key_of_the_machine_and_lets_in_whose_key_was_installed() {
         judge("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &file(name)]);
     }
     account::install_keys(root.path(), &me, &keys(&[&root.read("mine.pub")])).unwrap();
-    // StrictModes looks at all folders up to the root, and /tmp is everybody's.
+    // StrictModes looks at all folders up to the root, and /tmp is everyone's.
     let config = format!(
         "HostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nPidFile none\n\
          PermitRootLogin yes\nKbdInteractiveAuthentication no\n",

@@ -234,7 +234,7 @@ fn a_seed_that_is_gone_leaves_the_instance_as_it_was() {
     let before = machine.picture();
     machine.boot();
     assert_eq!(machine.picture(), before);
-    // The same disk in a machine of which nobody but the firmware says which it is.
+    // The same disk in a machine of which no one but the firmware says which it is.
     machine.firmware("4c4c4544-0002");
     let outcomes = machine.boot();
     assert!(outcomes[0].err.contains("is now in machine/4c4c4544-0002"), "{outcomes:?}");

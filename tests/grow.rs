@@ -234,7 +234,7 @@ fn what_cannot_be_mounted_is_not_changed() {
     assert!(disk.bytes() == before, "the disk changed");
 }
 
-/// A mount of somebody else, by which the journal is not replayed; the next usual mount replays it.
+/// A mount of someone else, by which the journal is not replayed; the next usual mount replays it.
 #[test]
 fn below_a_mount_that_skips_the_journal_nothing_changes() {
     let mut disk = Disk::ext4("noload", |_| {});

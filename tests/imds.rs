@@ -415,7 +415,7 @@ fn user_data_is_saved_unpacked_and_for_root_alone() {
     assert_eq!(machine.imds(&["--save"]).0, 0);
     assert_eq!(fs::metadata(machine.0.join("a/b")).unwrap().permissions().mode() & 0o7777, 0o755);
     fs::remove_dir_all(machine.0.join("etc")).unwrap();
-    // Damaged user-data leaves what was saved before, and is kept as it came for whoever wants to know what it was.
+    // Damaged user-data leaves what was saved before, and is kept as it came for anyone who wants to know what it was.
     fs::write(machine.0.join("var/lib/cloud/seed/nocloud/user-data"), &packed[..packed.len() - 1]).unwrap();
     let (code, _, err) = machine.imds(&["--save"]);
     assert_eq!((code, err.lines().count()), (5, 1), "{err}");

@@ -2,7 +2,7 @@
 //! which the scripts run as apk runs them. What stands for mkinitfs is in `tests/mkinitfs`; the kernel boots its images in
 //! `qemu/scenarios/mkinitfs-*`.
 //!
-//! `WISP_UNDER_TEST` names the program; without it, it is the hosted one that cargo just built. Where nobody may make a
+//! `WISP_UNDER_TEST` names the program; without it, it is the hosted one that cargo just built. Where no one may make a
 //! namespace this says so and tests nothing; `make test` runs as root, who needs none.
 #![cfg(feature = "full")]
 

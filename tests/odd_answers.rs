@@ -348,7 +348,7 @@ fn no_tokens() {
         assert_eq!(machine.root.read("home/ann/.ssh/authorized_keys"), format!("{KEY}\n"));
         assert_eq!(machine.root.read(&format!("{STATE}/.bootstrap-complete")), "aws/i-0123456789abcdef0\n");
     }
-    // On Amazon's own machines an answer without a token is somebody else's.
+    // On Amazon's own machines an answer without a token is another's.
     for mark in ["sys/class/dmi/id/sys_vendor=Amazon EC2", XEN] {
         let machine = Machine::new("tokenless-amazon", &[mark, CONFIGURATION], EVERYWHERE, without_tokens);
         let asked = machine.wisp(&["imds", "@hostname"]);

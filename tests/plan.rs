@@ -666,7 +666,7 @@ fn a_whole_disk_filesystem_below_a_raid_of_the_firmware_is_left() {
     assert!(refusal(&plan.filesystem).why.contains("isw_raid_member"), "{plan:?}");
 }
 
-/// F4: the table of a disk that is used as a whole is not damaged, and nobody is told to repair it.
+/// F4: the table of a disk that is used as a whole is not damaged, and no one is told to repair it.
 #[test]
 fn a_disk_whose_table_other_content_overwrote_is_not_called_damaged() {
     let swap = [(1024, [&1u32.to_le_bytes()[..], &9u32.to_le_bytes()].concat()), (4086, b"SWAPSPACE2".to_vec())];

@@ -183,7 +183,7 @@ fn played<T>(play: Play<'_>, client: impl FnOnce(&str) -> T) -> (T, Vec<String>)
         // With the play the listener goes: a request too many fails at once.
         let cloud = scope.spawn(move || play.iter().map(|part| answer(&listener, part)).collect());
         let made = panic::catch_unwind(AssertUnwindSafe(|| client(&endpoint)));
-        // A request that nobody made ends the play that waits for it.
+        // A request that no one made ends the play that waits for it.
         _ = TcpStream::connect(address);
         let bodies = cloud.join();
         (made.unwrap_or_else(|failure| panic::resume_unwind(failure)), bodies.unwrap())

@@ -241,7 +241,7 @@ fn commands_are_run_in_order_and_a_bad_one_stops_none() {
     }
 }
 
-/// The arguments of a process are for everybody to read.
+/// The arguments of a process are for everyone to read.
 #[test]
 fn a_line_of_commands_is_in_no_list_of_processes() {
     let place = Place::live("argv");

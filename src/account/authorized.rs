@@ -1,4 +1,4 @@
-//! The keys by which somebody may log in (`authorized_keys`).
+//! The keys by which someone may log in (`authorized_keys`).
 //!
 //! Keys are added and compared by their blobs; existing lines stay, in their order. The path is resolved one component at a
 //! time ([`Walk`]). In a home, and below the first directory not owned by root, everything belongs to the user, who can
@@ -233,7 +233,7 @@ fn merge(folder: &Dir, name: &str, keys: &[Key], user: Owner, (mode, mask, owner
     let mut content = found.map_or_else(Vec::new, |(content, _)| content);
     let added = add(&mut content, keys);
     if content.len() > FILE_LIMIT {
-        // Nobody would read it again.
+        // No one would read it again.
         return Err(Error::refused("add keys to", "there are too many of them").to(folder.path(name)));
     }
     if added > 0 || !is_sound {

@@ -1,8 +1,8 @@
 //! Makes an account, as `useradd` does.
 //!
-//! The new contents of all files are made first, then written: group, gshadow, shadow, the home, and passwd last. Whoever
-//! is not in passwd does not exist, so a power cut at any point leaves a login that works or none, and what it left is
-//! taken up by the next run: the group of its name, and with it the number.
+//! The new contents of all files are made first, then written: group, gshadow, shadow, the home, and passwd last.
+//! Anyone who is not in passwd does not exist, so a power cut at any point leaves a login that works or none, and what
+//! it left is taken up by the next run: the group of its name, and with it the number.
 
 use super::table::{add_member, find, has_number, lines, number, put};
 use super::{Account, DEFAULTS_LIMIT, TABLE_LIMIT, check_name, home, lock, parse, read};
@@ -90,7 +90,7 @@ impl Tables {
     }
 }
 
-/// Makes an account that nobody can log in to with a password: without a key, nobody can at all. One that is there
+/// Makes an account that no one can log in to with a password: without a key, no one can at all. One that is there
 /// already is returned as it is.
 ///
 /// # Errors

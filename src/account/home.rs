@@ -1,7 +1,7 @@
 //! The home of an account, made from `ROOT/etc/skel`.
 //!
-//! While it is filled it is the superuser's and nobody else's; it gets its owner last. One that a power cut left like
-//! that is filled on.
+//! While it is filled only root can enter it; it gets its owner last. One that a power cut left
+//! like that is filled on.
 
 use super::create::home_mode;
 use super::{Account, DEFAULTS_LIMIT, read};

@@ -85,7 +85,7 @@ const ED25519: &str = "ed25519";
 pub struct Renewed {
     /// The keys that are the machine's own now, as far as there is a line for each: that of Ed25519 first.
     pub public: Vec<String>,
-    /// Keys that the server is told to show and that nobody could make.
+    /// Keys that the server is told to show and that no one could make.
     pub missing: Vec<String>,
     /// What kept keys from being made; those of the image stay in their place.
     pub failures: Vec<Error>,

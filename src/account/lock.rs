@@ -1,8 +1,8 @@
-//! Keeps everybody else's hands off passwd and its kin while they are changed.
+//! Keeps everyone else's hands off passwd and its kin while they are changed.
 //!
-//! Two locks are taken, since programs differ in which they heed: the one of glibc's `lckpwdf(3)`, a record lock on
+//! Two locks are taken, since programs differ in which they honour: the one of glibc's `lckpwdf(3)`, a record lock on
 //! `/etc/.pwd.lock`, and those of shadow, files `/etc/passwd.lock` that hold the number of a process. All are let go when
-//! the guard is dropped. busybox heeds neither.
+//! the guard is dropped. busybox honours neither.
 
 use crate::error::{Error, Kind, Result};
 use crate::sys::dir::{Dir, Lock};
@@ -29,11 +29,11 @@ const NAMES: [&str; 4] = ["passwd.lock", "group.lock", "gshadow.lock", "shadow.l
 /// Bytes of a lock: a number.
 const LOCK_LIMIT: usize = 32;
 
-/// The file that shadow's locks are names of while they are ours. Made whole before it gets them, so that nobody finds a
-/// lock without a number. It goes last: after a power cut the locks may be empty, and by this they are known as ours.
+/// The file that shadow's locks are names of while they are ours. Made whole before it gets them, so that no one finds
+/// a lock without a number. It goes last: after a power cut the locks may be empty, and by this they are known as ours.
 const OWN: &str = ".pwd.wisp";
 
-/// While it lives, nobody else changes accounts.
+/// While it lives, no other process changes accounts.
 pub(super) struct Guard<'a> {
     etc: &'a Dir,
     record: Option<Lock>,
@@ -42,7 +42,7 @@ pub(super) struct Guard<'a> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        // One that stays names a process that is gone, and nobody heeds it.
+        // One that stays names a process that is gone, and no one honours it.
         NAMES.iter().take(self.taken).for_each(|name| drop(self.etc.remove(name)));
         if self.record.is_some() {
             drop(self.etc.remove(OWN));
@@ -53,7 +53,7 @@ impl Drop for Guard<'_> {
 /// Takes all locks in `etc`.
 ///
 /// # Errors
-/// `Os`; `TimedOut` when somebody holds one for 15 seconds.
+/// `Os`; `TimedOut` when someone holds one for 15 seconds.
 pub(super) fn take(etc: &Dir) -> Result<Guard<'_>> {
     take_until(etc, Deadline::after(clock::now(), PATIENCE))
 }
@@ -80,7 +80,8 @@ fn take_until(etc: &Dir, deadline: Deadline) -> Result<Guard<'_>> {
     }
 }
 
-/// Lets go of what one of us kept locked who was cut off, if anybody was: shadow heeds a lock without a number for ever.
+/// Lets go of what one of us kept locked who was cut off, if anybody was: shadow honours a lock without a number for
+/// ever.
 pub(super) fn release(etc: &Dir) -> Result<()> {
     if etc.look(OWN)?.is_some() { take(etc).map(drop) } else { Ok(()) }
 }
@@ -110,7 +111,7 @@ fn sweep_own(etc: &Dir) -> Result<()> {
     etc.remove(OWN)
 }
 
-/// Removes the lock `name` if whoever took it is gone; whether it is.
+/// Removes the lock `name` if the process that took it is gone; whether it was removed.
 fn sweep(etc: &Dir, name: &str) -> Result<bool> {
     let Some((content, facts)) = etc.read(name, LOCK_LIMIT)? else { return Ok(true) };
     if is_of_this_boot(facts.changed) {
@@ -126,7 +127,7 @@ fn sweep(etc: &Dir, name: &str) -> Result<bool> {
 }
 
 /// Whether a file that was made at `made`, in seconds since 1970, was made since the kernel started. A lock that a power
-/// cut left is empty, or bears the number of somebody else by now.
+/// cut left is empty, or bears the number of someone else by now.
 fn is_of_this_boot(made: i64) -> bool {
     let since = i64::try_from(clock::wall().as_secs()).unwrap_or(i64::MAX).saturating_sub(made);
     u64::try_from(since).is_ok_and(|since| since <= clock::since_boot().as_secs().saturating_add(SLACK))

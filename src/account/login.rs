@@ -1,9 +1,9 @@
 //! What keeps a user who has keys from logging in over SSH, besides the keys: sshd refuses an account that is locked or
 //! expired, whose shell is not there, or that its configuration leaves out.
 //!
-//! Two of these are repaired: a lock without a password behind it, which protects nothing, and a shell that the user-data
-//! named and that is not there. A password that is locked (`!HASH`, passwd -l) stays so: to unlock it would let somebody in
-//! by it. The rest is reported.
+//! Two of these are repaired: a lock without a password behind it, which protects nothing, and a shell that the
+//! user-data named and that is not there. A password that is locked (`!HASH`, passwd -l) stays so: to unlock it would
+//! let someone in by it. The rest is reported.
 
 use super::glob::is_match;
 use super::sshd::Config;
@@ -162,7 +162,7 @@ fn groups<'a>(group: &'a [u8], account: &Account) -> Vec<&'a str> {
 
 /// The list that keeps out a user with these groups, wherever he comes from.
 fn list_against(config: &Config, user: &str, groups: &[&str]) -> Option<&'static str> {
-    // `USER@HOST` may keep somebody out, and may let somebody in.
+    // `USER@HOST` may keep someone out, and may let someone in.
     let is_user = |pattern: &str, whole: bool| match pattern.split_once('@') {
         Some((user_pattern, _)) => !whole && is_match(user, user_pattern),
         None => is_match(user, pattern),

@@ -1,9 +1,9 @@
 //! Accounts below a root: users and groups, the keys that may log in as them, the keys by which the machine is known.
 //!
 //! The files are those of passwd(5), group(5), shadow(5), gshadow(5); accounts that come from elsewhere (LDAP, NIS) are
-//! not seen. What is there is left as it is: an account is adopted, a key is added to others, a foreign line stays. Each
-//! file is replaced whole, in an order that lets nobody in too early: whoever finds an account in passwd finds everything
-//! else of it.
+//! not seen. What is there is left as it is: an account is adopted, a key is added to others, a foreign line stays.
+//! Each file is replaced whole, in an order that lets no one in too early: anyone who finds an account in passwd finds
+//! everything else of it.
 #![forbid(unsafe_code)]
 
 mod authorized;

@@ -1,9 +1,9 @@
 //! Lets one user become root without a password, by sudo (sudoers(5)) and doas (doas.conf(5)).
 //!
-//! The rule names the user and never a group: whoever else is in a group of administrators has what the image gives him. It
-//! is in a file of its own, `sudoers.d/90-wisp-USER`; of several rules that match, the last one counts, so the file is named
-//! `zz-wisp-USER` where rules of the image would come behind it. sudo and doas want files that are root's and that only
-//! root can write.
+//! The rule names the user and never a group: anyone else who is in a group of administrators has what the image gives
+//! him. It is in a file of its own, `sudoers.d/90-wisp-USER`; of several rules that match, the last one counts, so the
+//! file is named `zz-wisp-USER` where rules of the image would come behind it. sudo and doas want files that are root's
+//! and that only root can write.
 
 use super::{TABLE_LIMIT, read, table};
 use crate::error::{Error, Kind, Result};
@@ -125,7 +125,7 @@ fn check_sudoers(sudoers: &str) -> Result<()> {
     if lines.any(is_rule) { failed("rules behind its @includedir take precedence") } else { Ok(()) }
 }
 
-/// Whether an earlier version has given every member of `group` what one user was to get. It is not taken away: somebody
+/// Whether an earlier version has given every member of `group` what one user was to get. It is not taken away: someone
 /// may have nothing else.
 fn find_group_rule(root: &str, group: &str) -> Result<()> {
     let files = [

@@ -22,7 +22,7 @@ pub(super) fn field(line: &[u8], number: usize) -> &[u8] {
     line.split(|byte| *byte == b':').nth(number).unwrap_or_default()
 }
 
-/// A field that is a number of a user or a group; the highest one means nobody's to chown(2).
+/// A field that is a number of a user or a group; the highest one means "no change" to chown(2).
 pub(super) fn number(line: &[u8], place: usize) -> Option<u32> {
     core::str::from_utf8(field(line, place)).ok()?.parse().ok().filter(|number| *number != u32::MAX)
 }

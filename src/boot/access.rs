@@ -9,7 +9,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The action whose absence from the list says that keys are somebody else's business.
+/// The action whose absence from the list says that keys are another's business.
 const KEYS_ACTION: &str = "set_ssh_keys";
 
 /// A passwd of a hundred thousand accounts has 6 MiB.

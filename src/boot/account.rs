@@ -136,11 +136,11 @@ pub(super) fn set_host_keys(_context: &mut Context<'_>) -> Result<()> {
     Err(Error::unsupported("renew the host keys", "this program cannot"))
 }
 
-/// A new account of somebody who administers the machine; of the one that the user-data describes, as it says.
+/// A new account of someone who administers the machine; of the one that the user-data describes, as it says.
 fn create_admin(context: &Context<'_>, name: &str) -> Result<Account> {
     let root = context.root();
     let group = account::admin_group(root)?;
-    // First, since whoever finds the account finds everything of it. Rules that cannot be changed keep nobody out.
+    // First, since anyone who finds the account finds everything of it. Rules that cannot be changed keep no one out.
     for error in account::permit(root, name) {
         context.warn(&format!("{error}"));
     }

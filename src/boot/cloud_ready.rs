@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use alloc::format;
 use alloc::string::String;
 
-/// Without these nobody can log in.
+/// Without these no one can log in.
 const ACCESS: [&str; 2] = ["create_default_user", "set_ssh_keys"];
 
 /// What reads the disc before it goes: without them the next boot needs it again.
@@ -30,7 +30,7 @@ pub(super) fn eject_media(context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Reports the machine as ready, or as failed where nobody could log in.
+/// Reports the machine as ready, or as failed where no one could log in.
 pub(super) fn report_ready(context: &mut Context<'_>) -> Result<()> {
     let Some(access) = context.access.filter(|_| context.is_live()) else { return Ok(()) };
     let failure = failure(&context.failures);
@@ -44,13 +44,13 @@ pub(super) fn report_ready(context: &mut Context<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Why nobody can log in, if it is so.
+/// Why no one can log in, if it is so.
 fn failure(failures: &[(&'static str, Error)]) -> Option<String> {
     let failed = failures.iter().find(|(action, _)| ACCESS.contains(action));
     failed.map(|(action, error)| format!("{action}: {error}"))
 }
 
-/// What keeps the action open when `reason` was `told`, or nobody is there to be told of it.
+/// What keeps the action open when `reason` was `told`, or no one is there to be told of it.
 fn not_ready(reason: &str, told: bool) -> Error {
     let why = if told { format!("reported as failed: {reason}") } else { reason.into() };
     Error::refused("report this machine as ready", why)

@@ -93,7 +93,7 @@ impl<'a> Context<'a> {
         self.machine.root.is_empty()
     }
 
-    /// Nobody is asked from here on, because of `error`.
+    /// No one is asked from here on, because of `error`.
     pub fn hush(&mut self, error: Error) {
         self.silent = Some(error);
     }
@@ -151,8 +151,8 @@ impl<'a> Context<'a> {
         self.log.debug(&format!("      {line}; the record has {:?}", self.journal.instance));
     }
 
-    /// What `look` reads of the metadata. Whoever does not answer before the deadline of the first question is not asked
-    /// the next one.
+    /// What `look` reads of the metadata. Anyone who does not answer before the deadline of the first question is not
+    /// asked the next one.
     ///
     /// # Errors
     /// `Absent` where no cloud shows itself; those of opening and reading.
@@ -173,8 +173,8 @@ impl<'a> Context<'a> {
         answer
     }
 
-    /// Undoes what was made for this phase alone, so that the system configures a network nobody has touched. What cannot
-    /// be undone is told, and stops nothing.
+    /// Undoes what was made for this phase alone, so that the system configures a network no one has touched. What
+    /// cannot be undone is told, and stops nothing.
     pub fn release(&mut self) {
         if let Some(Err(error)) = self.held.take().map(Connection::release) {
             self.warn(&format!("{error}"));

@@ -1,7 +1,7 @@
 //! Which instance this is, and whether the disk has been in another one before.
 //!
-//! What the cloud calls the instance counts, and where it calls it nothing, what the firmware says. A service that
-//! does not answer says nothing, and that is never a new instance: nobody loses host keys by an outage. Nor by a firmware
+//! What the cloud calls the instance counts, and where it calls it nothing, what the firmware says. A service that does
+//! not answer says nothing, and that is never a new instance: no one loses host keys by an outage. Nor by a firmware
 //! that begins to spell its UUID in the other byte order, as it does when a virtual machine is made newer.
 
 use super::context::Context;
@@ -27,7 +27,7 @@ const FACT_LIMIT: usize = 4096;
 /// the system is there after five seconds, and this is what every boot of an outage costs.
 const DOUBT: Duration = Duration::from_secs(10);
 
-/// The same behind `early`, when that has asked in vain: whoever is there by now answers in milliseconds.
+/// The same behind `early`, when that has asked in vain: anyone who is there by now answers in milliseconds.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// What a disk is to this boot.
@@ -63,7 +63,7 @@ pub fn judge(context: &mut Context<'_>, is_complete: bool) -> (InstanceMatch, Op
         Err(error) => return (InstanceMatch::Pending, Some(error)),
     };
     let standing = match told {
-        // Nobody tells it, or what told it is gone, a seed on a disc for one; and the machine is still the same one.
+        // It is not known any more, as its source is gone, a seed on a disc for one; and the machine is still the same one.
         None if bound.is_some() && !has_moved => InstanceMatch::Same,
         Some(told) if bound.as_deref().is_some_and(|bound| is_same(bound, &told)) => {
             if has_moved {
@@ -85,7 +85,7 @@ pub fn judge(context: &mut Context<'_>, is_complete: bool) -> (InstanceMatch, Op
     (standing, None)
 }
 
-/// Whether the firmware says that this is another machine. One that says nothing moves nobody.
+/// Whether the firmware says that this is another machine. One that says nothing means no move.
 fn has_moved(before: &str, now: &str) -> bool {
     !before.is_empty() && !now.is_empty() && before != now && !same_uuid(before, now)
 }

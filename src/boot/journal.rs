@@ -31,7 +31,7 @@ const FIRST_LINE: &str = "wisp journal 1";
 /// It names the instance, which is no secret, and stands in a folder with what is.
 const MODE: u32 = 0o600;
 
-/// Some 30 actions write two lines of 40 bytes, and one that fails two more in each boot: a longer file is written anew
+/// Some 30 actions write two lines of 40 bytes, and one that fails two more in each boot: a longer file is rewritten
 /// without what no longer counts.
 const LONG: usize = 16 << 10;
 
@@ -41,7 +41,7 @@ const LIMIT: usize = 1 << 20;
 /// How far an action has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionState {
-    /// It began, and nobody knows how it ended.
+    /// It began, and no one knows how it ended.
     Started,
     /// It did what it is for.
     Done,
@@ -74,7 +74,7 @@ pub struct Journal {
     entries: Vec<(String, ActionState)>,
     /// Whether something was added that may be in memory only.
     is_dirty: bool,
-    /// Whether the file is to be written anew before anything is added: what comes next must not become the rest of a line
+    /// Whether the file is to be rewritten before anything is added: what comes next must not become the rest of a line
     /// that was cut off.
     is_stale: bool,
 }

@@ -58,16 +58,16 @@ use phase_report::{PhaseReport, PhaseState};
 /// Files by which the owner of a machine switches everything off; the second is Tiny Cloud's.
 pub const SWITCHES: [&str; 2] = ["/etc/wisp.disabled", "/etc/tiny-cloud.disabled"];
 
-/// How long another phase that still runs is waited for. An init system runs them one after the other; what somebody runs by
-/// hand beside them ends when its wait for metadata does, usually two minutes, but for the user's scripts, which take as long
-/// as they take: beside one of these nothing is to be run.
+/// How long another phase that still runs is waited for. An init system runs them one after the other; what someone
+/// runs by hand beside them ends when its wait for metadata does, usually two minutes, but for the user's scripts,
+/// which take as long as they take: beside one of these nothing is to be run.
 const LOCK_WAIT: Duration = Duration::from_secs(180);
 /// The lock sends no event when it becomes free.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long metadata is waited for where patience helps nobody: in front of the network, when a seed on a disk names another
-/// one out there; behind `early`, when that has waited in vain and people wait to log in, or all there is to learn is which
-/// instance this is. Whoever is there answers in milliseconds.
+/// How long metadata is waited for where patience helps no one: in front of the network, when a seed on a disk names
+/// another one out there; behind `early`, when that has waited in vain and people wait to log in, or all there is to
+/// learn is which instance this is. Anyone who is there answers in milliseconds.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
 
 /// Whether the owner has switched it off.
@@ -91,7 +91,7 @@ pub fn complete(folder: &str) -> Result<()> {
     completion::complete(folder, readable(folder)?.instance.as_deref())
 }
 
-/// The journal in `folder`; one that is none is as good as none.
+/// The journal in `folder`; an invalid one is as good as none.
 fn readable(folder: &str) -> Result<Journal> {
     match Journal::read(folder) {
         Err(error) if error.kind == Kind::Corrupt => Ok(Journal::nowhere(folder)),
@@ -312,7 +312,7 @@ impl Run<'_> {
             Err(error) if action.again == Frequency::Never => {
                 return self.conclude(action.name, Some(error), Duration::ZERO);
             }
-            // What can be done twice is worth more than its record: somebody may log in then, or a full disk grow.
+            // What can be done twice is worth more than its record: someone may log in then, or a full disk grow.
             noted => self.warn(noted),
         }
         let outcome = (action.run)(&mut self.context);

@@ -37,7 +37,7 @@ const NO_IFUPDOWN: &str = "there is no ifupdown: whatever configures the network
 const EPHEMERAL_ACTION: &str = "set_ephemeral_network";
 const INTERFACES_ACTION: &str = "set_network_interfaces";
 
-/// The C library heeds three; more are a mistake, and this many a hostile one.
+/// The C library honours three; more are a mistake, and this many a hostile one.
 const SERVERS_LIMIT: usize = 16;
 
 /// How lines of [`INTERFACES`] begin that are not part of others: a text without one is something else.
@@ -47,8 +47,8 @@ const WORDS: [&str; 4] = ["auto ", "iface ", "allow-", "source"];
 const TEXT_KEY: &str = "meta-data/network-interfaces";
 const SERVERS_KEY: &str = "meta-data/resolv_conf/nameservers";
 
-/// For a seed that is on the network when nobody has configured that, and only where somebody is going to ask for it
-/// before the system configures its own: that begins with a network that nobody has touched.
+/// For a seed that is on the network when no one has configured that, and only where someone is going to ask for it
+/// before the system configures its own: that begins with a network that no one has touched.
 pub(super) fn set_ephemeral_network(context: &mut Context<'_>) -> Result<()> {
     let is_meant = |access: &&Access<'_>| access.verdict.cloud.name == nocloud::NAME && access.is_remote();
     let Some(access) = context.access.filter(is_meant).filter(|_| context.is_live()) else { return Ok(()) };
@@ -84,7 +84,7 @@ pub(super) fn set_default_interfaces(context: &mut Context<'_>) -> Result<()> {
 }
 
 /// The configuration that a seed has, else the default one; and servers of names, where no DHCP server tells them. A seed
-/// that does not answer has the default one written, since without it nobody could ask again.
+/// that does not answer has the default one written, since without it no one could ask again.
 pub(super) fn set_network_interfaces(context: &mut Context<'_>) -> Result<()> {
     if !reads_interfaces(context.root()) {
         context.say(NO_IFUPDOWN);
@@ -158,7 +158,7 @@ fn reads_interfaces(root: &str) -> bool {
     find_ifup(root).is_some() || has("/etc/network") && !has("/lib/systemd/systemd") && !has(OTHERS[0])
 }
 
-/// Whether somebody has configured it: an address of the link's own is there as soon as it is up.
+/// Whether someone has configured it: an address of the link's own is there as soon as it is up.
 fn has_address(interface: &Interface) -> bool {
     let is_given = |address: &IpAddr| match address {
         IpAddr::V4(_) => true,

@@ -1,12 +1,12 @@
 //! The facts of this boot, for programs: one file of JSON a phase in `/run/wisp`, written when the phase begins and when it
 //! ends, and the name of the instance as text.
 //!
-//! `PHASE.json`, a stable format: `phase`; `state`, one of `running`, `done`, `failed`, `complete` (nothing was to be done);
-//! `pid`; `started` and `finished` in seconds since the machine started, `finished` 0 until it has; `instance`, `cloud`
-//! (null where there is none); `evidence`, the marks by which the cloud was detected; `actions`, each with `name`,
-//! `state` (`done`, `failed`, `skipped`, `unknown`), `milliseconds`, and `error` (null if there is none); `degraded`, what the
-//! machine lacks, each a sentence. No secret is in them, and everybody may read them. What cannot be written here is logged, and keeps nothing
-//! else from being done.
+//! `PHASE.json`, a stable format: `phase`; `state`, one of `running`, `done`, `failed`, `complete` (nothing was to be
+//! done); `pid`; `started` and `finished` in seconds since the machine started, `finished` 0 until it has; `instance`,
+//! `cloud` (null where there is none); `evidence`, the marks by which the cloud was detected; `actions`, each with
+//! `name`, `state` (`done`, `failed`, `skipped`, `unknown`), `milliseconds`, and `error` (null if there is none);
+//! `degraded`, what the machine lacks, each a sentence. No secret is in them, and everyone may read them. What cannot
+//! be written here is logged, and keeps nothing else from being done.
 
 use super::context::Context;
 use super::instance::FACT;

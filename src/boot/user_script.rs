@@ -19,7 +19,7 @@ const DOING: &str = "run the user-data";
 /// A script may hold passwords, and it must be executable.
 const MODE: u32 = 0o700;
 
-/// What runs a script that names nobody, or whose filesystem lets nothing be executed.
+/// What runs a script that names no one, or whose filesystem lets nothing be executed.
 const SHELL: &str = "/bin/sh";
 
 const NOT_FOUND: u8 = 127;

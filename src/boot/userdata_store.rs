@@ -32,7 +32,7 @@ pub fn read(folder: &str) -> Result<Userdata> {
 }
 
 /// Saves user-data unpacked in `folder`. No user-data is an empty file. What cannot be unpacked is saved as it came, under a
-/// name that nothing runs, for whoever wants to know what it was.
+/// name that nothing runs, for anyone who wants to know what it was.
 ///
 /// # Errors
 /// Those of [`userdata::decode`]; `Os`.

@@ -27,7 +27,7 @@ const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0b1110_0000;
 
 /// Bytes of output that are kept for deflate's distances, which reach back 32 KiB. A power of two, as the library wants
-/// it, and four times that, so that it is called seldom.
+/// it, and four times that, so that it is called rarely.
 const WINDOW: usize = 128 << 10;
 
 /// Bytes that a name or a comment may have: `gzip` itself knows no limit, and no file system has longer paths.

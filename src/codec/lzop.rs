@@ -48,7 +48,7 @@ pub(super) struct Decoder<'a> {
     start: usize,
 }
 
-/// The checksums that a block or a header may have; 0 and 1 bytes of either are told apart by their flags.
+/// The checksums that a block or a header may have; 0 and 1 bytes of either are distinguished by their flags.
 #[derive(Clone, Copy)]
 struct Check {
     adler32: Option<u32>,
@@ -149,7 +149,7 @@ impl Header<'_, '_> {
         Ok(bytes)
     }
 
-    /// Takes `count` bytes that nobody asks for.
+    /// Takes `count` bytes that no one asks for.
     fn pass(&mut self, count: usize) -> Result<()> {
         let bytes = self.input.peek(count)?.get(..count).ok_or_else(|| too_early(DOING))?;
         self.seen.extend_from_slice(bytes);

@@ -1,5 +1,5 @@
-//! How much a compressed file says that it unpacks to. Only a statement: whoever relies on it can be deceived, and what is
-//! unpacked is held to it by the decoders alone.
+//! How much a compressed file says that it unpacks to. Only a statement: anyone who relies on it can be deceived, and
+//! what is unpacked is held to it by the decoders alone.
 
 use alloc::vec;
 

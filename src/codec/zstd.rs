@@ -24,7 +24,7 @@ const NEEDS_DICTIONARY: &str = "it needs a dictionary";
 const WRONG_CHECKSUM: &str = "checksum does not match";
 const NO_FRAME: &str = "it is no valid zstd frame";
 
-/// The largest window, as a power of two, that is unpacked: what the `zstd` tool takes unless told otherwise. Modules
+/// The largest window, as a power of two, that is unpacked: what the `zstd` tool takes by default. Modules
 /// packed with `--ultra` have windows of their own size.
 const WINDOW_LOG_LIMIT: u32 = 27;
 

@@ -92,7 +92,7 @@ const OUTPUT: &str = "standard output";
 struct State<'a> {
     /// Whether a failure ends the evaluation.
     honours: bool,
-    /// Whether failures are told; also read by whoever tells of second tries.
+    /// Whether failures are told; also read by anyone who tells of second tries.
     tells: &'a Cell<bool>,
 }
 

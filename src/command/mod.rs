@@ -1,5 +1,5 @@
 //! The command line: one table of commands, one file each. The only room that prints errors (besides PID 1, which has
-//! nobody to return them to).
+//! no one to return them to).
 //!
 //! Exit codes: 0 done or nothing to do, 2 usage, others from [`crate::error::Kind::exit_code`].
 
@@ -194,7 +194,7 @@ fn dispatch(arguments: &[Vec<u8>]) -> Result<u8> {
     }
 }
 
-/// There is no command of this name: what begins with it, for whoever asks; else why not.
+/// There is no command of this name: what begins with it, for anyone who asks; else why not.
 fn half(name: &str, rest: &[&str]) -> Result<u8> {
     let mut lines = String::new();
     for command in

@@ -39,7 +39,7 @@ Exit: 0, 1 for `error`; 8 when SECONDS were not enough.
     run,
 };
 
-/// The phases tell nobody that they end; a tenth of a second is not noticed by who waits for a boot.
+/// The phases tell no one that they end; a tenth of a second is not noticed by who waits for a boot.
 const PAUSE: Duration = Duration::from_millis(100);
 
 const WAITING: &str = "wait for the end of the bootstrap";

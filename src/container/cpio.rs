@@ -1,7 +1,7 @@
 //! The `newc` cpio archive that the Linux kernel unpacks as an initramfs
 //! (Documentation/driver-api/early-userspace/buffer-format.rst). Written here, for the kernel to read.
 //!
-//! The same entries give the same bytes, in whatever order they were added: sorted by path, numbered anew, owned by
+//! The same entries give the same bytes, in whatever order they were added: sorted by path, numbered again, owned by
 //! root, with time 0. The kernel creates no missing parent, so every entry brings the directories above it.
 
 use alloc::borrow::Cow;
@@ -122,7 +122,7 @@ impl<'a> Archive<'a> {
         let mut inode = 0_u32;
         for (path, entry) in &self.entries {
             inode = inode.saturating_add(1);
-            // A directory's second link is its own `.`; those of the directories in it nobody looks at.
+            // A directory's second link is its own `.`; those of the directories in it no one looks at.
             let links = if entry.mode & S_IFMT == S_IFDIR { 2 } else { 1 };
             emit_entry(&mut output, path, inode, links, entry);
         }

@@ -1,5 +1,5 @@
-//! The disk inside an image, read at any offset: for whoever looks for partitions and files on it, and need not care what
-//! it comes in. Who reads all of it asks the [`Map`] instead, and is spared the zeros.
+//! The disk inside an image, read at any offset: for anyone who looks for partitions and files on it, and need not care
+//! what it comes in. Who reads all of it asks the [`Map`] instead, and is spared the zeros.
 
 use alloc::vec::Vec;
 use core::cell::RefCell;

@@ -146,7 +146,7 @@ impl<'a> Map<'a> {
             if end >= self.opened.size {
                 break;
             }
-            // What is wrong with the next piece is said to whoever asks for it.
+            // What is wrong with the next piece is reported when it is asked for.
             match self.piece(end) {
                 Ok(next) if next.place == expected => run.length = run.length.saturating_add(next.length),
                 _ => break,

@@ -2,7 +2,7 @@
 //! 8 GiB in base 256, holes as `tar -S` notes them (GNU tar, "Basic Tar Format" and "Old GNU Format"); POSIX archives too.
 //!
 //! Which file is the image is not guessed by its name: there must be one file, and one only. That there is a second one
-//! is seen at the end, when the first one was read; so nobody may call a disk written before the end was reached.
+//! is seen at the end, when the first one was read; so no one may call a disk written before the end was reached.
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -1,5 +1,6 @@
-//! The archive around a disk image that Google Compute Engine imports: GNU's format of before POSIX, which alone can say
-//! sizes of 8 GiB and more in one header. The content itself is the caller's to write, padded by nobody but [`tar_end`].
+//! The archive around a disk image that Google Compute Engine imports: GNU's format of before POSIX, which alone can
+//! say sizes of 8 GiB and more in one header. The content itself is the caller's to write, padded only by
+//! [`tar_end`].
 
 use alloc::vec;
 use alloc::vec::Vec;

@@ -35,7 +35,7 @@ const DIFFERENCING: u32 = 4;
 /// The version of both, 1.0.
 pub(super) const VERSION: u32 = 0x0001_0000;
 
-/// A block is a power of two of sectors, 2 MiB unless somebody wished otherwise. Its bitmap has a bit for each and fills
+/// A block is a power of two of sectors, 2 MiB unless someone wished otherwise. Its bitmap has a bit for each and fills
 /// sectors, so that it begins and ends with them.
 const BLOCK_BITS: core::ops::RangeInclusive<u32> = 12..=28;
 

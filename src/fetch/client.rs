@@ -1,7 +1,7 @@
 //! Things that have a URL: seeds, and what they name.
 //!
-//! Redirects are not followed here either: whoever can answer in the place of a server without TLS could send a machine
-//! that is just being born anywhere. Who moves a seed writes its new address where the old one stood.
+//! Redirects are not followed here either: anyone who can answer in the place of a server without TLS could send a
+//! machine that is just being born anywhere. Who moves a seed writes its new address where the old one stood.
 #![forbid(unsafe_code)]
 
 use alloc::string::String;

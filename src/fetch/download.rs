@@ -25,14 +25,14 @@ use crate::http::{Method, Request};
 use crate::sys::{clock, random};
 use crate::units::{ByteCount, Deadline};
 
-/// Redirects that follow each other; browsers allow twenty, and nobody needs five.
+/// Redirects that follow each other; browsers allow twenty, and no one needs five.
 const REDIRECTS_LIMIT: u32 = 10;
 
 /// Bytes that are read away to get further: a new connection takes longer than these in most networks.
 const NEAR: u64 = 256 << 10;
 
 /// Tries, within half a minute or so, before a place that a redirect led to is held for gone: the next place may have
-/// another copy, with which nobody can go on.
+/// another copy, with which no one can go on.
 const PLACE_TRIES: u32 = 10;
 
 /// A file on a web server, read from its beginning to its end.
@@ -129,7 +129,7 @@ impl<'a> Download<'a> {
         self.identity.as_ref().is_some_and(|identity| identity.takes_ranges)
     }
 
-    /// The same, to be read at any offset; what comes next now is not fetched anew.
+    /// The same, to be read at any offset; what comes next now is not fetched again.
     ///
     /// # Errors
     /// `Unsupported` when its size is not known. That a server has no ranges shows when one is needed.
@@ -168,7 +168,7 @@ impl<'a> Download<'a> {
         let place = into.get_mut(..room).unwrap_or_default();
         let outcome = flow.read(place, self.policy.reply);
         let count = match outcome {
-            // Nobody has said how much it would be.
+            // No one has said how much it would be.
             Ok(0) if self.skip == 0 && self.identity.as_ref().is_some_and(|identity| identity.size.is_none()) => {
                 return Ok(None);
             }

@@ -80,11 +80,11 @@ impl Policy {
     /// What fits downloads that take minutes or hours, from anywhere, and that no person waits for. `later` is how long no
     /// byte may come; it begins again with each one.
     pub const IMAGE: Self = Self {
-        // Four SYNs of the kernel: nobody is waiting at a prompt.
+        // Four SYNs of the kernel: no one is waiting at a prompt.
         connect: Duration::from_secs(10),
         // Stores that bring a file back from slow disks, and switches that learn a new way.
         reply: Duration::from_secs(30),
-        // A server or router that is started anew.
+        // A server or router that is started again.
         total: Duration::from_secs(300),
         later: Duration::from_secs(300),
         first_pause: Duration::from_millis(200),

@@ -17,7 +17,7 @@ use core::time::Duration;
 
 const PORT: u16 = 53;
 
-/// As many servers and domains as libc heeds (`MAXNS` and the older `MAXDNSRCH` of resolv.h).
+/// As many servers and domains as libc honours (`MAXNS` and the older `MAXDNSRCH` of resolv.h).
 const SERVERS_LIMIT: usize = 3;
 const DOMAINS_LIMIT: usize = 6;
 
@@ -59,7 +59,7 @@ impl Resolver {
         Self { hosts: text("/etc/hosts", HOSTS_LIMIT), ..Self::parse(&text("/etc/resolv.conf", CONF_LIMIT)) }
     }
 
-    /// What a `resolv.conf` (resolv.conf(5)) says; its options are not heeded.
+    /// What a `resolv.conf` (resolv.conf(5)) says; its options are not honoured.
     #[must_use]
     pub fn parse(conf: &str) -> Self {
         let mut resolver = Self::default();

@@ -57,8 +57,8 @@ pub(super) const fn words(status: u16) -> &'static str {
     }
 }
 
-/// How long the server wants to be left alone: `Retry-After` in seconds. The form with a date is not heeded: a machine
-/// that is just starting may not know what time it is.
+/// How long the server wants to be left alone: `Retry-After` in seconds. The form with a date is not honoured: a
+/// machine that is just starting may not know what time it is.
 pub(super) fn retry_after(value: Option<&str>) -> Option<Duration> {
     value?.trim().parse().ok().map(Duration::from_secs)
 }

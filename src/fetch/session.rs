@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
         self
     }
 
-    /// Refuses whoever answers without this header, which the real service sends with each final reply.
+    /// Refuses anyone who answers without this header, which the real service sends with each final reply.
     #[must_use]
     pub fn expecting(mut self, echo: Option<(&'a str, &'a str)>) -> Self {
         self.echo = echo;

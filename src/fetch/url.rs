@@ -35,7 +35,7 @@ impl Url {
     ///
     /// # Errors
     /// `Unsupported` for another scheme; `Usage` for what is no URL, or has user and password in it: these would have
-    /// to be sent to whoever answers.
+    /// to be sent to whatever answers.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |why| Err(Error::usage(DOING, why));
         if text.len() > URL_LIMIT || !text.bytes().all(|byte| byte.is_ascii_graphic()) {

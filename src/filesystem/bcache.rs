@@ -1,6 +1,6 @@
 //! bcache and bcachefs (kernel headers `bcache_ondisk.h` and `bcachefs_format.h`). Little-endian, at 4 KiB.
 //!
-//! The two share the place and, in early bcachefs, the magic; they are told apart by where each says that it lies.
+//! The two share the place and, in early bcachefs, the magic; they are distinguished by where each says that it lies.
 //! Both clear the first 4 KiB of a device when they are made.
 
 use super::registry::Found;

@@ -63,7 +63,7 @@ pub struct Signature {
     pub kind: Kind,
     /// Where it lies on the device.
     pub at: ByteCount,
-    /// Bytes that have to become zeros for it to be gone; rounded up to whole sectors by whoever writes them.
+    /// Bytes that have to become zeros for it to be gone; rounded up to whole sectors by anyone who writes them.
     pub length: u64,
 }
 
@@ -84,8 +84,8 @@ pub fn find_signatures(device: &dyn ReadAt, size: ByteCount) -> Result<Vec<Signa
     Ok(all)
 }
 
-/// What `device`, of `size` bytes, holds, for whoever wants to change its size: metadata of DRBD at its end come before the
-/// filesystem that lies in it, which they would be lost to.
+/// What `device`, of `size` bytes, holds, for anyone who wants to change its size: metadata of DRBD at its end come
+/// before the filesystem that lies in it, which they would be lost to.
 ///
 /// # Errors
 /// As [`super::detect`].

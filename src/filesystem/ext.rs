@@ -1,6 +1,6 @@
 //! ext2, ext3, ext4 (kernel documentation, `filesystems/ext4/globals.rst`, "Super Block").
 //!
-//! Little-endian, 1024 bytes at offset 1024. The three differ only in features, and are told apart as `blkid` does.
+//! Little-endian, 1024 bytes at offset 1024. The three differ only in features, and are distinguished as `blkid` does.
 
 use super::registry::Found;
 use super::{Details, Extent, Kind, Superblock, uuid_label};

@@ -1,7 +1,7 @@
 //! The table of formats: where each one's magic lies, in which order they are asked, which ranges are read.
 //!
 //! **The order decides** where two formats are found. Members of an array come first: a mirror with metadata 1.0 has
-//! an ordinary filesystem at its start. Then come containers, then filesystems by where they lie: whoever makes one
+//! an ordinary filesystem at its start. Then come containers, then filesystems by where they lie: anyone who makes one
 //! overwrites what lay at its place, so what is nearer to the start is newer. FAT, which has no magic of its own, is
 //! the last of those at the start. ZFS is asked last of all: its labels at the end of a device outlive a later mkfs.
 //! `blkid` calls two filesystems ambivalent and names neither; wisp names the first in this order, which is the one
@@ -196,7 +196,7 @@ pub(super) fn find_at_end(device: &dyn ReadAt, size: ByteCount) -> Result<Vec<Si
                 length: SIGNATURE_LENGTH,
             })),
             Err(Complaint::Unreadable(error)) => return Err(error),
-            // What contradicts itself is taken for nothing by whoever reads it later.
+            // What contradicts itself is taken for nothing by anyone who reads it later.
             Err(Complaint::Corrupt(_)) => {}
         }
     }
@@ -260,7 +260,7 @@ impl Ranges<'_> {
             let length = usize::try_from(self.size.saturating_sub(start).min(length)).unwrap_or(0);
             let mut bytes = vec![0; length];
             self.device.read_at(ByteCount(start), &mut bytes)?;
-            // The cell was seen empty just above, and nobody else holds it.
+            // The cell was seen empty just above, and no other process holds it.
             let _ = cell.set((start, bytes));
         }
         Ok(cell.get().map_or((0, &[]), |(start, bytes)| (*start, bytes.as_slice())))

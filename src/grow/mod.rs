@@ -34,11 +34,11 @@ use mount_point::MountPoint;
 pub use mount_point::PrivatePoint;
 use report::{Report, StepReport, StepState, Timed};
 
-/// Whoever else holds the lock (udev looking at the disk, systemd-repart) is done within moments.
+/// Any other holder of the lock (udev looking at the disk, systemd-repart) is done within moments.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// The lock sends no event when it becomes free.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
-/// `EBUSY` from `BLKPG` means that somebody has the partition half open; five times a tenth of a second outlast it.
+/// `EBUSY` from `BLKPG` means that someone has the partition half open; five times a tenth of a second outlast it.
 const KERNEL_TRIES: u32 = 5;
 const KERNEL_PAUSE: Duration = Duration::from_millis(100);
 const EBUSY: i32 = 16;
@@ -145,7 +145,7 @@ fn look(request: &Request<'_>) -> Result<Survey> {
     Ok(Survey { disk, facts, plan })
 }
 
-/// Takes the lock on the whole disk, once whoever holds it lets go.
+/// Takes the lock on the whole disk, once its holder releases it.
 fn lock(disk: &Device, deadline: Deadline) -> Result<()> {
     while !disk.try_lock()? {
         if deadline.has_passed(clock::now()) {
@@ -301,7 +301,7 @@ impl Execution<'_> {
             }
             disk.resize_partition(number, start, length)
         })?;
-        // BLKPG sends no event of its own; without udev nobody hears this one either.
+        // BLKPG sends no event of its own; without udev no one hears this one either.
         let _ = device_node::set_attribute(&sysfs.path(name, "uevent"), "change");
         let seen = sysfs.size(name)?;
         if seen == length {

@@ -62,12 +62,12 @@ enum State {
     MountReadOnly,
     /// The filesystem is read-only, with these options of its own.
     FilesystemReadOnly { flags: Flags, options: String },
-    /// wisp mounted it, read-only so far, where nobody else sees it.
+    /// wisp mounted it, read-only so far, where no other process sees it.
     Private { flags: Flags, options: String },
 }
 
 impl MountPoint {
-    /// Where somebody else mounted it.
+    /// Where someone else mounted it.
     pub(super) fn of(mount: &Mount) -> Self {
         let state = match (mount.filesystem_is_read_only(), mount.read_only) {
             (true, _) => {

@@ -15,7 +15,7 @@ use crate::units::{ByteCount, Deadline};
 use alloc::format;
 use core::time::Duration;
 
-/// How long one step should last: often enough to watch the budget and the console, seldom enough that the kernel's
+/// How long one step should last: often enough to watch the budget and the console, rarely enough that the kernel's
 /// fixed cost per call (a few journal commits) does not count.
 const STEP_AIM: Duration = Duration::from_millis(1500);
 
@@ -29,7 +29,7 @@ const LEAST_STEP_GROUPS: u64 = 64;
 /// Another exclusive btrfs operation, or another resize, ends in its own time; until then nothing tells us.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
 
-/// A resize is done within this; a btrfs balance may take hours, and nobody waits for that.
+/// A resize is done within this; a btrfs balance may take hours, and no one waits for that.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `EBUSY` and `EWOULDBLOCK`, with which they say that another resize is running.
@@ -91,7 +91,7 @@ pub fn grow(point: &str, device: &str, goal: &Goal, deadline: Deadline, notify: 
     }
 }
 
-/// Repeats a call while somebody else's resize is in the way, until the deadline or [`PATIENCE`] has passed.
+/// Repeats a call while another's resize is in the way, until the deadline or [`PATIENCE`] has passed.
 fn patiently(deadline: Deadline, mut call: impl FnMut() -> Result<()>) -> Result<()> {
     let deadline = deadline.sooner(Deadline::after(clock::now(), PATIENCE));
     loop {

@@ -4,7 +4,7 @@
 //! (the budget ran out), `planned` (dry run), `left` (not wisp's to grow), `refused`, `failed`; `why` explains the last
 //! three and `error` says of what kind it is (`crate::error::Kind::name`). `status` of the whole is the most serious of
 //! its halves. A half that does not exist is `null`. Where nothing could be looked at, `status` is `refused` or `failed`, sizes are 0, and
-//! `device` is what the user named: whoever asks for JSON gets one line of it, whatever happens, unless the command
+//! `device` is what the user named: anyone who asks for JSON gets one line of it, whatever happens, unless the command
 //! line itself cannot be understood.
 
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! What mdev does when a network card comes or goes: `interfaces` is put together anew from the files beside it, and the
-//! distribution's `ifup` takes the card up.
+//! What mdev does when a network card comes or goes: `interfaces` is put together again from the files beside it, and
+//! the distribution's `ifup` takes the card up.
 //!
 //! ```text
 //! kernel ─► mdev ─► a rule of /etc/mdev.conf ─► wisp hotplug ─► /etc/network/interfaces ─► ifup

@@ -71,7 +71,7 @@ pub fn changed(root: &str, name: &str, action: &str, notify: &dyn Fn(&str)) -> R
 
 /// The distribution's own program takes the interface up.
 fn take_up(ifup: &str, name: &str) -> Result<()> {
-    // mdev runs us without one, and what the program writes, nobody else shall.
+    // mdev runs us without one, and other users must not write what the program creates.
     fork::set_usual_umask();
     let program = Program { path: ifup, arguments: &[name], environment: &[] };
     let ended = program.run(stdio::error(), &mut || {})?;

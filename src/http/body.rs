@@ -34,7 +34,7 @@ enum State {
     Open,
     /// Digits of the size of a chunk: its value and their number so far.
     ChunkSize(u64, u32),
-    /// The rest of the line with the size of a chunk, which nobody reads.
+    /// The rest of the line with the size of a chunk, which no one reads.
     ChunkExtension(u64),
     /// The line feed behind the size of a chunk.
     ChunkSizeEnd(u64),

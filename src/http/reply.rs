@@ -191,7 +191,7 @@ impl Parser {
             return Err(Error::corrupt(DOING, "its head is malformed"));
         };
         match status {
-            // Switching protocols, which nobody asked for.
+            // Switching protocols, which no one asked for.
             101 => return Err(Error::corrupt(DOING, "it switches to another protocol")),
             100..=199 => {
                 self.interim = self.interim.saturating_add(1);

@@ -1,7 +1,7 @@
 //! A request as bytes (RFC 9112, sections 3, 5 and 6).
 //!
-//! Whatever goes into a line is checked here, whoever made it: nothing that a configuration, a kernel command line or
-//! another reply says can begin a header or a request of its own.
+//! Whatever goes into a line is checked here, whatever its source: nothing that a configuration, a kernel command line
+//! or another reply says can begin a header or a request of its own.
 #![forbid(unsafe_code)]
 
 use alloc::format;

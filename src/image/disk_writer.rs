@@ -24,11 +24,11 @@ pub(super) const REQUEST: usize = 2 << 20;
 
 /// What an image is written onto. Offsets, lengths and memory are aligned as direct I/O needs them.
 pub(super) trait Medium: WriteAt {
-    /// Nobody needs what is there.
+    /// No one needs what is there.
     fn discard(&self, at: ByteCount, length: ByteCount) -> Result<()>;
     /// Zeros, without a buffer of them.
     fn zero(&self, at: ByteCount, length: ByteCount) -> Result<()>;
-    /// Whoever reads next gets what the medium has.
+    /// Anyone who reads next gets what the medium has.
     fn empty_cache(&self) -> Result<()>;
 }
 
@@ -58,7 +58,7 @@ pub(super) enum Mode {
     Compare,
 }
 
-/// Whoever has the disk in hand.
+/// The process that has the disk open.
 pub(super) struct DiskWriter<'a> {
     medium: &'a dyn Medium,
     size: u64,

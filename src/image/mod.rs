@@ -6,7 +6,7 @@
 //!                                                                                            └─► pack ─► a file
 //! ```
 //!
-//! Whoever takes [`Piece`]s need not know the format, nor whether the bytes come through a pipe. The last one comes
+//! Anyone who takes [`Piece`]s need not know the format, nor whether the bytes come through a pipe. The last one comes
 //! only when the whole source was read as far as it must be and its digest is the expected one: what was written before
 //! that may not look like a disk that boots, so [`write`](mod@write) holds its first MiB back.
 #![forbid(unsafe_code)]

@@ -13,7 +13,7 @@ use crate::sys::file;
 #[cfg(feature = "full")]
 use crate::text::mountinfo;
 
-/// Loop devices over loop devices: nobody has more than two.
+/// Loop devices over loop devices: no one has more than two.
 const DEPTH: usize = 8;
 
 /// Whether what is written to `one` changes what is read from `other`. Each may be a device, a file or nothing.

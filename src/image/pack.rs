@@ -1,7 +1,7 @@
 //! Makes of an image the file that a cloud imports.
 //!
 //! The disk passes once, in blocks of 64 KiB that are counted from its beginning however its pieces come (`blocks`), and
-//! becomes a file that nobody sees before it is whole (`form`). So the same disk gives the same bytes; the only time in
+//! becomes a file that no one sees before it is whole (`form`). So the same disk gives the same bytes; the only time in
 //! them is the caller's. Zeros are neither packed nor written, nor are the holes of a source read.
 //!
 //! A disk that has to be larger than it was gets zeros behind its end, and the backup of its GPT goes to the new one: the

@@ -1,5 +1,5 @@
-//! Carries the disk in an image to whoever writes it or compares it: finds the runs of zeros in it, keeps its first MiB
-//! until all else is there, and reads on while that is being written.
+//! Carries the disk in an image to the part that writes it or compares it: finds the runs of zeros in it, keeps its first
+//! MiB until all else is there, and reads on while that is being written.
 #![forbid(unsafe_code)]
 
 use alloc::format;
@@ -31,7 +31,7 @@ pub(super) struct Totals {
     pub zeros: u64,
 }
 
-/// Whoever carries the disk.
+/// What carries the disk.
 pub(super) struct Pipeline {
     partner: WriterProcess,
     sector: SectorSize,
@@ -49,7 +49,7 @@ pub(super) struct Pipeline {
     filled: usize,
     seen: usize,
     data: usize,
-    /// Zeros before what was not looked at, which nobody was told yet; then there is no such run.
+    /// Zeros before what was not looked at, which no one was told yet; then there is no such run.
     zeros: u64,
     /// Where on the disk that is.
     at: u64,
@@ -114,7 +114,7 @@ impl Pipeline {
     /// Hands on the next piece of the rest; `None` when there is none.
     ///
     /// # Errors
-    /// Those of `content` and of whoever writes; `Refused` when the target is too small.
+    /// Those of `content` and of the writer; `Refused` when the target is too small.
     pub fn next(&mut self, content: &mut dyn Content) -> Result<Option<Totals>> {
         // An image of less than that has no rest.
         if self.head < HEAD {
@@ -317,7 +317,7 @@ impl Pipeline {
         Err(Error::refused("write the image to", why))
     }
 
-    /// The place in memory of a place in the room that is being filled.
+    /// The place in memory of a place in the module that is being filled.
     const fn place(&self, at: usize) -> usize {
         HEAD.saturating_add(self.room.saturating_mul(REQUEST)).saturating_add(at)
     }

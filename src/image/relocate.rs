@@ -22,7 +22,8 @@ use crate::sys::block::Access;
 use crate::sys::clock;
 use crate::table::{self, Geometry, Rule, Table, Write};
 
-/// Whoever looks at a disk that was just written, as udev does, is done within moments; it sends no event when it is.
+/// Anyone who looks at a disk that was just written, as udev does, is done within moments; it sends no event when it
+/// is.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 const EBUSY: Kind = Kind::Os(16);

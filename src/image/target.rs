@@ -28,7 +28,7 @@ pub(super) const MOUNTINFO_LIMIT: usize = 16 << 20;
 /// A line for each swap, of which there are a few.
 const SWAPS_LIMIT: usize = 1 << 16;
 
-/// A whole disk or a partition that nobody else uses, for as long as this lasts.
+/// A whole disk or a partition that no other process uses, for as long as this lasts.
 pub struct Target {
     /// Its node.
     pub node: String,
@@ -48,7 +48,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Opens `path` so that nobody can mount it meanwhile.
+    /// Opens `path` so that no one can mount it meanwhile.
     ///
     /// # Errors
     /// `Refused` when it is not a block device, mounted, held by another device, read-only, or empty; `Absent`; `Os`.

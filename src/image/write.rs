@@ -73,7 +73,7 @@ pub struct Outcome {
 pub fn look(order: &WriteOptions<'_>, means: Environment<'_>) -> Result<Vec<String>> {
     let target = open_target(order)?;
     let mut source = Source::open(order.source, means.for_target(&target.node, target.size))?;
-    // What stands behind the `?` of a URL is for nobody.
+    // What stands behind the `?` of a URL is for no one.
     let label = String::from(source.label());
     let mut image = source.image(&order.expected)?;
     fits(&image, &target)?;

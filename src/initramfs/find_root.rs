@@ -116,7 +116,7 @@ fn prepare(task: &Task<'_>, log: &Log, teller: &ProgressPipe) -> Result<()> {
     }
     let mut found = watch.find(task, wanted, log)?;
     let node = found.block.node();
-    // A superblock that cannot be understood is told by whoever needs it: growing, or the mount.
+    // A superblock that cannot be parsed is reported where it is needed: growing, or the mount.
     let content = grow_facts::superblock(&node, found.block.size).ok().flatten();
     let kind = content.as_ref().map(|content| content.kind);
     for name in task.settings.filesystems.iter().map(String::as_str).chain(kind.and_then(Kind::module)) {

@@ -1,4 +1,4 @@
-//! wisp in an initramfs of somebody else's, whose hooks call it: dracut's, initramfs-tools'.
+//! wisp in an initramfs of another's, whose hooks call it: dracut's, initramfs-tools'.
 //!
 //! It is called when the root is mounted, and grows it there: where the root is, whether a suspended system had to come
 //! back first, which checks it passed, all that is decided by then. It may also be called while the root is still awaited,
@@ -28,7 +28,7 @@ use alloc::format;
 use alloc::string::String;
 use core::time::Duration;
 
-/// What cloud-initramfs-growroot heeds below the root it grows: the owner does not want it, or it was done before.
+/// What cloud-initramfs-growroot honours below the root it grows: the owner does not want it, or it was done before.
 const MARKERS: [&str; 3] = [grow::DISABLED, "/etc/growroot-grown", "/var/lib/cloud/instance/root-grown"];
 
 /// When the initramfs called for the first time while the root was missing, in seconds since the kernel started.

@@ -87,14 +87,14 @@ pub fn enable(root: &str, way: Way) -> Result<Vec<String>> {
 /// # Errors
 /// As [`enable`], but the configuration stays without wisp whatever becomes of the images.
 pub fn disable(root: &str) -> Result<Vec<String>> {
-    // Nobody should be kept from uninstalling by a configuration that has nothing of wisp, understood or not.
+    // No one should be kept from uninstalling by a configuration that has nothing of wisp, understood or not.
     if !asks_for_wisp(root)? {
         return Ok(Vec::from([NOTHING.into()]));
     }
     change(root, OnFailure::Keep, &mut conf::without)
 }
 
-/// Makes the images anew, if wisp is to be in them: after another wisp was installed.
+/// Makes the images again, if wisp is to be in them: after another wisp was installed.
 ///
 /// # Errors
 /// As [`enable`].

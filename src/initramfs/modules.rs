@@ -21,7 +21,7 @@ const LIST_LIMIT: usize = 16 << 20;
 /// What the kernel says of a file that is no module.
 const ENOEXEC: i32 = 8;
 
-/// Drivers that seldom hold a root or never do, by how their paths begin below `kernel/`: they are loaded when the
+/// Drivers that rarely hold a root or never do, by how their paths begin below `kernel/`: they are loaded when the
 /// others did not bring it. In an initramfs of all machines they make every boot wait for what most do not need.
 const LATE: [&str; 9] = [
     // Ask drives on cables whether they are there: 0.4 s under QEMU, whose default machine has the controller.
@@ -109,7 +109,7 @@ impl<'a> Loader<'a> {
         Self { folder: &lists.folder, index, asked, tried, held_back, count: 0, failures: Vec::new() }
     }
 
-    /// Loads what answers to the module name or modalias `wanted`, if anything does: somebody asked for it.
+    /// Loads what answers to the module name or modalias `wanted`, if anything does: someone asked for it.
     pub fn load(&mut self, wanted: &str) {
         if self.asked.insert(wanted.into()) {
             self.insert(self.index.resolve(wanted));

@@ -47,7 +47,7 @@ pub fn suspended(resume: &Resume) -> Option<String> {
 
 /// Whether a torn table has to stay as it is since a suspended system comes first. One whose device is not there may lie behind
 /// that very table, and so would the root: then it is completed, as without it there is neither. (What wisp tears was whole
-/// when somebody was suspended, and what completes it lies before the first partition.)
+/// when someone was suspended, and what completes it lies before the first partition.)
 pub fn comes_first(resume: &Resume) -> bool {
     let (Resume::Device(name) | Resume::File(name, _)) = resume else { return false };
     search::find(SYSFS, name).is_some() && suspended(resume).is_some()

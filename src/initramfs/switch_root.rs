@@ -29,7 +29,7 @@ const READ_ONLY: [Kind; 2] = [Kind::Os(30), Kind::Os(13)];
 /// is read-only still, it is mounted so and then made writable. Init gets what was asked for.
 ///
 /// # Errors
-/// `Unsupported` when nobody knows its type; `Os` of the last type tried.
+/// `Unsupported` when no one knows its type; `Os` of the last type tried.
 pub fn mount_root(settings: &Boot, root: &Root, point: &str, log: &Log) -> Result<()> {
     let detected = Some(&root.kind).filter(|kind| !kind.is_empty());
     let kinds: Vec<&String> = match settings.filesystems.is_empty() {

@@ -162,7 +162,7 @@ impl<'a> Access<'a> {
         Ok(Some(Target { server, other, dhcp: !link_local, link_local, prefer: service.interface }))
     }
 
-    /// Whoever has to be reached from now on is waited for no longer than this.
+    /// Anyone who has to be reached from now on is waited for no longer than this.
     pub fn limit(&self, limit: Duration) {
         self.limit.set(limit);
     }
@@ -172,7 +172,7 @@ impl<'a> Access<'a> {
         self.machine.settings.deadline.unwrap_or(Policy::METADATA.total).min(self.limit.get())
     }
 
-    /// The identity of this instance, where the firmware states it: nobody has to be asked.
+    /// The identity of this instance, where the firmware states it: no one has to be asked.
     #[must_use]
     pub fn stated_id(&self) -> Option<String> {
         let check = self.verdict.cloud.check.as_ref()?;

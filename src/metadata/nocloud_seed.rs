@@ -24,7 +24,7 @@ use core::time::Duration;
 /// Folders of a seed that an image or a host brings.
 const FOLDERS: [&str; 2] = ["/var/lib/cloud/seed/nocloud", "/var/lib/cloud/seed/nocloud-net"];
 
-/// Stands for "anywhere out there" where a seed's server has a name: an address that is nobody's (RFC 5737), of which
+/// Stands for "anywhere out there" where a seed's server has a name: an address that is no one's (RFC 5737), of which
 /// only the route is looked up.
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
@@ -201,7 +201,7 @@ impl Seed {
             self.text.extend_from_slice(format!("{name}: {value}\n").as_bytes());
         }
         let mut entries = word.entries;
-        // Whoever says the one name there means it, whichever of the two a seed has; the word's own is the last.
+        // Anyone who says the one name there means it, whichever of the two a seed has; the word's own is the last.
         if let Some((_, name)) = entries.iter().find(|(key, _)| key == "local-hostname").cloned() {
             entries.insert(0, ("hostname".to_owned(), name));
         }
@@ -272,7 +272,7 @@ fn volume(device: &str, reader: &mut Origins<'_>) -> Result<(Meta, Origin)> {
 }
 
 impl Origins<'_> {
-    /// The meta-data at `origin`. A place that somebody named has one, or it is not a seed.
+    /// The meta-data at `origin`. A place that someone named has one, or it is not a seed.
     fn meta(&mut self, origin: &Origin) -> Result<Meta> {
         let text = self.read(origin, META_DATA)?;
         let place = match origin {

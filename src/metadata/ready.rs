@@ -1,7 +1,7 @@
 //! Tells the cloud that this machine is ready, or why it is not.
 //!
-//! Whoever waits for it (Azure, for some twenty minutes, and then throws the machine away) is told before anything slow
-//! begins. It is tried for a minute and no longer, since nobody can log in meanwhile: the next boot tries again.
+//! Anyone who waits for it (Azure, for some twenty minutes, and then throws the machine away) is told before anything
+//! slow begins. It is tried for a minute and no longer, since no one can log in meanwhile: the next boot tries again.
 
 use super::service::{Http, Way};
 use super::{Access, service};
@@ -22,8 +22,8 @@ use core::time::Duration;
 /// `later` each at most.
 const POLICY: Policy = Policy { total: Duration::from_secs(40), later: Duration::from_secs(10), ..Policy::METADATA };
 
-/// How often the incarnation may move on between reading it and reporting. It does so when somebody changes the machine
-/// meanwhile, which nobody does twice in a second.
+/// How often the incarnation may move on between reading it and reporting. It does so when someone changes the machine
+/// meanwhile, which no one does twice in a second.
 const MOVES: usize = 5;
 
 /// The port of the wire server.
@@ -43,7 +43,7 @@ impl Access<'_> {
                 let address = self.network.borrow().wire_server.unwrap_or(ready::WIRE);
                 Vec::from([Endpoint::Tcp(SocketAddr::new(address.into(), PORT))])
             }
-            // A machine whose host has no agent in it has nobody to tell.
+            // A machine whose host has no agent in it has no one to tell.
             Ready::Patch(..) => match service::endpoints(cloud, &[]) {
                 Err(error) if error.kind == Kind::Absent => return Ok(false),
                 found => found?,

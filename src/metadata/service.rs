@@ -13,7 +13,7 @@ use core::net::{IpAddr, SocketAddr};
 /// The port of HTTP.
 const PORT: u16 = 80;
 
-/// A service that was told apart from others and is asked only over the way given.
+/// A service that was distinguished from others and is asked only over the way given.
 pub struct Http<'a> {
     session: Session<'a>,
 }

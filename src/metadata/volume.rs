@@ -12,7 +12,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// How long somebody else may have the drive open before it is not ejected: udev looks at each new disc, for a moment.
+/// How long someone else may have the drive open before it is not ejected: udev looks at each new disc, for a moment.
 const BUSY: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -103,13 +103,13 @@ impl Connection {
         self.made.undo(&mut Kernel::open()?)
     }
 
-    /// Leaves everything as it is, for whoever configures the network next. Nobody renews the lease until then: the
+    /// Leaves everything as it is, for anyone who configures the network next. No one renews the lease until then: the
     /// kernel drops the address when it ends.
     pub fn keep(self) {}
 }
 
 /// The interface by which the kernel reaches either address of `want`. An address that any interface has as soon as it
-/// is up does not show that somebody has configured IPv6; another one beside it does.
+/// is up does not show that someone has configured IPv6; another one beside it does.
 fn find_configured(kernel: &mut Kernel, want: &Target<'_>) -> Result<Option<Interface>> {
     let first = find(kernel, want.server, want.prefer)?;
     let (None, Some(other)) = (&first, want.other) else { return Ok(first) };
@@ -127,7 +127,7 @@ fn find(kernel: &mut Kernel, server: IpAddr, prefer: Option<&str>) -> Result<Opt
         return Ok(candidates(&all, prefer).iter().find(is_ready).map(|it| (*it).clone()));
     }
     let Some(way) = kernel.get_route(server)? else { return Ok(None) };
-    // While an interface has no other address yet, IPv6 would send from this one, to which nobody can answer.
+    // While an interface has no other address yet, IPv6 would send from this one, to which no one can answer.
     if is_link_local6(way.source) {
         return Ok(None);
     }
@@ -260,7 +260,7 @@ impl Search<'_> {
                 }
                 Ok((lease, session)) => leases.push((interface, lease, session)),
                 Err(error) => {
-                    // The last one is told by whoever hears that nothing was found.
+                    // The caller reports the last one, with the error that nothing was found.
                     if left > 1 {
                         self.log.info(&format!("{error}; trying the next interface"));
                     }

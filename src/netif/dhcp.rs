@@ -176,7 +176,7 @@ impl Search {
             let answer = match self.listen(&mut buffer, until) {
                 Ok(answer) => answer,
                 Err(error) if error.kind == Kind::TimedOut => return Ok(None),
-                // Somebody's rubbish with our number in it: there may be a better answer behind it.
+                // Someone's rubbish with our number in it: there may be a better answer behind it.
                 Err(error) if error.kind == Kind::Corrupt => None,
                 Err(error) => return Err(error),
             };

@@ -66,7 +66,7 @@ impl Kernel {
     }
 
     /// How a packet to `destination` would leave; `None` when it could not. A route that is locked to all but those who
-    /// carry systemd's mark counts: `fetch` does, and a network that somebody locks is configured.
+    /// carry systemd's mark counts: `fetch` does, and a network that someone locks is configured.
     pub fn get_route(&mut self, destination: IpAddr) -> Result<Option<RouteLookup>> {
         const DOING: &str = "look for a route to";
         let answer = match self.ask(&rtnetlink::get_route(destination, 0), DOING) {

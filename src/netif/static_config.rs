@@ -1,4 +1,4 @@
-//! An address that the user gives: nobody is asked for it.
+//! An address that the user gives: no one is asked for it.
 
 use super::connect::Search;
 use super::rtnetlink::{Kernel, Watch};
@@ -12,7 +12,7 @@ use crate::units::Deadline;
 use alloc::format;
 use core::net::Ipv4Addr;
 
-/// Gives the interface that `prefer` names, or the best one with a carrier, an `address` that nobody was asked for, and
+/// Gives the interface that `prefer` names, or the best one with a carrier, an `address` that no one was asked for, and
 /// sends what leads elsewhere to the `gateway`.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 /// `ARPHRD_ETHER` of linux/if_arp.h, as `type` has it.
 const ETHERNET: &str = "1";
 
-/// How the kernel calls network cards as long as nobody gives them other names.
+/// How the kernel calls network cards as long as nothing gives them other names.
 const CARD: &str = "eth";
 
 /// The network interfaces below `root`; addresses are not shown there.

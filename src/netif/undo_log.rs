@@ -54,7 +54,7 @@ impl UndoLog {
     /// Sets down again what was set up besides the interface number `used`.
     pub fn set_others_down(&mut self, kernel: &mut Kernel, used: u32) {
         self.0.retain(|change| match change {
-            // One that cannot be set down is up for nothing, which harms nobody.
+            // One that cannot be set down is up for nothing, which harms no one.
             Undo::Up(_, index) if *index != used => change.undo(kernel).is_err(),
             _ => true,
         });

@@ -177,7 +177,7 @@ impl Client {
         out
     }
 
-    /// The answer to this client in `message`; `None` when it is somebody else's, or for somebody else.
+    /// The answer to this client in `message`; `None` when it is another's, or for someone else.
     ///
     /// # Errors
     /// `Corrupt`: it is for this client, and contradicts its specification.

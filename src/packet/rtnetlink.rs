@@ -1,7 +1,7 @@
 //! The kernel's tables of links, addresses and routes as netlink messages (`include/uapi/linux/if_link.h`,
 //! `if_addr.h`, `rtnetlink.h`; Documentation/netlink/specs/rt-*.yaml).
 //!
-//! Only what it takes to make one address reachable; families, tables and attributes that nobody asks for are left out.
+//! Only what it takes to make one address reachable; families, tables and attributes that no one asks for are left out.
 
 use super::netlink::{ACKNOWLEDGED, Attributes, CREATE, DUMP, Request, u32_at};
 use crate::bytes::ByteReader;

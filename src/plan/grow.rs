@@ -196,7 +196,7 @@ pub fn plan(facts: &Facts, disk: Option<&dyn ReadAt>, mode: Mode) -> Plan {
     notes.extend(facts.content.as_ref().and_then(|content| unreachable_space(content, room)));
     notes.extend(facts.content.as_ref().and_then(other_devices));
     let plan = Plan { partition, filesystem, notes };
-    // A disk that belongs to something as a whole is not for the taking, and nobody is to be told to repair its table.
+    // A disk that belongs to something as a whole is not for the taking, and no one is to be told to repair its table.
     if !plan.is_empty() || matches!(plan.partition, Decision::Refused(_)) {
         if let Some(name) = facts.claim {
             return refuse(format!("it is a {name} as a whole"));
@@ -266,7 +266,7 @@ fn goal(filesystem: &Decision) -> Option<&Goal> {
 }
 
 /// XFS keeps the allocation groups that it was made with: an image of 512 MiB on a disk of a TiB has thousands of them,
-/// which works and is slow. Nothing but a new filesystem mends that, so the owner of the image should know.
+/// which works and is slow. Nothing but a new filesystem repairs that, so the owner of the image should know.
 fn crowded(content: &Superblock, goal: &Goal) -> Option<String> {
     /// mkfs.xfs makes four of a small disk and some dozens of a large one.
     const MANY_GROUPS: u64 = 1000;
@@ -356,7 +356,7 @@ fn length_of(slice: &PartitionInfo, span: Span) -> ByteCount {
     span.bytes(slice.geometry.sector)
 }
 
-/// Judges the filesystem half anew for the `room` that its partition has in the end.
+/// Judges the filesystem half again for the `room` that its partition has in the end.
 #[must_use]
 pub fn refit(facts: &Facts, room: ByteCount) -> Decision {
     match &facts.content {

@@ -1,7 +1,7 @@
 //! Block devices as sysfs shows them (Documentation/ABI/stable/sysfs-block).
 //!
 //! Sizes in sysfs are always in units of 512 bytes. The number of a partition is what its attribute `partition` says:
-//! `nvme0n1p3`, `mmcblk0p2`, `xvda1` (a whole disk on some Xen machines) and `loop0p1` cannot be told apart by name.
+//! `nvme0n1p3`, `mmcblk0p2`, `xvda1` (a whole disk on some Xen machines) and `loop0p1` cannot be distinguished by name.
 
 #![forbid(unsafe_code)]
 

@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 /// A string of the firmware is at most what one page of sysfs holds.
 const LINE_LIMIT: usize = 4096;
 
-/// `execve` accepts 2 MiB of environment from nobody's shell; the first process has a few lines.
+/// `execve` accepts 2 MiB of environment from no one's shell; the first process has a few lines.
 const ENVIRONMENT_LIMIT: usize = 128 << 10;
 
 /// Permission denied, as from files that only root may read.

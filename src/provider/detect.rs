@@ -1,7 +1,7 @@
 //! Which cloud this is, from what the machine shows. Not a packet is sent for it.
 //!
-//! A machine shows a mark of a cloud or it does not: nothing is likely, and nobody is asked on the network who he is. Of
-//! several clouds the one comes first whose mark is nearest: a volume, a socket or a word that somebody attached to
+//! A machine shows a mark of a cloud or it does not: nothing is likely, and no one is asked on the network who he is.
+//! Of several clouds the one comes first whose mark is nearest: a volume, a socket or a word that someone attached to
 //! this machine, then what the firmware says, then a trace that an image could have brought from elsewhere; and then
 //! the first of the table. In a container the firmware is the host's and is no evidence; the caller leaves it out.
 //!
@@ -167,7 +167,7 @@ fn is_word(word: &Word, wanted: &str) -> bool {
 fn nearness(mark: Fingerprint) -> Priority {
     match mark {
         Fingerprint::Path(_) | Fingerprint::VirtioPort(_) | Fingerprint::Label(_) => Priority::Attached,
-        // Whoever made the machine wrote this for it, and for nobody else.
+        // Anyone who made the machine wrote this for it, and for no other machine.
         Fingerprint::Word(text) | Fingerprint::Dmi(_, Text::HasWord(text)) if text.starts_with("ds=") => {
             Priority::Attached
         }
@@ -199,7 +199,7 @@ pub fn same_uuid(one: &str, other: &str) -> bool {
 ///
 /// # Errors
 /// `Usage` when the user names a cloud that is none. What `volumes` does not find is not there: a disk that cannot be
-/// read is nobody's seed.
+/// read is no one's seed.
 pub fn detect(
     choice: &settings::Cloud,
     evidence: &Evidence,
@@ -240,7 +240,7 @@ pub fn detect(
     Ok(first.map(|(_, cloud, signs)| Detection { cloud, forced: None, signs, others }))
 }
 
-/// The disks that a container sees are its host's; and where a socket or a seed is in place, nobody attached a volume.
+/// The disks that a container sees are its host's; and where a socket or a seed is in place, no one attached a volume.
 fn wants_labels(evidence: &Evidence) -> bool {
     let mut all = CLOUDS.iter().flat_map(|cloud| cloud.marks);
     !evidence.container && !all.any(|mark| matches!(mark, Fingerprint::Path(path) if evidence.paths.contains(path)))

@@ -1,7 +1,7 @@
 //! Clouds as rows of one table: how each is detected, where and how it is asked, what its answers mean. Pure.
 //!
-//! This room never speaks to a network: what it asks goes through a trait, so that a service, a volume, a folder and a
-//! test's recorded replies are the same thing to it. A common cloud is one row of `clouds.rs` and one folder of
+//! This module never speaks to a network: what it asks goes through a trait, so that a service, a volume, a folder and
+//! a test's recorded replies are the same thing to it. A common cloud is one row of `clouds.rs` and one folder of
 //! recorded replies.
 #![forbid(unsafe_code)]
 

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 /// The name of its row.
 pub const NAME: &str = "nocloud";
 
-/// The files of a seed: meta-data or user-data is there, or it is none; a seed that somebody named has the first.
+/// The files of a seed: meta-data or user-data is there, or it is none; a seed that someone named has the first.
 pub const FILES: [&str; 4] = ["meta-data", "user-data", "vendor-data", "network-config"];
 
 /// The label of a volume with a seed; any case.

@@ -2,7 +2,7 @@
 //!
 //! Each document is asked for once and kept, so that all values of one run belong together and a cloud that tells
 //! everything in one document costs one request. Where the firmware states who this machine is, nothing is believed
-//! before the service has said the same: whoever answers in its place does not know it.
+//! before the service has said the same: anyone who answers in its place does not know it.
 
 use super::{Check, Cloud, Encoding, Field, Item, KeyLayout, Source, ValuePath, Wrapping, same_uuid};
 use crate::error::{Error, Kind, Result};

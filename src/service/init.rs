@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 /// An init system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// OpenRC, whoever is the first process.
+    /// OpenRC, whichever program is the first process.
     OpenRc,
     /// systemd.
     Systemd,

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 /// Its services, and by which other name a unit is enabled too (Debian's `[Install]` has `Alias=`).
 const SERVICES: [(&str, Option<&str>); 2] = [("ssh", Some("sshd")), ("sshd", None)];
 
-/// Sockets that start it when somebody calls.
+/// Sockets that start it when someone calls.
 const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
 
 /// Where systemd finds what is not to start at all.

@@ -1,8 +1,8 @@
-//! What the user asked for. Every word of the kernel command line and every key of the configuration that wisp heeds is
-//! in one of these files.
+//! What the user asked for. Every word of the kernel command line and every key of the configuration that wisp honours
+//! is in one of these files.
 //!
-//! Pure: they are given texts, and whoever calls them has read these. A word that cannot be meant does not stop a boot:
-//! it is told in `complaints` and its default holds.
+//! Pure: they are given texts, and anyone who calls them has read these. A word that cannot be meant does not stop a
+//! boot: it is told in `complaints` and its default holds.
 
 #![forbid(unsafe_code)]
 

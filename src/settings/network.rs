@@ -1,4 +1,4 @@
-//! `ip=` and `nameserver=`: the network before `switch_root`, for whoever needs one there.
+//! `ip=` and `nameserver=`: the network before `switch_root`, for anyone who needs one there.
 //!
 //! `ip=` as the kernel reads it (Documentation/admin-guide/nfs/nfsroot.rst) and as dracut does (dracut.cmdline(7)):
 //! `client:server:gateway:netmask:host:device:how:dns:dns`, `how` alone, or `device:how`. IPv6 configures itself.
@@ -16,7 +16,7 @@ use core::net::{IpAddr, Ipv4Addr};
 pub struct Network {
     /// The name of an interface: an address is for it alone, DHCP tries it first. `None`: whichever leads there.
     pub device: Option<String>,
-    /// An address that nobody need be asked for; `None`: DHCP.
+    /// An address that no one need be asked for; `None`: DHCP.
     pub fixed: Option<Fixed>,
     /// Name servers, before those of a lease.
     pub servers: Vec<IpAddr>,
@@ -39,7 +39,7 @@ const LEASED: [&str; 5] = ["dhcp", "on", "any", "both", "single-dhcp"];
 /// Words that in the place of `how` say that the address stands there.
 const GIVEN: [&str; 3] = ["", "none", "off"];
 
-/// The C library heeds three.
+/// The C library honours three.
 const SERVERS_LIMIT: usize = 3;
 
 const DOING: &str = "understand";

@@ -67,7 +67,7 @@ pub enum Cloud {
 pub struct Agent {
     /// `CLOUD`.
     pub cloud: Cloud,
-    /// `CLOUD_USER`: who is made and given the keys; `None` if nobody is said, and then the cloud may say it.
+    /// `CLOUD_USER`: who is made and given the keys; `None` if no one is said, and then the cloud may say it.
     pub user: Option<String>,
     /// `TINY_CLOUD_VAR`: the folder of the agent's state. The default is below the root prefix; a value is as it
     /// is, and by `--root` the process is confined to that root.
@@ -114,7 +114,7 @@ const SECONDS_LIMIT: u64 = 21600;
 /// What `useradd` accepts; every name of a user ends up in paths and lines of other files.
 const USER_LENGTH_LIMIT: usize = 32;
 
-/// Who is made and given the keys if nobody says another name.
+/// Who is made and given the keys if no one says another name.
 pub const DEFAULT_USER: &str = "alpine";
 
 /// One key.
@@ -158,7 +158,7 @@ const LINK_ROUNDS_LIMIT: u32 = 600;
 /// Keys that mean something when they are empty: do nothing in this phase.
 const MAY_BE_EMPTY: &str = "INIT_ACTIONS_";
 
-/// Keys of Tiny Cloud that nothing of wisp heeds; a file that has them is in order. Of hotplug there is one type.
+/// Keys of Tiny Cloud that nothing of wisp honours; a file that has them is in order. Of hotplug there is one type.
 const UNHEEDED: &[&str] = &["HOTPLUG_TYPE"];
 
 impl Agent {
@@ -254,7 +254,7 @@ fn user(value: &str) -> Result<String, &'static str> {
     if is_user_name(value) { Ok(value.into()) } else { Err("not a name for a user") }
 }
 
-/// Whether a user may be called so, whoever wants it: letters, digits, `_`, `-` and `.`, a letter or `_` first.
+/// Whether this is a valid user name: letters, digits, `_`, `-` and `.`, a letter or `_` first.
 #[must_use]
 pub fn is_user_name(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

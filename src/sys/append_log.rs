@@ -73,7 +73,7 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path` as soon as it is free, which is looked at every `pause`: a lock tells nobody.
+    /// Takes the lock at `path` as soon as it is free, which is looked at every `pause`: a lock tells no one.
     ///
     /// # Errors
     /// As [`Self::take`]; `TimedOut` when another process still has it at the deadline.

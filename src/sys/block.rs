@@ -33,7 +33,8 @@ pub enum Access {
     /// Writing straight to the device, past the page cache: each write is one request, each read-back is the medium's
     /// own answer. Buffers, offsets and lengths must be multiples of the logical sector.
     WriteDirect,
-    /// The same for the whole device: nobody else has it mounted or otherwise for himself, or can as long as it is open.
+    /// The same for the whole device: no other process has it mounted or otherwise for himself, or can as long as it is
+    /// open.
     WriteAlone,
 }
 
@@ -129,7 +130,8 @@ impl Device {
         Ok(Self { descriptor, path: shown.into() })
     }
 
-    /// What standard input was opened from; its own position is neither heeded nor moved by what is read at an offset.
+    /// What standard input was opened from; its own position is neither honoured nor moved by what is read at an
+    /// offset.
     ///
     /// # Errors
     /// `Os` with the kernel's reason.
@@ -151,10 +153,10 @@ impl Device {
         &self.path
     }
 
-    /// Takes the exclusive lock that udev respects, if nobody else holds it. It lasts until the device is dropped.
+    /// Takes the exclusive lock that udev respects, if no other process holds it. It lasts until the device is dropped.
     ///
     /// # Errors
-    /// `Os` other than "somebody else holds it", for which the result is `false`.
+    /// `Os` other than "someone else holds it", for which the result is `false`.
     pub fn try_lock(&self) -> Result<bool> {
         match rustix::fs::flock(&self.descriptor, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),
@@ -249,7 +251,7 @@ impl Device {
         Ok(())
     }
 
-    /// Makes the kernel read the partition table anew. Only for a disk of which nothing is in use.
+    /// Makes the kernel read the partition table again. Only for a disk of which nothing is in use.
     ///
     /// # Errors
     /// `Os`: EBUSY while any partition is open or mounted.
@@ -259,7 +261,7 @@ impl Device {
         done.map(|_| ()).map_err(|error| error.to(&*self.path))
     }
 
-    /// Tells the device that nobody needs what it holds in these bytes, which then read as anything.
+    /// Tells the device that no one needs what it holds in these bytes, which then read as anything.
     ///
     /// # Errors
     /// `Os`: EOPNOTSUPP when it has no use for that.

@@ -60,7 +60,8 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // SAFETY: `open` initialised the stream, it did not move, and nobody can use it any more. The code says no more.
+        // SAFETY: `open` initialised the stream, it did not move, and no one can use it any more. The code says no
+        // more.
         let _ = unsafe { BZ2_bzDecompressEnd(ptr::from_mut(&mut *self.0)) };
     }
 }

@@ -1,4 +1,4 @@
-//! What time it is. Every other room is told by its caller, so tests can tell it anything.
+//! What time it is. Every other module is told by its caller, so tests can tell it anything.
 
 use core::time::Duration;
 use rustix::thread::{ClockId, Timespec, clock_nanosleep_relative};

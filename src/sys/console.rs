@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 const LAST_STANDARD: i32 = 2;
 
 /// Opens `path` and makes it standard input, output and error. Without it (a kernel with no console at all) whatever
-/// was open stays: an init must start even where nobody can see it.
+/// was open stays: an init must start even where no one can see it.
 pub fn adopt(path: &str) {
     let Ok(console) = rustix::fs::open(path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) else { return };
     // Each may fail only for want of descriptors, which a program with three open ones does not meet.

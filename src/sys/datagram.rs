@@ -106,7 +106,7 @@ impl Packets {
 }
 
 impl Udp {
-    /// A socket that hears what arrives on `interface` for `port` at any address, and may send to everybody there.
+    /// A socket that hears what arrives on `interface` for `port` at any address, and may send to everyone there.
     ///
     /// # Errors
     /// `Os`.
@@ -120,7 +120,7 @@ impl Udp {
         Ok(Self(descriptor))
     }
 
-    /// A socket from a port that the kernel draws, which hears nobody but `server`.
+    /// A socket from a port that the kernel draws, which hears no one but `server`.
     ///
     /// # Errors
     /// `Os`: there is no route to it.
@@ -153,7 +153,7 @@ impl Udp {
     /// The next message that arrives, cut to `buffer`: its length.
     ///
     /// # Errors
-    /// `TimedOut`, `Os`: nobody listens at the server's port.
+    /// `TimedOut`, `Os`: no one listens at the server's port.
     pub fn receive(&self, buffer: &mut [u8], deadline: Deadline) -> Result<usize> {
         receive(&self.0, buffer, deadline).map(|(length, _)| length)
     }

@@ -1,8 +1,8 @@
 //! Folders that are held open, and what is in them by one name at a time.
 //!
-//! Whoever owns a folder may exchange what is in it at any moment, also between two looks of ours. So nothing here goes
-//! through a symbolic link or over more than one name, and what was opened is what is judged and changed. Files are
-//! replaced whole: written under another name, flushed, renamed.
+//! Anyone who owns a folder may exchange what is in it at any moment, also between two looks of ours. So nothing here
+//! goes through a symbolic link or over more than one name, and what was opened is what is judged and changed. Files
+//! are replaced whole: written under another name, flushed, renamed.
 
 #![forbid(unsafe_code)]
 
@@ -24,8 +24,8 @@ const READ: &str = "read";
 /// What a file that is made may be before it is done.
 const OPEN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// The mode of a folder that is not done yet: nobody else gets in, and the bit for shared folders, which has no meaning
-/// then, tells it from any that somebody made for himself.
+/// The mode of a folder that is not done yet: no other process gets in, and the bit for shared folders, which has no
+/// meaning then, tells it from any that someone made for himself.
 pub const UNFINISHED: u32 = 0o1700;
 
 /// What a folder inherits of the one that it is made in.
@@ -95,7 +95,7 @@ impl FileStatus {
         self.file_type == FileType::Dir && self.mode & !SET_GROUP == UNFINISHED && is_ours
     }
 
-    /// Whether nobody else than this process's user, who is root, and his group can change it.
+    /// Whether no other process than this process's user, who is root, and his group can change it.
     #[must_use]
     pub fn is_for_root_alone(&self) -> bool {
         let ours = Owner::ROOT.possible();
@@ -192,7 +192,7 @@ impl Dir {
     /// The folder `name` in it, made with this mode for this owner if it is not there.
     ///
     /// # Errors
-    /// `Os`; `Refused` when somebody puts another in its place meanwhile.
+    /// `Os`; `Refused` when someone puts another in its place meanwhile.
     pub fn make(&self, name: &str, mode: u32, owner: Owner) -> Result<Self> {
         if let Some(found) = self.enter(name)? {
             return Ok(found);
@@ -205,8 +205,8 @@ impl Dir {
         Ok(folder)
     }
 
-    /// Gives a folder that was just made its mode and its owner: that one and no other, which whoever owns the folder around
-    /// it can have put in its place.
+    /// Gives a folder that was just made its mode and its owner: that one and no other, which anyone who owns the
+    /// folder around it can have put in its place.
     fn finish(&self, mode: u32, owner: Owner) -> Result<()> {
         if self.facts()?.is_unfinished() {
             return self.set(mode, owner);
@@ -234,7 +234,7 @@ impl Dir {
     /// # Errors
     /// `Os`: ELOOP for a symbolic link; `Refused` for more than `limit` bytes, and for what is no regular file.
     pub fn read(&self, name: &str, limit: usize) -> Result<Option<(Vec<u8>, FileStatus)>> {
-        // Opening a pipe must not wait for somebody who writes.
+        // Opening a pipe must not wait for someone who writes.
         let Some(file) = self.open_in(name, OFlags::RDONLY | OFlags::NONBLOCK, READ)? else { return Ok(None) };
         read_open(&file, limit, &self.path(name)).map(Some)
     }

@@ -11,7 +11,7 @@ unsafe extern "C" {
     static environ: *const *const c_char;
 }
 
-/// The value of the variable `name`, if it is set and is not empty. What is no UTF-8 becomes U+FFFD: whoever uses it
+/// The value of the variable `name`, if it is set and is not empty. What is no UTF-8 becomes U+FFFD: anyone who uses it
 /// finds that it is wrong, and does not take it for not being set.
 #[must_use]
 pub fn variable(name: &CStr) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Runs programs that are the user's: a script, a command, the distribution's own tools.
 //!
 //! A program gets wisp's environment, `/dev/null` to read from, and one descriptor for all that it says. That is a file and
-//! never a pipe: what it leaves running in the background may hold it open for ever, and nobody waits for its end.
+//! never a pipe: what it leaves running in the background may hold it open for ever, and no one waits for its end.
 //!
 //! Each program runs in a session and process group of its own, so that `kill 0` in a script does not reach wisp:
 //!
@@ -28,7 +28,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, WaitOptions};
 
-/// How often somebody looks at what a program says meanwhile: often enough for a person at the console.
+/// How often someone looks at what a program says meanwhile: often enough for a person at the console.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Variables that a program finds where wisp has none of that name: a service manager gives no `HOME`, a kernel no `PATH`.
@@ -226,7 +226,7 @@ impl Transcript {
     /// it is added to.
     ///
     /// # Errors
-    /// `Os`: a symbolic link is not followed; `Os` (EPERM) for what is no file, or somebody else's: he would read it.
+    /// `Os`: a symbolic link is not followed; `Os` (EPERM) for what is no file, or another's: he would read it.
     pub fn open(path: &str, keep: bool) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
@@ -264,7 +264,7 @@ impl Transcript {
             let count = match rustix::io::pread(&self.file, buffer.get_mut(..wanted).unwrap_or_default(), at) {
                 Ok(count) if count > 0 => count,
                 Err(Errno::INTR) => continue,
-                // Somebody cut it; what is left is in the file.
+                // Someone cut it; what is left is in the file.
                 _ => break,
             };
             super::stdio::write_all(to, buffer.get(..count).unwrap_or_default());

@@ -130,7 +130,7 @@ pub(super) fn list_open(directory: OwnedFd, path: &str) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// `Os` from the kernel; `Refused` when `path` is there and no regular file: renaming over a device node or a
-/// symbolic link would replace it, which nobody means.
+/// symbolic link would replace it, which no one means.
 pub fn write_atomically(path: &str, content: &[u8], mode: u32) -> Result<()> {
     replace(path, content, mode, None, Until::Removed)
 }

@@ -25,7 +25,7 @@ unsafe extern "C" {
 }
 
 /// How long a child may take to die after SIGKILL before it is left alone. One that sits in an uninterruptible call
-/// (a device that stopped answering) dies when the call returns; nobody waits for that.
+/// (a device that stopped answering) dies when the call returns; no one waits for that.
 const KILL_GRACE: Duration = Duration::from_millis(200);
 
 /// The longest line a child may send; longer ones are cut into several.
@@ -143,7 +143,8 @@ impl Child {
         }
     }
 
-    /// Waits for the end of the child without limit, whoever holds the pipe, and calls `look` every so often meanwhile.
+    /// Waits for the end of the child without limit, even if another process holds the pipe, and calls `look` every so often
+    /// meanwhile.
     pub(super) fn wait(&self, every: Duration, look: &mut dyn FnMut()) -> core::result::Result<u8, i32> {
         // Kernels before 5.3 have no such descriptor; there the child is looked at again and again.
         let descriptor = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()).ok();
@@ -299,7 +300,7 @@ pub(super) fn close_inherited() {
     }
 }
 
-/// Splits this process's mounts from everybody else's.
+/// Splits this process's mounts from everyone else's.
 pub(super) fn unshare_mounts() -> rustix::io::Result<()> {
     // SAFETY: the hazard of unshare is a split descriptor table; only the mount namespace is split here.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }

@@ -24,13 +24,13 @@ pub enum Nature {
 /// Bytes of one kind, and the offset at which they end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// They are stored; or nobody says that they are not.
+    /// They are stored; or no one says that they are not.
     Data(u64),
     /// They are zeros, and nowhere.
     Hole(u64),
 }
 
-/// Bytes that a pipe may hold: what the kernel allows everybody (`/proc/sys/fs/pipe-max-size`), for fewer changes
+/// Bytes that a pipe may hold: what the kernel allows everyone (`/proc/sys/fs/pipe-max-size`), for fewer changes
 /// between the two programs.
 const PIPE: usize = 1 << 20;
 
@@ -44,7 +44,7 @@ pub fn nature(source: &Device) -> Result<Nature> {
     if kind == FileType::Directory {
         return Err(failed(Errno::ISDIR));
     }
-    // Whoever opened standard input may have read from it: what is left is what is meant.
+    // Anyone who opened standard input may have read from it: what is left is what is meant.
     let is_at_start = fs::seek(source, SeekFrom::Current(0)) == Ok(0);
     match kind {
         FileType::BlockDevice if is_at_start => Ok(Nature::Device(source.size()?)),

@@ -22,7 +22,7 @@ impl Writer {
         rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok().map(Self)
     }
 
-    /// Writes one record, cut to what the kernel takes. There is nobody to tell when it fails.
+    /// Writes one record, cut to what the kernel takes. There is no one to tell when it fails.
     pub fn write(&self, record: &[u8]) {
         let _ = rustix::io::write(&self.0, record.get(..LINE_LIMIT).unwrap_or(record));
     }

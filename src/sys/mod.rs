@@ -1,7 +1,7 @@
 //! The seam to the kernel: the only room with `unsafe`.
 //!
 //! Each file wraps one family of calls in small safe functions with typed descriptors and [`crate::error::Error`];
-//! no raw pointer, bare descriptor number or errno integer leaves this room, and no decision is made in it.
+//! no raw pointer, bare descriptor number or errno integer leaves this module, and no decision is made in it.
 
 pub mod amend;
 pub mod append_log;

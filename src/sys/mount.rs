@@ -52,8 +52,8 @@ pub fn unmount(target: &str, lazily: bool) -> Result<()> {
     rustix::mount::unmount(target, flags).map_err(|errno| refused(errno, "unmount").to(target))
 }
 
-/// Gives this process its own copy of the mount tree: what it mounts from here on, nobody else sees, and it is gone
-/// when the process is.
+/// Gives this process its own copy of the mount tree: what it mounts from here on, no other process sees, and it is
+/// gone when the process is.
 ///
 /// # Errors
 /// `Os`.
@@ -86,7 +86,7 @@ const FOR_PROGRAMS: [&str; 11] =
 const COMMENTS: [&str; 3] = ["x-", "X-", "comment="];
 
 /// Flags and remaining options of an option list as in `rootflags=` or fstab ("noatime,data=ordered"). What only
-/// programs heed is in neither.
+/// programs honour is in neither.
 #[must_use]
 pub fn flags_of(options: &str) -> (Flags, alloc::string::String) {
     const WORDS: [(&str, Flags, bool); 27] = [

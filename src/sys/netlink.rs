@@ -26,7 +26,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Opens it, and subscribes to the announcements of `groups` (`RTMGRP_...`). Nobody but the kernel and programs
+    /// Opens it, and subscribes to the announcements of `groups` (`RTMGRP_...`). No one but the kernel and programs
     /// with the right to administer the network can send to it.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
 //! Byte streams to a server: TCP over IPv4 and IPv6, and Unix sockets; connected, read and written without waiting
-//! longer than told (`socket(7)`, `tcp(7)`, `unix(7)`).
+//! longer than its timeout (`socket(7)`, `tcp(7)`, `unix(7)`).
 
 #![expect(unsafe_code, reason = "no safe call binds a socket to an interface or marks its packets")]
 
@@ -52,7 +52,7 @@ impl Stream {
     ///
     /// # Errors
     /// `Os`: what the kernel says at once: no route, no permission for the port or the mark, no such interface, a port
-    /// in use, nobody behind a Unix socket.
+    /// in use, no one behind a Unix socket.
     pub fn connect(to: Address<'_>, from: Origin<'_>) -> Result<Self> {
         start(to, from).map_err(|errno| refused(errno, "connect"))
     }
@@ -102,7 +102,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether the connection is open and nothing has come that nobody read.
+    /// Whether the connection is open and nothing has come that no one read.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let nothing = retry_on_intr(|| net::recv(&self.0, &mut [0u8; 1][..], RecvFlags::PEEK));

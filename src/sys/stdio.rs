@@ -49,7 +49,7 @@ pub fn error() -> BorrowedFd<'static> {
     unsafe { rustix::stdio::stderr() }
 }
 
-/// Whether somebody looks at it who can be shown one line again and again.
+/// Whether someone looks at it who can be shown one line again and again.
 #[must_use]
 pub fn is_terminal(output: BorrowedFd<'_>) -> bool {
     rustix::termios::isatty(output)

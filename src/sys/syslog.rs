@@ -5,12 +5,12 @@
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
 
-/// A connection to whoever keeps the log.
+/// A connection to the log daemon.
 #[derive(Debug)]
 pub struct Socket(OwnedFd);
 
 impl Socket {
-    /// Connects to the socket at `path`, if somebody listens there.
+    /// Connects to the socket at `path`, if someone listens there.
     #[must_use]
     pub fn connect(path: &str) -> Option<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -5,7 +5,7 @@
 //! the answer is an error and no write. The writes are ordered so that after any of them, and after any sector of the
 //! one that a power cut tore, the table is sound or [`read`] detects what was going on and the next run finishes it.
 //!
-//! This room knows no device and no clock. Sources: UEFI 2.10 section 5.3 (GPT), the kernel's `block/partitions`
+//! This module knows no device and no clock. Sources: UEFI 2.10 section 5.3 (GPT), the kernel's `block/partitions`
 //! (which tables it sees, and how it counts logical partitions); failures of other tools: the tests in `tests/table`.
 #![forbid(unsafe_code)]
 
@@ -179,7 +179,7 @@ impl Table {
     /// `Absent` when there is no such partition, `Refused` when writing could lose data or needs the user's word
     /// (`repair`), or when `disk` no longer holds this table, and whatever [`read`] fails with.
     pub fn grow(&self, disk: &dyn ReadAt, number: u32, rule: Rule) -> Result<Growth> {
-        // Somebody may have edited the table between the look and the lock: never write a plan for a table that is gone.
+        // Someone may have edited the table between the look and the lock: never write a plan for a table that is gone.
         if read(disk, self.geometry())?.as_ref() != Some(self) {
             return Err(Error::refused("grow a partition of", "its partition table changed since it was read"));
         }

@@ -1,7 +1,7 @@
 //! A document of scalars, lists and maps, from JSON or YAML: what metadata, network-config and cloud-config are.
 //!
 //! A scalar is its raw text with the quotes off: `0755`, `yes`, `3.16` and `1234567890123456789012` stay as written,
-//! because what they mean is for whoever asks for them to say. Nothing is decoded (`!!binary`), merged (`<<`) or
+//! because what they mean is for anyone who asks for them to say. Nothing is decoded (`!!binary`), merged (`<<`) or
 //! executed. Indices count from 0.
 
 #![forbid(unsafe_code)]

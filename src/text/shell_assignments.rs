@@ -13,7 +13,7 @@ use core::ops::Range;
 /// Far more than every key with every value that means something.
 pub const LENGTH_LIMIT: usize = 64 << 10;
 
-/// A file that has more lines of another kind is no such file; nobody reads more.
+/// A file that has more lines of another kind is no such file; no one reads more.
 const COMPLAINTS_LIMIT: usize = 20;
 
 /// One assignment.

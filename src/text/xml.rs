@@ -1,7 +1,7 @@
 //! XML with namespaces, for Azure's `ovf-env.xml` and its like: elements found by name, text taken out of them.
 //!
-//! Where one element is asked for and two are there, that is an error: whoever reads the first and whoever reads the
-//! last would see different files. Document types, and so entities, are refused. Names of namespaces decide and
+//! Where one element is asked for and two are there, that is an error: anyone who reads the first and anyone who reads
+//! the last would see different files. Document types, and so entities, are refused. Names of namespaces decide and
 //! prefixes do not, since their writers vary them.
 
 #![forbid(unsafe_code)]

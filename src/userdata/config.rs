@@ -1,8 +1,8 @@
 //! What an `#alpine-config` says, as typed values (Tiny Cloud 3.0, `lib/tiny-cloud/user-data/alpine-config`; the keys are
 //! those of cloud-init's modules where both have them).
 //!
-//! Values are judged when they are asked for, so that one that cannot be meant keeps no other from being heeded. An error
-//! names the key and the index of the entry, from 0, and never the value: user-data is secret.
+//! Values are judged when they are asked for, so that an invalid one does not keep the others from being used. An
+//! error names the key and the index of the entry, from 0, and never the value: user-data is secret.
 
 use crate::error::{Error, Result};
 use crate::settings;
@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 const DOING: &str = "heed the user-data's";
 
-/// All that is heeded.
+/// All that is honoured.
 const KEYS: [&str; 11] = [
     "user",
     "ssh_authorized_keys",
@@ -144,8 +144,8 @@ impl Config {
         }))
     }
 
-    /// The keys that the account is given, each as it is written. What is no text is passed over: whoever is locked out is
-    /// not helped by an error.
+    /// The keys that the account is given, each as it is written. What is no text is passed over: anyone who is locked
+    /// out is not helped by an error.
     #[must_use]
     pub fn authorized_keys(&self) -> Vec<String> {
         let said = self.0.at(&["ssh_authorized_keys"]);

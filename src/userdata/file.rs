@@ -128,7 +128,7 @@ fn normal(path: &str) -> Result<String> {
     Ok(whole)
 }
 
-/// Octal digits as written; YAML of any version may take them for a decimal number, which nobody means.
+/// Octal digits as written; YAML of any version may take them for a decimal number, which no one means.
 fn mode(text: &str) -> Result<u32> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let is_octal = digits.bytes().all(|byte| matches!(byte, b'0'..=b'7'));

@@ -1,7 +1,7 @@
 //! What kind of thing the user sent, by its first word, as Tiny Cloud tells it.
 //!
-//! A byte order mark and blanks in front are what editors leave there and nobody means; they are passed over. Kinds that are
-//! known and not processed have a name, so that the warning can say which it is.
+//! A byte order mark and blanks in front are what editors leave there and no one means; they are passed over. Kinds
+//! that are known and not processed have a name, so that the warning can say which it is.
 
 use super::config::{Account, Config};
 use crate::error::Result;

@@ -94,7 +94,7 @@ fn layers_have_limits() {
     // Whatever the ratio, up to the floor.
     assert_eq!(decode(&pack(&vec![b' '; RATIO_FLOOR])).map(|bytes| bytes.len()), Ok(RATIO_FLOOR));
     assert_eq!(decode(&pack(&vec![b' '; RATIO_FLOOR + 1])).unwrap_err().kind, Kind::Refused);
-    // A layer that nobody would see is limited too.
+    // A layer that no one would see is limited too.
     let bomb = pack(&pack(&vec![0; 64 << 20]));
     assert_eq!(decode(&bomb).unwrap_err().kind, Kind::Refused);
     let mut nested = SCRIPT.to_vec();

@@ -1,4 +1,4 @@
-//! ext2, ext3 and ext4 (kernel documentation, `filesystems/ext4`): files of an image that nobody mounts.
+//! ext2, ext3 and ext4 (kernel documentation, `filesystems/ext4`): files of an image that no one mounts.
 //!
 //! Never replays a journal: what only that holds is not seen. Never reads what is stored inside an inode beside the short
 //! targets of links (`inline_data`), nor checks CRC32C. A directory with an index is read as the plain list that it also

@@ -58,7 +58,7 @@ pub(super) fn open(medium: &Medium<'_>) -> Result<Opened> {
     let fields = ByteReader::new(&sector, DOING);
     let fat = parse(fields)?;
     let mut labels = Vec::new();
-    // Damage is met, and told, by whoever reads a file; until then the boot sector has a name too.
+    // Damage is met, and told, by anyone who reads a file; until then the boot sector has a name too.
     labels.extend(fat.root_label(medium).ok().flatten());
     let (signature_at, label_at) = if fat.width == 32 { (66, 71) } else { (38, 43) };
     let label = fields.slice(label_at, 11)?;
@@ -125,7 +125,7 @@ impl Fat {
                 (if cluster & 1 == 0 { pair & 0xfff } else { pair >> 4 }, 0xff8)
             }
             16 => (medium.number(self.table.saturating_add(index.saturating_mul(2)), 2)?, 0xfff8),
-            // The upper four bits belong to nobody.
+            // The upper four bits belong to no one.
             _ => (medium.number(self.table.saturating_add(index.saturating_mul(4)), 4)? & 0x0fff_ffff, 0x0fff_fff8),
         };
         Ok((next < end).then_some(next))

@@ -1,7 +1,7 @@
 //! ISO 9660 (ECMA-119), with the names of Rock Ridge where it has them, else those of Joliet, else its own.
 //!
 //! Of the two ways to write a number only the little-endian one is read: the kernel reads no other, so some writers
-//! get the second one wrong and nobody notices. Files in several pieces (of 4 GiB or interleaved) are not read.
+//! get the second one wrong and no one notices. Files in several pieces (of 4 GiB or interleaved) are not read.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -127,7 +127,7 @@ fn node(record: ByteReader<'_>, block: u64) -> Result<Node> {
 }
 
 /// Whether the root directory says in its first record that Rock Ridge is used, and where its fields begin. A root
-/// that cannot be read says nothing: whoever reads a file will be told.
+/// that cannot be read says nothing: anyone who reads a file will be told.
 fn rock_ridge_of(medium: &Medium<'_>, root: Node) -> Option<usize> {
     let sector = medium.read(root.at, SECTOR).ok()?;
     let record = sector.get(..usize::from(*sector.first()?))?;

@@ -29,7 +29,7 @@ pub(super) struct LongName {
 }
 
 impl LongName {
-    /// Takes the next entry; one that does not follow the last begins anew or spoils the name.
+    /// Takes the next entry; one that does not follow the last begins again or spoils the name.
     pub(super) fn add(&mut self, entry: ByteReader<'_>) -> Result<()> {
         let order = entry.u8(0)?;
         let checksum = entry.u8(13)?;

@@ -43,7 +43,7 @@ struct Continuation {
 }
 
 /// Whether the system use area of the first record of the root directory begins with the field `SP`; then how many
-/// bytes of every other area belong to somebody else.
+/// bytes of every other area belong to someone else.
 pub(super) fn begins(area: &[u8]) -> Option<usize> {
     match area {
         [b'S', b'P', 7, 1, 0xbe, 0xef, skipped, ..] => Some(usize::from(*skipped)),

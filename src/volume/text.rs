@@ -23,7 +23,7 @@ pub(super) fn latin1(bytes: &[u8]) -> String {
 }
 
 /// Bytes of a fixed width, filled up with blanks or NULs. Letters that are neither ASCII nor UTF-8 are of a code page
-/// that nobody tells, and become U+FFFD.
+/// that no one tells, and become U+FFFD.
 pub(super) fn padded(bytes: &[u8]) -> String {
     let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(bytes.trim_ascii_end()).into_owned()

@@ -80,7 +80,7 @@ fn what_a_machine_wrote_comes_back() {
     }
 }
 
-/// Its reference counts may be wrong; nobody reads them.
+/// Its reference counts may be wrong; no one reads them.
 #[test]
 fn an_image_that_was_not_closed_is_read() {
     let (folder, _) = Dir::with_disk("dirty");

@@ -155,7 +155,7 @@ pub fn disk() -> Vec<u8> {
     disk
 }
 
-/// The first place where two disks differ: two whole ones in a message help nobody.
+/// The first place where two disks differ: two whole ones in a message help no one.
 #[track_caller]
 pub fn same(found: &[u8], wanted: &[u8], context: &str) {
     assert_eq!(found.len(), wanted.len(), "{context}: size");

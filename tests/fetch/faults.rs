@@ -40,7 +40,7 @@ fn a_port_without_a_listener_is_tried_until_the_deadline() {
     assert!(lines[0].contains("connection refused") && lines[0].ends_with("; trying again"), "{lines:?}");
 }
 
-/// An address that lets nobody in: its queue is full, and the kernel drops what comes.
+/// An address that lets no one in: its queue is full, and the kernel drops what comes.
 fn black_hole() -> (Vec<rustix::fd::OwnedFd>, Endpoint) {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = || rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();

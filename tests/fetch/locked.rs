@@ -1,4 +1,4 @@
-//! Routes that are not for everybody: the lock of systemd 261, ports below 1024, one interface only.
+//! Routes that are not for everyone: the lock of systemd 261, ports below 1024, one interface only.
 
 #[expect(dead_code, reason = "DHCP servers and what they leave behind are for the tests of link")]
 #[path = "../netif/network.rs"]
@@ -13,7 +13,7 @@ use std::time::Duration;
 use wisp::error::Kind;
 use wisp::fetch::{Connector, Policy, Session};
 
-/// For what nobody answers.
+/// For what no one answers.
 const HASTY_ONCE: Policy = Policy { connect: Duration::from_millis(100), ..ONCE };
 
 const METADATA: &str = "169.254.169.254:80";

@@ -21,7 +21,7 @@ pub struct Turn {
     pub bytes: Arc<Vec<u8>>,
     /// Header fields, each with its line end.
     pub fields: String,
-    /// Whether it heeds ranges.
+    /// Whether it honours ranges.
     pub ranges: bool,
     /// The body in chunks of so many bytes.
     pub chunks: Option<usize>,

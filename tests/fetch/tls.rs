@@ -1,7 +1,7 @@
 //! TLS against OpenSSL: certificates that must be believed, and those that must not.
 //!
 //! Whom wisp believes stands in its environment, which a process must not change while its threads read it: each fetch
-//! is made by this program started anew, with the one test that does it.
+//! is made by this program started again, with the one test that does it.
 
 use super::port::reserve;
 use super::server::deaf;
@@ -126,7 +126,7 @@ fn run(mut command: Command, test: &str, order: &str, authorities: Option<&Path>
     said.join("\n")
 }
 
-/// Without an order it only shows that where nobody listens there is nobody to trust.
+/// Without an order it only shows that where no one listens there is no one to trust.
 #[test]
 fn the_child_process_fetches() {
     let order = std::env::var(ORDER).unwrap_or_else(|_| {

@@ -31,7 +31,7 @@ Serves each FILE under its own name by HTTP until it is killed, byte ranges too.
 const HEAD_LIMIT: usize = 16 * 1024;
 /// Bytes of a file that are read and sent at once.
 const BLOCK: usize = 256 * 1024;
-/// How long nobody listens.
+/// How long no one listens.
 const DOWN: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

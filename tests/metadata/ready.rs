@@ -177,7 +177,7 @@ fn a_host_is_notified_over_its_socket() {
     drop(std::fs::remove_file(path));
 }
 
-/// The real one takes no word from whoever does not say who he is and which version he speaks.
+/// The real one takes no word from anyone who does not say who he is and which version he speaks.
 #[test]
 fn the_wire_server_of_the_tests_wants_what_the_real_one_wants() {
     use std::io::{Read, Write};

@@ -255,7 +255,7 @@ fn names() {
     dnsmasq.wait_for("alias.example");
 }
 
-/// IPv6 without any server: the kernel's own address, and one that everybody knows.
+/// IPv6 without any server: the kernel's own address, and one that everyone knows.
 fn assigned() {
     let (client, _server) = pair(&["10.9.0.1/24"]);
     let before = client.state();
@@ -327,7 +327,7 @@ fn router6() {
     assert_eq!(client.state(), before);
 }
 
-/// Nobody answers, there is no partner, there is no interface: an error, and everything as it was.
+/// No one answers, there is no partner, there is no interface: an error, and everything as it was.
 fn nothing() {
     let fails = |client: &Network, want: Target<'static>, kind: Kind, why: &'static str| {
         let before = client.state();

@@ -1,7 +1,7 @@
 //! Networks of their own to test in: a namespace for the client, one for the server, a cable between them.
 //!
 //! A namespace belongs to a thread, so tests call the library as they are, in a thread that has entered the client's.
-//! Root may make namespaces; for everybody else the test starts itself again inside a user namespace.
+//! Root may make namespaces; for everyone else the test starts itself again inside a user namespace.
 
 #[path = "../support/skip.rs"]
 mod skip;

@@ -57,7 +57,7 @@ pub fn read_through_a_pipe(folder: &Dir, name: &str, expected: &Expected) -> Res
         scope.spawn(move || bytes.chunks(99_991).try_for_each(|chunk| writer.write_all(chunk)));
         let path = format!("/proc/self/fd/{}", reader.as_raw_fd());
         let opened = Source::open(&path, MEANS);
-        // Whoever writes may not wait for ever when nobody reads.
+        // Anyone who writes may not wait for ever when no one reads.
         drop(reader);
         let mut source = opened?;
         let mut image = source.image(expected)?;

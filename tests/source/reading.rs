@@ -36,7 +36,7 @@ pub fn rest(image: &mut Image, room: usize) -> Result<Vec<u8>> {
     }
 }
 
-/// Why it failed; a whole disk in the message of a test that fails would help nobody.
+/// Why it failed; a whole disk in the message of a test that fails would help no one.
 #[track_caller]
 pub fn failure(result: Result<Vec<u8>>) -> Error {
     result.map(|disk| disk.len()).expect_err("it is refused")

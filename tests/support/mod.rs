@@ -10,7 +10,7 @@ use wisp::error::{Error, Result};
 use wisp::table::{Geometry, Write};
 use wisp::units::{ByteCount, SectorSize};
 
-/// A disk of any size that holds only the sectors somebody wrote; the others read as zeros.
+/// A disk of any size that holds only the sectors someone wrote; the others read as zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryDisk {
     geometry: Geometry,

@@ -96,7 +96,7 @@ fn the_primary_is_one_write_of_a_whole_physical_sector_and_comes_last() {
 }
 
 /// A disk with physical sectors of 4096 bytes must never have to read what it writes: the entries behind the changed
-/// one fill the write. Where the array is too short for that, what lies behind it is nobody's to write.
+/// one fill the write. Where the array is too short for that, what lies behind it is no one's to write.
 #[test]
 fn the_write_of_the_primary_is_filled_with_entries_only() {
     for (number, count, expected) in
@@ -514,7 +514,7 @@ fn without_a_protective_mbr_the_kernel_sees_no_gpt_and_neither_do_we() {
     assert_eq!(table::read(&[].as_slice(), table::Geometry { sector: SectorSize::B512, sectors: 0 }), Ok(None));
 }
 
-/// F2: what lies behind the end that a table knows of belongs to somebody else.
+/// F2: what lies behind the end that a table knows of belongs to someone else.
 #[test]
 fn a_backup_is_not_written_over_what_the_table_never_had() {
     for geometry_sectors in [64 * MIB, 10, 33, 34] {

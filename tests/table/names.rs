@@ -1,4 +1,4 @@
-//! Names of partitions that the kernel shows on tables that nobody should write to.
+//! Names of partitions that the kernel shows on tables that no one should write to.
 
 use crate::support::MemoryDisk;
 use wisp::table::{self, Named, Names};

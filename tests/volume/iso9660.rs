@@ -68,7 +68,7 @@ fn labels_are_the_ones_of_blkid() {
         for options in ["-r", "-J", "-r -J"] {
             folder.run(&format!("genisoimage -quiet -input-charset utf-8 {options} -V '{label}' -o volume seed"));
             let volume = open(folder.text("volume"));
-            // Without Joliet the letters are of a code page that nobody tells, and `blkid` prints their bytes.
+            // Without Joliet the letters are of a code page that no one tells, and `blkid` prints their bytes.
             if label.is_ascii() || options.contains('J') {
                 assert_eq!(volume.label(), folder.blkid("volume", "LABEL").unwrap_or_default(), "{label} {options}");
             }

@@ -67,6 +67,6 @@ fn emit_private(seed: &[u8; 32], public: &[u8; 32]) -> Vec<u8> {
 /// Leaves nothing of a secret in memory that is given back.
 fn wipe(secret: &mut [u8]) {
     secret.fill(0);
-    // Else the compiler sees that nobody reads it.
+    // Else the compiler sees that no one reads it.
     core::hint::black_box(secret);
 }

@@ -32,7 +32,7 @@ fn run(context: &Context<'_>, key: &'static str) -> Result<()> {
     outcomes.end()
 }
 
-/// Runs a line. It is the user's own words, and the arguments of a process everybody may read: so it is in a file.
+/// Runs a line. It is the user's own words, and the arguments of a process everyone may read: so it is in a file.
 fn shell(context: &Context<'_>, what: &str, line: &str) -> Result<()> {
     const NAME: &str = "user-data.command";
     let var = &*context.settings().var;

@@ -1,9 +1,9 @@
 //! `write_files`: each file whole or not at all, with its owner and mode from its first moment on.
 //!
-//! Every path is below the root: symbolic links mean what they mean there, at the end too, since that is where whoever reads
-//! the path looks, and none leads out of it. Only links of root's are followed: in a folder of somebody else's, its owner
-//! would say which file of the system is replaced, and given to him. Below such a folder everything is his: there content is
-//! added only to what he can read already, since the file may be a hard link to one that he cannot.
+//! Every path is below the root: symbolic links mean what they mean there, at the end too, since that is where anyone
+//! who reads the path looks, and none leads out of it. Only links of root's are followed: in a folder of another's, its
+//! owner would say which file of the system is replaced, and given to him. Below such a folder everything is his: there
+//! content is added only to what he can read already, since the file may be a hard link to one that he cannot.
 
 use super::super::context::Context;
 use super::{Outcomes, config};
@@ -215,7 +215,7 @@ mod tests {
         }
         let root = root("shown");
         let text = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
-        // In root's own folders what user-data says is done, whoever gets the file.
+        // In root's own folders what user-data says is done, whichever user gets the file.
         append(&root, "/etc/shadow", 0o600, (1000, 1000)).unwrap();
         assert_eq!(text("etc/shadow"), "root:$6$secret:\nmore\n");
         for (path, mode, owner) in [

@@ -1,4 +1,4 @@
-//! How far writing is, for whoever watches: one line of a terminal, a line now and then, or JSON.
+//! How far writing is, for anyone who watches: one line of a terminal, a line now and then, or JSON.
 #![forbid(unsafe_code)]
 
 use alloc::format;
@@ -11,7 +11,7 @@ use crate::units::ByteCount;
 
 /// Four times a second a line is read as one that moves.
 const TERMINAL: Duration = Duration::from_millis(250);
-/// Often enough for a log, and seldom enough to read it.
+/// Often enough for a log, and rarely enough to read it.
 const LOG: Duration = Duration::from_secs(10);
 const JSON: Duration = Duration::from_secs(1);
 /// Before that a rate says nothing: starting and flushing take most of the time.
@@ -30,7 +30,7 @@ pub(super) enum Show {
     Nothing,
 }
 
-/// Whoever shows it.
+/// What shows it.
 pub(super) struct Display {
     show: Show,
     began: Duration,

@@ -14,7 +14,7 @@ fn asking(servers: &[SocketAddr]) -> Resolver {
     Resolver { servers: servers.into(), ..Resolver::default() }
 }
 
-/// A server that answers each question, told apart by its family, with what `answer` makes of it: any messages.
+/// A server that answers each question, distinguished by its family, with what `answer` makes of it: any messages.
 fn serve(answer: impl Fn(&[u8], Family) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     serve_at(UdpSocket::bind("127.0.0.1:0").unwrap(), answer)
 }

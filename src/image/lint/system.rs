@@ -54,7 +54,7 @@ pub(super) fn judge(root: &Files<'_>, cloud: Cloud, findings: &mut Findings) {
     judge_leftovers(root, findings);
 }
 
-/// Somebody must make a machine of a cloud out of it.
+/// Someone must make a machine of a cloud out of it.
 fn judge_agent(root: &Files<'_>, cloud: Cloud, findings: &mut Findings) {
     let mut agents = Vec::new();
     if is_wisp_enabled(root) {

@@ -1,7 +1,7 @@
 //! Whether an image is on a disk already, so that a machine whose command line stays the same does not write it at every
 //! boot.
 //!
-//! wisp leaves no mark of its own on a disk that is somebody's image. What it goes by is there anyhow: the partitions of
+//! wisp leaves no mark of its own on a disk that is someone's image. What it goes by is there anyhow: the partitions of
 //! both, by number, UUID and first sector, or the UUID of the filesystem where there are none. These live through growing
 //! and through the life of most systems; one that gives its partitions new UUIDs is written again, and another build of
 //! an image with the UUIDs of the former is not (`wisp.image.again`). Of the image its first MiB is read. A disk to which

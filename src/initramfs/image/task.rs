@@ -50,7 +50,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const ANYWHERE6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
-/// Where the filesystem is mounted that has the image, which nobody but the child sees.
+/// Where the filesystem is mounted that has the image, which no one but the child sees.
 const SOURCE: &str = "/run/wisp/image";
 
 /// The module without which no DHCP packet is sent, where the kernel does not have it built in.
@@ -126,8 +126,8 @@ impl Delivery<'_> {
     /// Writes it, unless it is there.
     fn put(&self, source: &str, means: Environment<'_>, target: &Block) -> Result<String> {
         let (image, log, node) = (self.task.image, self.log, target.node());
-        // A machine that goes off afterwards has nothing that could be lost, and whoever takes it for the image wants what
-        // was held against its digest.
+        // A machine that goes off afterwards has nothing that could be lost, and anyone who takes it for the image
+        // wants what was held against its digest.
         let may_be_there = !image.again && image.after != After::PowerOff && !self.overwrites_own_root(target);
         if may_be_there && already_written::is_there(source, means, target)? {
             return Ok(format!("{THERE} why={node} has the partitions of the image; wisp.image.again would write it"));

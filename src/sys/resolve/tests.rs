@@ -26,7 +26,7 @@ fn root(name: &str) -> PathBuf {
     disk::write(root.join("real/etc/file"), "inside").unwrap();
     let outside = base.join("outside");
     for (link, target) in [
-        // To whoever follows it in the outer system, this is the outer system's.
+        // To anyone who follows it in the outer system, this is the outer system's.
         ("etc", "/real/etc"),
         ("host", "/etc"),
         ("up", "../../../../../../../../../../etc"),

@@ -115,7 +115,7 @@ fn put_right(
 
 impl Tail {
     /// The backup header belongs in the last sector and its entries right before it. While the backup is already there,
-    /// a last usable sector that leaves more room than that was somebody's wish and stays.
+    /// a last usable sector that leaves more room than that was someone's wish and stays.
     fn of(primary: &Replica, geometry: Geometry) -> Result<Self> {
         let header = geometry.last();
         let smaller = || Error::refused(GROW, "the disk is smaller than its table says");

@@ -206,7 +206,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// One byte after another. Waiting for the client to go is the pause, so that nobody waits for a client that has.
+    /// One byte after another. Waiting for the client to go is the pause, so that no one waits for a client that has.
     fn send_slowly(&mut self, bytes: &[u8]) -> io::Result<bool> {
         self.stream.set_read_timeout(Some(PAUSE))?;
         for byte in bytes {

@@ -78,7 +78,7 @@ pub enum How {
     Xml(usize),
     /// Tokens are good for so many requests.
     Tokens(usize),
-    /// Whoever reads a second time reads something else.
+    /// Anyone who reads a second time reads something else.
     Changed,
     /// The reply in chunks, one of them a single byte, with an extension and a trailer.
     Chunked,

@@ -31,7 +31,7 @@ const UNUSED_PORT: u16 = 1;
 pub enum Place {
     /// A port of 127.0.0.1; 0 lets the kernel choose.
     Port(u16),
-    /// A Unix socket, made anew.
+    /// A Unix socket, made again.
     Unix(PathBuf),
 }
 
