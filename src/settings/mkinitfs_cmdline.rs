@@ -1,7 +1,7 @@
 //! Words of the kernel command line that Alpine's init knows beyond those of every init (mkinitfs-bootparam(7)).
 //!
 //! Each name `X` comes as `X=v`, as `X`, which means yes, and as `noX`; the last of them counts. Which of its words wisp
-//! honours, and what stands in the place of the others, is a table in the README.
+//! honours, and what stands in the place of the others, is a table in docs/kernel-parameters.md.
 
 use super::boot::list;
 use crate::text::cmdline::Cmdline;
